@@ -1,0 +1,1 @@
+"""Augmentations: one file for each, one table of all."""

@@ -1,0 +1,23 @@
+"""Scale: each digit wider or narrower, higher or lower, about the middle of its extent."""
+
+from __future__ import annotations
+
+from builder.augment.augmentation import Draw, Geometric
+from builder.augment.warp import Warp
+
+
+def apply(warp: Warp, strength: float, draw: Draw) -> None:
+    """Scale x and y by independent uniform factors in [1 - strength, 1 + strength]."""
+    warp.linear[0:2] *= 1.0 + strength * draw.per_digit(0)
+    warp.linear[2:4] *= 1.0 + strength * draw.per_digit(1)
+
+
+SCALE = Geometric(
+    name="scale",
+    flag="S",
+    unit="share",
+    help="scale x and y by independent factors in [1 - S, 1 + S]",
+    most=0.5,
+    presets={"light": 0.08, "standard": 0.15, "strong": 0.2},
+    apply=apply,
+)

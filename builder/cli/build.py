@@ -1,0 +1,127 @@
+"""Make a dataset of handwritten digit sequences, or go on with one that was begun."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+from builder import building, formats, pool
+from builder.cli.options import add_recipe_options, json_in, recipe_from
+from builder.errors import UsageError
+from builder.records import MANIFEST, Plan, Storage
+
+EXAMPLES = """examples:
+  build.py --count 1000000 --workers 16
+  build.py --count 50000 --format png --length 5 --width 160 --out shards/five
+  build.py --count 20000 --numbers 000:999 --augment light --scale 0.2 --seed 7
+  build.py --count 1000000000000 --dry-run
+"""
+
+SHARD_SIZE = Storage().shard_size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    absent = argparse.SUPPRESS
+    parser.add_argument("--count", type=int, metavar="N", help="how many images (required)")
+    parser.add_argument("--workers", type=int, metavar="N",
+                        help="worker processes at most (all usable cores)")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder of the dataset (shards/<recipe>-<format>)")  # fmt: skip
+    parser.add_argument("--format", default=absent, choices=formats.FORMATS,
+                        help="HDF5 shards (default) or folders of PNG files")  # fmt: skip
+    parser.add_argument("--compression", default=absent, choices=("none", "gzip"),
+                        help="of HDF5 images (none)")  # fmt: skip
+    parser.add_argument("--shard-size", type=int, default=absent, metavar="N",
+                        help=f"images per shard ({SHARD_SIZE})")  # fmt: skip
+    parser.add_argument("--block-size", type=int, default=building.DEFAULT_BLOCK, metavar="N",
+                        help="images rendered at a time (%(default)s)")  # fmt: skip
+    parser.add_argument("--backend", default="loky", choices=get_args(pool.Backend),
+                        help="how workers run (%(default)s processes)")  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be made")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="no progress, no log")
+    loudness.add_argument("--verbose", action="store_true", help="a log line for every shard")
+    add_recipe_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, or say what would be built."""
+    recipe = recipe_from(arguments)
+    plan = Plan.of(recipe, *_storage_and_count(arguments))
+    folder = arguments.out or building.default_folder(plan)
+    how = building.Run(
+        workers=arguments.workers,
+        backend=arguments.backend,
+        block_size=arguments.block_size,
+        progress=not arguments.quiet,
+    )
+    if arguments.dry_run:
+        print(_forecast(plan, folder, how))
+        return 0
+    _log_to_console(arguments)
+    built = building.carry_out(plan, recipe, folder, how)
+    manifest = built.manifest
+    speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
+    print(
+        f"{built.path}: {plan.count:,} images"
+        f"{speed if built.made else ', finished before this call'}, "
+        f"{_size(manifest.bytes)}, {manifest.content_digest}"
+    )
+    return 0
+
+
+def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
+    """Return how to store, and how many; both from a manifest where one is named as the recipe."""
+    given: dict[str, Any] = {}
+    count = None
+    if arguments.recipe is not None and (plan := json_in(arguments.recipe).get("plan")):
+        standing = Plan(**plan)
+        given, count = standing.storage.model_dump(), standing.count
+    names = ("format", "compression", "shard_size")
+    given |= {name: vars(arguments)[name] for name in names if name in arguments}
+    count = count if arguments.count is None else arguments.count
+    if count is None:
+        raise UsageError("--count is missing: how many images? (see --help)")
+    return Storage(**given), count
+
+
+def _log_to_console(arguments: argparse.Namespace) -> None:
+    log = logging.getLogger("builder")
+    log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
+    if not arguments.quiet:
+        log.addHandler(logging.StreamHandler(sys.stderr))
+
+
+def _forecast(plan: Plan, folder: Path, how: building.Run) -> str:
+    """Say what a build would make; O(1) in the count."""
+    form = formats.format_of(plan.storage.format)
+    size = plan.count * form.bytes_per_image(plan)
+    place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(place).free
+    workers = pool.processes_for(how.workers, plan.shards)
+    rows = {
+        "folder": f"{folder}{' (finished)' if (folder / MANIFEST).exists() else ''}",
+        "recipe": plan.fingerprint,
+        "images": f"{plan.count:,}",
+        "shards": f"{plan.shards:,} of {plan.storage.shard_size:,} images, {plan.storage.format}",
+        "bytes": f"about {_size(size)} before compression; {_size(free)} free",
+        "workers": f"{workers}",
+    }
+    lines = [f"{name:8} {value}" for name, value in rows.items()]
+    if size > free:
+        lines.append("warning  the disk will not hold this uncompressed")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes in words of three digits."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} PB"

@@ -1,0 +1,118 @@
+"""Command-line options that make a recipe, shared by the verbs that take one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from builder import bank, layout
+from builder.augment.table import AUGMENTATIONS, PRESETS
+from builder.errors import UsageError
+from builder.recipe import Augment, Recipe
+
+
+def digit_list(text: str) -> tuple[int, ...]:
+    """Read `3,5,0`; spaces and brackets around it are fine."""
+    try:
+        return tuple(int(part) for part in text.strip("[] ").split(",") if text.strip("[] "))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a list of digits such as 3,5,0"
+        ) from None
+
+
+def length_range(text: str) -> tuple[int, int]:
+    """Read `5` or `1:5`."""
+    low, _, high = text.partition(":")
+    try:
+        return int(low), int(high or low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a length such as 5 or 1:5") from None
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option that is part of a recipe; those not given are absent from the result."""
+    absent = argparse.SUPPRESS
+    made = parser.add_argument_group("recipe: what the samples are")
+    made.add_argument("--recipe", type=Path, metavar="FILE", help="take the recipe from a recipe, "
+                      "plan or manifest file; none of the options below goes with it")  # fmt: skip
+    made.add_argument("--seed", type=int, default=absent, metavar="S", help="master seed (0)")
+    labels = made.add_mutually_exclusive_group()
+    labels.add_argument("--length", type=length_range, default=absent, metavar="N|LO:HI",
+                        help="random digits, so many a sample (1:5)")  # fmt: skip
+    labels.add_argument("--digits", type=digit_list, default=absent, metavar="3,5,0",
+                        help="the same digits in every sample")  # fmt: skip
+    labels.add_argument("--numbers", default=absent, metavar="LO:HI",
+                        help="uniform numbers, both included; 000:999 pads with zeros")  # fmt: skip
+    labels.add_argument("--labels-file", default=absent, metavar="FILE",
+                        help="labels from a file, one a line")  # fmt: skip
+    made.add_argument("--labels-order", default=absent, choices=("file", "shuffled"),
+                      help="order of the file's lines; shuffled is new for each pass")  # fmt: skip
+    made.add_argument("--classes", type=digit_list, default=absent, metavar="0,1",
+                      help="digits that random labels are made of (all)")  # fmt: skip
+    made.add_argument("--spacing", type=int, nargs=2, default=absent, metavar=("LO", "HI"),
+                      help="px between digits, uniform, both included (5 10)")  # fmt: skip
+    made.add_argument("--width", type=int, default=absent, metavar="W",
+                      help="image width, px (200)")  # fmt: skip
+    made.add_argument("--fit", default=absent, choices=get_args(layout.Fit),
+                      help="digits wider than the image are narrowed (squeeze), always made to "
+                      "fill it (fill), or refused (error)")  # fmt: skip
+    made.add_argument("--align", default=absent, choices=get_args(layout.Align),
+                      help="where the digits go in a wider image (random)")  # fmt: skip
+    made.add_argument("--spacing-between", default=absent, choices=get_args(layout.Between),
+                      help="spacing between 28 px frames, or between ink (frame)")  # fmt: skip
+    made.add_argument("--split", default=absent, choices=bank.SPLITS,
+                      help="which glyphs are used (train)")  # fmt: skip
+    made.add_argument("--dataset-dir", default=absent, metavar="DIR",
+                      help="a folder of four IDX files in place of the bundled MNIST")  # fmt: skip
+    made.add_argument("--augment", default=absent, choices=PRESETS,
+                      help="preset of augmentation (standard)")  # fmt: skip
+    ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
+    for item in AUGMENTATIONS.values():
+        ranges.add_argument(f"--{item.name}", type=float, default=absent, metavar=item.flag,
+                            help=f"{item.help}, at most {item.most:g} {item.unit}")  # fmt: skip
+
+
+RECIPE_OPTIONS = (
+    "seed", "length", "digits", "numbers", "labels_file", "labels_order", "classes", "spacing",
+    "width", "fit", "align", "spacing_between", "split",
+)  # fmt: skip
+
+
+def recipe_from(arguments: argparse.Namespace) -> Recipe:
+    """Return the recipe that the options ask for."""
+    given = vars(arguments)
+    names = [item.name for item in AUGMENTATIONS.values()]
+    others = [n for n in (*RECIPE_OPTIONS, "augment", "dataset_dir", *names) if n in given]
+    if arguments.recipe is not None:
+        if others:
+            option = others[0].replace("_", "-")
+            raise UsageError(f"--{option} is given beside --recipe, which names the whole recipe")
+        return recipe_in(arguments.recipe)
+    fields: dict[str, Any] = {name: given[name] for name in RECIPE_OPTIONS if name in given}
+    strengths = {name: given[name] for name in names if name in given}
+    fields["augment"] = Augment.preset(given.get("augment", "standard"), **strengths)
+    if "dataset_dir" in given:
+        fields["source"] = bank.register(given["dataset_dir"])
+    return Recipe(**fields)
+
+
+def recipe_in(path: Path) -> Recipe:
+    """Return the recipe in a file: of its own, or in a plan or manifest."""
+    values = json_in(path)
+    for holder in ("plan", "recipe"):
+        values = values.get(holder, values)
+    return Recipe.from_json(values)
+
+
+def json_in(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file. Raises `UsageError` for anything else."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: holds {type(values).__name__}, expected a JSON object")
+    return values

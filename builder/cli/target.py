@@ -1,0 +1,29 @@
+"""What a command names: a dataset's folder, or a file with a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.cli.options import recipe_in
+from builder.errors import BuilderError
+from builder.reader import Dataset, open_dataset
+from builder.recipe import Recipe
+from builder.version import GENERATOR_VERSION
+
+
+def recipe_and_dataset(path: Path) -> tuple[Recipe, Dataset | None]:
+    """Return the recipe that `path` names, with its dataset where `path` is a folder.
+
+    Raises `BuilderError` for a dataset that another generator version made: its samples
+    cannot be made again here.
+    """
+    if not path.is_dir():
+        return recipe_in(path), None
+    dataset = open_dataset(path)
+    made_by = dataset.manifest.plan.generator_version
+    if made_by != GENERATOR_VERSION:
+        raise BuilderError(
+            f"{path}: was made by generator version {made_by}, and this is {GENERATOR_VERSION}: "
+            "its samples cannot be made again with this one"
+        )
+    return dataset.recipe, dataset

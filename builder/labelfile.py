@@ -1,0 +1,118 @@
+"""Files of labels, one label a line: read, checked, and kept under their digest.
+
+The canonical text of such a file is its lines without spaces and carriage returns at their
+ends, each ended by a newline. Recipes know the file by the sha256 of that text, datasets
+carry it along gzipped, and workers map it from the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from builder import cache
+from builder.errors import BuilderError, UsageError
+
+LONGEST_LABEL = 255
+ARRAYS = ("text", "begins")
+_PADDING = re.compile(rb"[ \r]+(?=\n|\Z)|(?:(?<=\n)|\A)[ ]+")
+
+
+@dataclass(frozen=True)
+class LabelsFile:
+    """What a recipe says of a labels file: sha256 of its canonical text, lines, longest label."""
+
+    sha256: str
+    lines: int
+    longest: int
+
+
+class LabelLines(NamedTuple):
+    """A labels file: line i of `text` (uint8, ASCII) is text[begins[i]:begins[i + 1] - 1]."""
+
+    text: npt.NDArray[np.uint8]
+    begins: npt.NDArray[np.int64]
+
+
+def register(path: str | Path) -> LabelsFile:
+    """Read and check a file of labels (plain or gzipped), keep its text, and return its identity.
+
+    Raises `UsageError` that names the line of the first blank line, letter, or label of more
+    than 255 digits, and for a file that cannot be read or holds no line.
+    """
+    try:
+        data = Path(path).read_bytes()
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except (OSError, EOFError) as error:
+        raise UsageError(f"labels file {path}: cannot be read ({error})") from error
+    text = _PADDING.sub(b"", data)
+    text += b"" if text.endswith(b"\n") or not text else b"\n"
+    _check(str(path), text)
+    flat = np.frombuffer(text, dtype=np.uint8)
+    begins = np.concatenate([[0], np.flatnonzero(flat == ord("\n")) + 1]).astype(np.int64)
+    lengths = np.diff(begins) - 1
+    if lengths.max() > LONGEST_LABEL:
+        line = int(np.argmax(lengths > LONGEST_LABEL))
+        raise UsageError(
+            f"labels file {path}: line {line + 1} has {lengths[line]} digits, "
+            f"expected 1 to {LONGEST_LABEL}"
+        )
+    identity = LabelsFile(hashlib.sha256(text).hexdigest(), len(lengths), int(lengths.max()))
+    if cache.load(_entry(identity), ARRAYS) is None:
+        cache.store(_entry(identity), {"text": flat, "begins": begins})
+    return identity
+
+
+@lru_cache(maxsize=8)
+def open_lines(file: LabelsFile) -> LabelLines:
+    """Return the lines of a registered labels file, mapped from the cache.
+
+    Raises `BuilderError` where this user has not registered it, or the identity is not its own.
+    """
+    arrays = cache.load(_entry(file), ARRAYS)
+    if arrays is None:
+        raise BuilderError(
+            f"the labels file with sha256 {file.sha256[:12]} is not known on this machine: "
+            "name it with --labels-file, or open the dataset that carries it"
+        )
+    lines = LabelLines(np.asarray(arrays["text"]), np.asarray(arrays["begins"]))
+    longest = int(np.diff(lines.begins).max()) - 1
+    if (len(lines.begins) - 1, longest) != (file.lines, file.longest):
+        raise BuilderError(
+            f"the recipe claims {file.lines} lines of up to {file.longest} digits, but the labels "
+            f"file {file.sha256[:12]} has {len(lines.begins) - 1} of up to {longest}"
+        )
+    return lines
+
+
+def packed(file: LabelsFile) -> bytes:
+    """Return the canonical text of a registered labels file, gzipped, without a time in it."""
+    return gzip.compress(open_lines(file).text.tobytes(), mtime=0)
+
+
+def _entry(file: LabelsFile) -> str:
+    return f"labels-1-{file.sha256[:32]}"
+
+
+def _check(path: str, text: bytes) -> None:
+    """Raise `UsageError` unless `text` is one or more lines of one or more digits each."""
+    if not text.strip():
+        raise UsageError(f"labels file {path}: is empty, expected one label of digits a line")
+    wrong = re.search(rb"[^0-9\n]|\A\n|\n(?=\n)", text)
+    if wrong is None:
+        return
+    line = text.count(b"\n", 0, wrong.end()) + 1
+    begin = text.rfind(b"\n", 0, wrong.end()) + 1
+    shown = text[begin : text.find(b"\n", begin)][:40].decode("ascii", "backslashreplace")
+    if wrong.group() == b"\n":
+        line -= wrong.start() == 0
+        raise UsageError(f"labels file {path}: line {line} is blank, expected a label of digits")
+    raise UsageError(f"labels file {path}: line {line} is '{shown}', expected digits 0 to 9 only")

@@ -1,0 +1,72 @@
+"""The base of every validated value: frozen, no unknown fields, errors of one line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from builder.errors import UsageError
+
+
+class Frozen(BaseModel):
+    """A validated, immutable value. Construction raises `UsageError` for the first bad field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise UsageError(_one_line(type(self), error.errors()[0])) from None
+
+
+def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
+    """Say in one line which field is wrong, what it is, what was expected, and what it means."""
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    path = [str(part) for part in error["loc"] if not str(part).startswith("function-")]
+    field = path[0] if path else model.__name__.lower()
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(field, model.model_fields, 1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(model.model_fields)}"
+        return f"{model.__name__} has no field '{field}': {hint}"
+    if error["type"] == "missing":
+        return f"{model.__name__} lacks the field '{field}'"
+    info = model.model_fields.get(field)
+    meaning = f" ({info.description})" if info and info.description else ""
+    wanted = _bounds(info) or error["msg"].removeprefix("Input should be ")
+    return f"{field} is {_shown(error['input'])}, expected {wanted}{meaning}"
+
+
+def _bounds(info: FieldInfo | None) -> str:
+    """Return the range of a field in words, or nothing where it has none."""
+    limits: dict[str, Any] = {}
+    for item in info.metadata if info else ():
+        limits.update(
+            {k: v for k in ("ge", "lt", "le") if (v := getattr(item, k, None)) is not None}
+        )
+    if "ge" not in limits:
+        return ""
+    kind = "a whole number" if info and info.annotation is int else "a number"
+    return f"{kind} from {limits['ge']:g} to {limits.get('le', limits.get('lt', 0) - 1)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256_of(value: Any) -> str:
+    """Return the sha256 of a value's canonical JSON, as 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()

@@ -1,0 +1,67 @@
+"""The worker pool (joblib) and progress (tqdm): nothing else knows of either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeVar, get_args
+
+from builder.errors import BuildFailed
+
+Backend = Literal["loky", "threads", "sequential"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+JOBLIB_NAMES = {"loky": "loky", "threads": "threading", "sequential": "sequential"}
+
+Task = TypeVar("Task")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by affinity and container limits."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
+def processes_for(workers: int | None, tasks: int) -> int:
+    """Return how many workers run: at most `workers` (all cores if None), cores, and tasks."""
+    cores = usable_cores()
+    return max(1, min(workers or cores, cores, tasks))
+
+
+def run(
+    function: Callable[[Task], int], tasks: Sequence[Task], workers: int, backend: Backend
+) -> Iterator[int]:
+    """Yield `function(task)` of every task as it is done, in any order.
+
+    One worker runs in the process itself, by the same path without a pool. A worker starts
+    with one thread for each library. Raises `BuildFailed` where a worker dies; what a task
+    raises comes through as it is.
+    """
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    name = JOBLIB_NAMES["sequential" if workers == 1 else backend]
+    threads = {"inner_max_num_threads": 1} if name == "loky" else {}
+    with joblib.parallel_config(backend=name, **threads):
+        parallel = joblib.Parallel(
+            n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+        )
+        try:
+            yield from parallel(joblib.delayed(function)(task) for task in tasks)
+        except TerminatedWorkerError:
+            raise BuildFailed(
+                "a worker process died (killed, or out of memory?); the same call goes on from "
+                "the shards that are finished"
+            ) from None
+
+
+def with_progress(done: Iterator[int], total: int, before: int, show: bool) -> Iterator[int]:
+    """Yield what `done` yields, and show images per second and time left on standard error."""
+    from tqdm import tqdm
+
+    with tqdm(
+        total=total, initial=before, disable=not show, unit=" images", unit_scale=True,
+        smoothing=0.1, dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+        for count in done:
+            bar.update(count)
+            yield count

@@ -1,0 +1,257 @@
+"""Recipes: everything that decides the pixels and labels of sample i, checked when made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
+
+from builder import bank, labelfile, labels, layout
+from builder.augment.table import AUGMENTATIONS, PRESETS, strengths_of
+from builder.errors import UsageError
+from builder.model import Frozen, sha256_of
+from builder.version import RECIPE_VERSION
+
+WIDEST = 8192
+"""Largest image width, px."""
+
+DEFAULT_LENGTH = (1, 5)
+
+_Strengths = create_model(
+    "_Strengths",
+    __base__=Frozen,
+    **{  # type: ignore[call-overload]  # one field for each line of the table
+        item.name: (float, Field(default=0.0, ge=0.0, le=item.most, description=item.help))
+        for item in AUGMENTATIONS.values()
+    },
+)
+
+
+class Augment(_Strengths):
+    """The strength of every augmentation; 0, the default, is off.
+
+    >>> Augment(scale=0.2)
+    Augment(scale=0.2, shift=0.0)
+    """
+
+    @classmethod
+    def preset(cls, name: str, **strengths: float) -> Augment:
+        """Return a preset (`none`, `light`, `standard`, `strong`) with single strengths changed.
+
+        >>> Augment.preset("none", shift=2)
+        Augment(scale=0.0, shift=2.0)
+        """
+        if name not in PRESETS:
+            raise UsageError(f"augment is '{name}', expected a preset: {', '.join(PRESETS)}")
+        return cls(**{**strengths_of(name), **strengths})
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """The strength of every augmentation by name, 0.0 for those that are off."""
+        return dict(self)
+
+
+def _pair(value: Any) -> Any:
+    """Take a single number for a range of one."""
+    return (value, value) if isinstance(value, int) else value
+
+
+def _digit_tuple(value: Any) -> Any:
+    """Take a string of digits, or any iterable of them."""
+    return tuple(value) if isinstance(value, Iterable) else value
+
+
+def _labels_file(value: Any) -> Any:
+    return labelfile.register(value) if isinstance(value, (str, Path)) else value
+
+
+def _augment(value: Any) -> Any:
+    if isinstance(value, str):
+        return Augment.preset(value)
+    return Augment(**value) if isinstance(value, Mapping) else value
+
+
+Order = Literal["file", "shuffled"]
+File = Annotated[labelfile.LabelsFile, BeforeValidator(_labels_file)]
+Range = Annotated[tuple[int, int], BeforeValidator(_pair)]
+Digits = Annotated[tuple[int, ...], BeforeValidator(_digit_tuple)]
+
+
+class Recipe(Frozen):
+    """Everything that decides the pixels and labels of sample i. Frozen, hashable, JSON both ways.
+
+    A sample is a pure function of (recipe, index). Bad values raise `UsageError` here, so no
+    recipe exists whose samples could not be drawn.
+
+    One source of labels at most is named: `digits` (the same in every sample), `numbers`
+    ("LO:HI", both included; "000:999" pads), `labels_file` (a path; one label a line), or
+    random digits of `length` (a number or a pair; the default, 1 to 5) from `classes`.
+
+    >>> recipe = Recipe(seed=7, length=(1, 5), spacing=(5, 10), width=200)
+    >>> recipe == Recipe.from_json(recipe.to_json())
+    True
+    >>> Recipe(width=40)
+    Traceback (most recent call last):
+    builder.errors.UsageError: width is 40, too small for 5 digits with gaps of up to 10 px: \
+expected at least 90, or length at most 2, or spacing at most -3
+    """
+
+    seed: int = Field(default=0, ge=0, lt=1 << 64, description="the master seed")
+    source: bank.Source = Field(default=bank.MNIST, description="the digits; see builder.register")
+    split: bank.Split = Field(default="train", description="which of the source's glyphs are drawn")
+    length: Range | None = Field(default=None, description="digits per sample, LO to HI")
+    classes: Digits | None = Field(
+        default=None, description="the digits that random labels are made of"
+    )
+    digits: Digits | None = Field(default=None, description="the label of every sample")
+    numbers: str | None = Field(default=None, description="labels uniform in LO:HI, both included")
+    labels_file: Annotated[labelfile.LabelsFile | None, BeforeValidator(_labels_file)] = Field(
+        default=None, description="a file with one label of digits a line"
+    )
+    labels_order: Literal["file", "shuffled"] | None = Field(
+        default=None, description="the order of the labels file's lines"
+    )
+    spacing: Range = Field(default=(5, 10), description="px between digits, uniform in LO to HI")
+    width: int = Field(default=200, ge=1, le=WIDEST, description="the image width, px")
+    fit: layout.Fit = Field(
+        default="squeeze", description="what happens to a strip wider than the image"
+    )
+    align: layout.Align = Field(default="random", description="where digits go in a wider image")
+    spacing_between: layout.Between = Field(
+        default="frame", description="what the spacing is between"
+    )
+    augment: Annotated[Augment, BeforeValidator(_augment)] = Field(
+        default_factory=lambda: Augment.preset("standard"), description="a preset or strengths"
+    )
+
+    @field_validator("length")
+    @classmethod
+    def _check_length(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return value and _ordered("length", value, 1, labelfile.LONGEST_LABEL, "digits")
+
+    @field_validator("spacing")
+    @classmethod
+    def _check_spacing(cls, value: tuple[int, int]) -> tuple[int, int]:
+        return _ordered("spacing", value, layout.LOWEST_GAP, WIDEST, "px")
+
+    @field_validator("digits", "classes")
+    @classmethod
+    def _check_digits(cls, value: tuple[int, ...] | None, info: Any) -> tuple[int, ...] | None:
+        if value is None:
+            return None
+        if not 1 <= len(value) <= labelfile.LONGEST_LABEL:
+            most = labelfile.LONGEST_LABEL
+            raise ValueError(f"{info.field_name} has {len(value)} digits, expected 1 to {most}")
+        for digit in value:
+            if not 0 <= digit <= 9:
+                raise ValueError(f"{info.field_name} holds {digit}, expected digits from 0 to 9")
+        return tuple(sorted(set(value))) if info.field_name == "classes" else value
+
+    @field_validator("numbers")
+    @classmethod
+    def _check_numbers(cls, value: str | None) -> str | None:
+        if value is not None:
+            _number_range(value)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_label_source(cls, data: dict[str, Any]) -> dict[str, Any]:
+        given = [
+            name
+            for name in ("length", "digits", "numbers", "labels_file")
+            if data.get(name) is not None
+        ]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} are both given, expected one of them")
+        if not given:
+            given, data = ["length"], {**data, "length": DEFAULT_LENGTH}
+        if data.get("classes") is not None and given != ["length"]:
+            raise ValueError(f"classes goes with random digits, but {given[0]} names the labels")
+        if given != ["labels_file"] and data.get("labels_order") is not None:
+            raise ValueError("labels_order is given without a labels_file")
+        if given == ["labels_file"] and data.get("labels_order") is None:
+            data = {**data, "labels_order": "file"}
+        return data
+
+    @model_validator(mode="after")
+    def _strip_fits(self) -> Recipe:
+        layout.check_fit(
+            width=self.width,
+            lengths=(self.label_source.shortest, self.label_source.longest),
+            spacing=self.spacing,
+            extent=self.widest_extent,
+            fit=self.fit,
+        )
+        return self
+
+    @cached_property
+    def label_source(self) -> labels.LabelSource:
+        """The source of labels that the recipe names."""
+        if self.digits is not None:
+            return labels.FixedDigits(self.digits)
+        if self.numbers is not None:
+            return _number_range(self.numbers)
+        if self.labels_file is not None:
+            return labels.FileLines(self.labels_file, self.labels_order == "shuffled")
+        lowest, highest = self.length or DEFAULT_LENGTH
+        return labels.RandomDigits(lowest, highest, self.classes or tuple(range(10)))
+
+    @property
+    def widest_extent(self) -> int:
+        """The largest nominal extent a digit can have, px."""
+        return bank.FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON values: resolved ranges, nothing that is off."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        values["augment"] = {name: s for name, s in self.augment.strengths.items() if s}
+        return {"recipe_version": RECIPE_VERSION, **values}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Recipe:
+        """Return the recipe of `to_json`'s values. Raises `UsageError` for anything else."""
+        if not isinstance(values, dict):
+            raise UsageError(f"a recipe is a JSON object, but this is {type(values).__name__}")
+        values = dict(values)
+        version = values.pop("recipe_version", None)
+        if version != RECIPE_VERSION:
+            raise UsageError(
+                f"recipe_version is {version!r}, expected {RECIPE_VERSION}: "
+                "the recipe was written by another version of this program"
+            )
+        return cls(**values)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the recipe's canonical JSON, 64 hex digits."""
+        return sha256_of(self.to_json())
+
+
+def _ordered(
+    name: str, value: tuple[int, int], least: int, most: int, unit: str
+) -> tuple[int, int]:
+    low, high = value
+    if low > high:
+        raise ValueError(
+            f"{name} is {low} to {high}: the first number is the larger; write {high} {low}"
+        )
+    if low < least or high > most:
+        raise ValueError(f"{name} is {low} to {high}, expected {unit} from {least} to {most}")
+    return value
+
+
+def _number_range(text: str) -> labels.NumberRange:
+    low, colon, high = text.partition(":")
+    if not (colon and low.isascii() and low.isdecimal() and high.isascii() and high.isdecimal()):
+        raise ValueError(f"numbers is '{text}', expected LO:HI, such as 0:999 or 000:999")
+    most = labels.LONGEST_NUMBER
+    if max(len(low), len(high)) > most:
+        raise ValueError(f"numbers is '{text}', expected numbers of up to {most} digits")
+    if int(low) > int(high):
+        raise ValueError(f"numbers is '{text}': LO is larger than HI; write {high}:{low}")
+    padded = len(low) > 1 and low[0] == "0"
+    return labels.NumberRange(int(low), int(high), max(len(low), len(high)) if padded else 1)

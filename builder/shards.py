@@ -1,0 +1,87 @@
+"""One shard, made alone: rendered block by block, written, recorded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import files, formats
+from builder.generator import generate
+from builder.recipe import Recipe
+from builder.records import FileRecord, Plan, Record, Shard, read
+from builder.tally import Tally
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """All that a worker is given: values, and the number of its shard; never pixels."""
+
+    folder: Path
+    plan: Plan
+    number: int
+    block_size: int
+
+
+def build_shard(task: ShardTask) -> int:
+    """Make one shard and publish its completion record; return how many samples it has.
+
+    The same task gives the same bytes in any process, and takes the place of whatever an
+    earlier attempt left.
+    """
+    plan, shard = task.plan, task.plan.shard(task.number)
+    recipe = Recipe.from_json(plan.recipe)
+    tally = Tally()
+    with formats.format_of(plan.storage.format).writer(task.folder, plan, shard) as writer:
+        for start in range(shard.start, shard.start + shard.count, task.block_size):
+            stop = min(start + task.block_size, shard.start + shard.count)
+            batch = generate(recipe, range(start, stop))
+            tally.add(batch)
+            writer.write(batch)
+    images, labels = writer.files()
+    record = Record(
+        shard=shard,
+        images=images,
+        labels=labels,
+        fingerprint=plan.fingerprint,
+        generator_version=plan.generator_version,
+        **tally.fields(),
+    )
+    files.publish_json(task.folder / shard.record_name, record.model_dump(mode="json"))
+    return shard.count
+
+
+def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord] | None:
+    """Return a shard's completion record and the record's own file, or None where it must be made.
+
+    The record must be of this plan and shard, and the files it names there with their sizes.
+    """
+    from builder.errors import DatasetError
+
+    path = folder / shard.record_name
+    try:
+        record = read(path, Record)
+        there = record.shard == shard and record.fingerprint == plan.fingerprint
+        whole = there and record.generator_version == plan.generator_version
+        if not (whole and _sizes_hold(folder, plan, record)):
+            return None
+    except (DatasetError, OSError):
+        return None
+    own = FileRecord(name=path.name, bytes=path.stat().st_size, sha256=files.sha256_of_file(path))
+    return record, own
+
+
+def _sizes_hold(folder: Path, plan: Plan, record: Record) -> bool:
+    form = formats.format_of(plan.storage.format)
+    named = (form.image_file(record.shard), form.labels_file(record.shard))
+    return (record.images.name, record.labels.name) == named and all(
+        _size(folder / file.name) == file.bytes for file in (record.images, record.labels)
+    )
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file, or of all files of a folder."""
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    return path.stat().st_size

@@ -1,0 +1,175 @@
+"""All randomness of the project: sample seeds, named streams of words, and integer maps of words.
+
+Nothing here has a state. A word is a pure function of (sample seed, stream, position,
+draw), so any number of any sample can be computed alone, in any order, on any machine.
+
+Sources: `mix64` is the output function of SplitMix64 (Steele, Lea and Flood, "Fast
+Splittable Pseudorandom Number Generators", OOPSLA 2014), with the constants of Stafford's
+variant 13. The multiply-shift map of a word onto a range is Lemire's ("Fast Random Integer
+Generation in an Interval", 2019) without the rejection step: 32 bits onto n values make
+them uneven by at most n / 2**32, which is 1.6e-6 for the 6,742 ones of the training split.
+"""
+
+from __future__ import annotations
+
+import secrets
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from builder.errors import UsageError
+
+Words = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+GOLDEN = 0x9E3779B97F4A7C15
+MASK = (1 << 64) - 1
+INDEX_LIMIT = 1 << 63
+
+_A, _B = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_A_INVERSE, _B_INVERSE, _GOLDEN_INVERSE = (pow(m, -1, 1 << 64) for m in (_A, _B, GOLDEN))
+
+
+class Stream(IntEnum):
+    """The streams of labels and layout. Append-only: a number is never given another meaning.
+
+    Augmentations have their streams, from 16 on, in `builder.augment.table`.
+    """
+
+    LENGTH = 1
+    DIGIT = 2
+    NUMBER = 3
+    GLYPH = 4
+    GAP = 5
+    PLACING = 6
+    LABEL_ORDER = 7
+
+
+def mix64(x: int) -> int:
+    """Return SplitMix64's output function of a 64-bit integer: a bijection of [0, 2**64).
+
+    >>> hex(mix64(GOLDEN))
+    '0xe220a8397b1dcdaf'
+    """
+    x = ((x ^ (x >> 30)) * _A) & MASK
+    x = ((x ^ (x >> 27)) * _B) & MASK
+    return x ^ (x >> 31)
+
+
+def unmix64(x: int) -> int:
+    """Return the one `y` with `mix64(y) == x`."""
+    x = ((x ^ (x >> 31) ^ (x >> 62)) * _B_INVERSE) & MASK
+    x = ((x ^ (x >> 27) ^ (x >> 54)) * _A_INVERSE) & MASK
+    return x ^ (x >> 30) ^ (x >> 60)
+
+
+def mix_words(x: Words) -> Words:
+    """Return `mix64` of every element of a uint64 array, as a new array."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(_A)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(_B)
+    x ^= x >> np.uint64(31)
+    return x
+
+
+def sample_seeds(master: int, index: Ints) -> Words:
+    """Return the sample seeds (B,) uint64 of indices (B,) int64 in [0, 2**63).
+
+    seed(i) = mix64(mix64(master) + (i + 1) * GOLDEN) mod 2**64, a bijection of the index.
+    """
+    steps = (index.astype(np.uint64) + np.uint64(1)) * np.uint64(GOLDEN)
+    return mix_words(steps + np.uint64(mix64(master)))
+
+
+def index_of_seed(master: int, seed: int) -> int:
+    """Return the index whose sample seed under `master` is `seed`.
+
+    Raises `UsageError` for a seed outside [0, 2**64), and for one that belongs to no index
+    in [0, 2**63): half of all 64-bit numbers.
+    """
+    if not 0 <= seed <= MASK:
+        raise UsageError(f"sample seed {seed}: expected a number from 0 to 2**64 - 1")
+    index = ((unmix64(seed) - mix64(master)) * _GOLDEN_INVERSE - 1) & MASK
+    if index >= INDEX_LIMIT:
+        raise UsageError(
+            f"sample seed {seed:#x} belongs to no sample of master seed {master}: "
+            "give the seed as the dataset's 'seed' column or the manifest shows it"
+        )
+    return index
+
+
+def address(stream: int, position: int, draw: int) -> int:
+    """Return the constant that, added to a sample seed, names one word of the sample.
+
+    `stream` is below 2**24, `position` (of a digit) below 2**16, `draw` below 2**24.
+    """
+    return mix64((stream << 40 | position << 24 | draw) + 1)
+
+
+def words(seeds: Words, stream: int, draw: int = 0) -> Words:
+    """Return one word per sample, (B,) uint64, for a decision that a sample takes once."""
+    return mix_words(seeds + np.uint64(address(stream, 0, draw)))
+
+
+def digit_words(seeds: Words, digits: int, stream: int, draw: int = 0) -> Words:
+    """Return one word per digit position, (B, digits) uint64."""
+    at = [address(stream, position, draw) for position in range(digits)]
+    return mix_words(seeds[:, None] + np.array(at, dtype=np.uint64))
+
+
+def below(word: Words, bound: Any) -> Ints:
+    """Map words onto uniform integers in [0, bound), `bound` an int or array in [1, 2**31]."""
+    half = np.uint64(32)
+    scaled: Words = (word >> half) * np.asarray(bound, dtype=np.uint64)
+    return np.asarray(scaled >> half, dtype=np.int64)
+
+
+def below_wide(word: Words, bound: int) -> Ints:
+    """Map words onto uniform integers in [0, bound), `bound` up to 2**63, by a 128-bit product."""
+    low_half, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    high, low = word >> half, word & low_half
+    bound_high, bound_low = np.uint64(bound >> 32), np.uint64(bound & 0xFFFFFFFF)
+    middle = high * bound_low + ((low * bound_low) >> half)
+    carry = (middle & low_half) + low * bound_high
+    return (high * bound_high + (middle >> half) + (carry >> half)).astype(np.int64)
+
+
+def signed_unit(word: Words) -> Floats:
+    """Map words onto float64 in [-1, 1), exact multiples of 2**-52."""
+    steps = (word >> np.uint64(11)).astype(np.int64) - np.int64(1 << 52)
+    return steps.astype(np.float64) * 2.0**-52
+
+
+def permuted(master: int, index: Ints, size: int) -> Ints:
+    """Map index i onto [0, size): each run of `size` indices is a permutation of its own.
+
+    A Feistel network of four rounds over the smallest even number of bits that holds
+    `size`, walked along its cycle until it falls into the range (Black and Rogaway,
+    "Ciphers with Arbitrary Finite Domains", 2002). O(1) memory for any size.
+    """
+    turn, value = index // size, (index % size).astype(np.uint64)
+    key = np.uint64(mix64((mix64(master) + address(Stream.LABEL_ORDER, 0, 0)) & MASK))
+    keys = mix_words(turn.astype(np.uint64) * np.uint64(GOLDEN) + key)
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    outside = np.ones(value.shape, dtype=bool)
+    while outside.any():
+        value[outside] = _feistel(value[outside], keys[outside], half)
+        outside = value >= np.uint64(size)
+    return value.astype(np.int64)
+
+
+def _feistel(value: Words, keys: Words, half: int) -> Words:
+    shift, low = np.uint64(half), np.uint64((1 << half) - 1)
+    left, right = value >> shift, value & low
+    for step in range(4):
+        mixed = mix_words(right + keys + np.uint64(address(Stream.LABEL_ORDER, 1, step)))
+        left, right = right, left ^ (mixed & low)
+    return (left << shift) | right
+
+
+def fresh_seed() -> int:
+    """Return a master seed in [0, 2**64) from the operating system, for calls that name none."""
+    return secrets.randbits(64)

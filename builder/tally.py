@@ -1,0 +1,46 @@
+"""The tally of a shard: what its completion record says of the samples, added block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from builder import digest
+from builder.bank import CLASSES
+from builder.generator import Batch
+
+
+@dataclass
+class Tally:
+    """Sums over the batches of a shard; see `builder.records.Record` for what they mean."""
+
+    content_digest: int = 0
+    pixel_sum: int = 0
+    pixel_square_sum: int = 0
+    class_counts: list[int] = field(default_factory=lambda: [0] * CLASSES)
+    length_counts: dict[int, int] = field(default_factory=dict)
+
+    def add(self, batch: Batch) -> None:
+        """Add the samples of a batch."""
+        from builder.kernels.moments import moments
+
+        self.content_digest += digest.digest_of(batch)
+        total, squares = moments(batch.images.reshape(-1))
+        self.pixel_sum += int(total)
+        self.pixel_square_sum += int(squares)
+        shown = np.bincount(batch.labels[batch.labels >= 0], minlength=CLASSES)
+        self.class_counts = [a + int(b) for a, b in zip(self.class_counts, shown, strict=True)]
+        for length, count in zip(*np.unique(batch.lengths, return_counts=True), strict=True):
+            self.length_counts[int(length)] = self.length_counts.get(int(length), 0) + int(count)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the sums under the names that a record has for them."""
+        return {
+            "content_digest": digest.written(self.content_digest),
+            "pixel_sum": self.pixel_sum,
+            "pixel_square_sum": self.pixel_square_sum,
+            "class_counts": tuple(self.class_counts),
+            "length_counts": dict(sorted(self.length_counts.items())),
+        }

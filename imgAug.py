@@ -1,0 +1,208 @@
+"""The classic face: sequences of digits by the function names of the classic script.
+
+    python imgAug.py --digits="[1,2,3]" --spacing_range="[5,10]" --image_width=200
+
+A thin layer over `builder`, which makes millions of images at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from builder import bank, streams
+from builder.errors import BuilderError, UsageError
+from builder.formats.png import encoded, png_name
+from builder.generator import generate
+from builder.recipe import Augment, Recipe
+from builder.resample import bilinear
+
+Image = npt.NDArray[np.float32]
+
+SCALE = 0.2
+"""How far `scaleFlg` scales each digit, as a share."""
+
+DEFAULT_FOLDER = "dataset"
+
+
+def generate_numbers_sequence(
+    digits: Sequence[int],
+    spacing_range: tuple[int, int],
+    image_width: int,
+    seed: int | None = None,
+    save_to: str | Path | None = None,
+) -> Image:
+    """Return an image of a sequence of digits, float32 (28, image_width) in [0, 1], ink 1.
+
+    Each digit is drawn at random from its images in MNIST. The gaps between them are
+    uniform whole pixels in `spacing_range`, both ends included. Digits are narrowed where
+    they would be wider than the image, and placed at random where it is wider.
+
+    Without a `seed` (0 to 2**64 - 1) each call gives a fresh image; with one it repeats.
+    `save_to` names a folder to which the image is also written as PNG, under the next free
+    number. Raises `UsageError` (a `ValueError`) for a width, spacing or digit that cannot be.
+
+    >>> generate_numbers_sequence([3, 5, 0], (10, 30), 100).shape
+    (28, 100)
+    """
+    return _one_image(digits, spacing_range, image_width, bank.MNIST, 0.0, seed, save_to)
+
+
+def generate_numbers_sequence_speedup(
+    digits: Sequence[int],
+    spacing_range: tuple[int, int],
+    image_width: int,
+    df: bank.Source,
+    gp: bank.DigitBank,
+    scaleFlg: bool = False,  # noqa: N803  # the classic script's name
+    seed: int | None = None,
+    save_to: str | Path | None = None,
+) -> Image:
+    """Return an image as `generate_numbers_sequence` does, from digits loaded by `load_dataset`.
+
+    `df`, `gp` are the two values of `load_dataset`. With `scaleFlg` each digit is scaled in x
+    and y by independent factors in [0.8, 1.2].
+    """
+    del gp  # the bank is mapped once for all calls; the handle is kept for the classic call
+    scale = SCALE if scaleFlg else 0.0
+    return _one_image(digits, spacing_range, image_width, df, scale, seed, save_to)
+
+
+def load_dataset(folder: str | Path | None = None) -> tuple[bank.Source, bank.DigitBank]:
+    """Load the four IDX files of a folder (None: the bundled MNIST) and return two handles.
+
+    They are for `generate_numbers_sequence_speedup`, and opaque: no pandas is needed.
+    """
+    source = bank.MNIST if folder is None else bank.register(folder)
+    return source, bank.open_bank(source, "train")
+
+
+def random_scale_img(
+    image: npt.NDArray[np.generic], scale_in: float = 0.2, seed: int | None = None
+) -> npt.NDArray[np.generic]:
+    """Return an image scaled in x and y by independent factors in [1 - scale_in, 1 + scale_in].
+
+    Scaling is about the centre and keeps shape (H, W) and type. `scale_in` is in [0, 1).
+    """
+    if image.ndim != 2 or not 0 <= scale_in < 1:
+        raise UsageError(
+            f"image has shape {image.shape} and scale_in is {scale_in}, "
+            "expected a grey image (H, W) and a share from 0 to below 1"
+        )
+    height, width = image.shape
+    seeds = np.array([streams.fresh_seed() if seed is None else seed], dtype=np.uint64)
+    by = [1.0 + scale_in * streams.signed_unit(streams.words(seeds, 0, n))[0] for n in (0, 1)]
+    x = (np.arange(width) + 0.5 - width / 2) / by[0] + width / 2
+    y = (np.arange(height) + 0.5 - height / 2) / by[1] + height / 2
+    scaled = bilinear(image, x[None, :], y[:, None])
+    whole = np.issubdtype(image.dtype, np.integer)
+    return (np.rint(scaled) if whole else scaled).astype(image.dtype)
+
+
+def _one_image(
+    digits: Sequence[int],
+    spacing_range: tuple[int, int],
+    image_width: int,
+    source: bank.Source,
+    scale: float,
+    seed: int | None,
+    save_to: str | Path | None,
+) -> Image:
+    recipe = Recipe(
+        seed=streams.fresh_seed() if seed is None else seed,
+        source=source,
+        digits=digits,
+        spacing=tuple(spacing_range),
+        width=image_width,
+        augment=Augment.preset("none", scale=scale),
+    )
+    sample = generate(recipe, [0])[0]
+    if save_to is not None:
+        _save(sample.image, sample.text, Path(save_to))
+    return sample.image.astype(np.float32) / np.float32(255)
+
+
+def _save(image: npt.NDArray[np.uint8], text: str, folder: Path) -> Path:
+    """Write an image under the number after the highest in the folder; never over another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = (re.match(r"(\d{12,})_\d+\.png$", path.name) for path in folder.iterdir())
+    number = max((int(found[1]) for found in numbers if found), default=-1) + 1
+    path = folder / png_name(number, text)
+    with path.open("xb") as file:
+        file.write(encoded(image))
+    return path
+
+
+def _int_list(text: str) -> list[int]:
+    """Read `[1,2,3]` or `1,2,3`."""
+    try:
+        values = json.loads(f"[{text.strip().strip('[]')}]")
+    except ValueError:
+        values = None
+    if not isinstance(values, list) or not all(type(value) is int for value in values):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list such as [1,2,3]")
+    return values
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("imgAug.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset_dir", help="folder of the four IDX files (dataset, or bundled)")
+    parser.add_argument("--digits", type=_int_list, default=[1, 2, 4, 6, 3, 5, 0])
+    parser.add_argument("--spacing_range", type=_int_list, default=[5, 10])
+    parser.add_argument("--image_width", type=int, default=200)
+    parser.add_argument("--dataout_dir", default="dataout", help="folder for the PNG files")
+    parser.add_argument("--image_count", type=int, default=100)
+    parser.add_argument("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write `image_count` images of the digits to `dataout_dir`; return the exit code."""
+    try:
+        return _write_images(_arguments(arguments))
+    except BuilderError as error:
+        print(f"imgAug.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"imgAug.py: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _write_images(options: argparse.Namespace) -> int:
+    if options.image_count < 1:
+        raise UsageError(f"image_count is {options.image_count}, expected a whole number from 1")
+    recipe = Recipe(
+        seed=streams.fresh_seed() if options.seed is None else options.seed,
+        source=_source(options.dataset_dir),
+        digits=options.digits,
+        spacing=tuple(options.spacing_range),
+        width=options.image_width,
+        augment="none",
+    )
+    folder = Path(options.dataout_dir)
+    for start in range(0, options.image_count, 256):
+        stop = min(start + 256, options.image_count)
+        for sample in generate(recipe, range(start, stop)):
+            _save(sample.image, sample.text, folder)
+    print(f"{folder}: {options.image_count} images of 28 x {options.image_width} px")
+    return 0
+
+
+def _source(folder: str | None) -> bank.Source:
+    """Return the digits to use: the named folder's, `dataset`'s if it is there, or the bundled."""
+    if folder is None and not Path(DEFAULT_FOLDER).is_dir():
+        print(f"imgAug.py: no folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits",
+              file=sys.stderr)  # fmt: skip
+        return bank.MNIST
+    return bank.register(folder or DEFAULT_FOLDER)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import files, labelfile, pool
-from builder.errors import BuilderError, BuildFailed, DatasetError, UsageError
+from builder import files, labelfile, outdir, pool
+from builder.errors import BuilderError, DatasetError, UsageError
+from builder.plan import PLAN, Plan, Storage
 from builder.planner import planner_for
 from builder.recipe import Recipe
-from builder.records import LABELS, LOG, MANIFEST, PLAN, Manifest, Plan, Storage, Totals, read
+from builder.records import LABELS, MANIFEST, Manifest, Totals, read
 from builder.shards import ShardTask, build_shard, finished
 
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
@@ -97,113 +96,26 @@ def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
     """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
     began = time.perf_counter()
     planner_for(recipe)  # refuses what cannot be drawn before anything is written
-    check_folder(folder, plan)
-    with _claimed(folder):
-        if not _is_complete(folder, plan):
-            _publish_plan(folder, plan, recipe)
+    outdir.check(folder, plan)
+    with outdir.claimed(folder):
         missing = _missing(folder, plan)
-        made = sum(_build_missing(folder, plan, missing, run))
-        manifest = _publish_manifest(folder, plan, recipe)
-        log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
+        manifest = None if missing else _standing_manifest(folder, plan)
+        made = 0
+        if manifest is None:
+            _publish_plan(folder, plan, recipe)
+            made = sum(_build_missing(folder, plan, missing, run))
+            manifest = _publish_manifest(folder, plan, recipe)
+            log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return Built(folder, manifest, made, time.perf_counter() - began)
 
 
-def check_folder(folder: Path, plan: Plan) -> None:
-    """Raise `UsageError` where `folder` holds anything but this dataset, or a beginning of it."""
-    if not folder.exists() or not (folder.is_dir() and (folder / PLAN).exists()):
-        _check_empty(folder)
-        return
-    standing = read(folder / PLAN, Plan)
-    different = standing.differences(plan)
-    if different:
-        raise UsageError(
-            f"{folder}: holds another dataset ({'; '.join(different)}); name another --out"
-        )
-    if standing.count > plan.count:
-        raise UsageError(
-            f"{folder}: holds a dataset of {standing.count} images, more than {plan.count}; "
-            "a dataset can be extended, not cut; name another --out"
-        )
-
-
-def _check_empty(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file, expected a folder for the dataset")
-    ours = (files.LOCK, LOG)
-    others = sorted(path.name for path in folder.glob("*") if path.name not in ours)
-    others = [name for name in others if not name.startswith(files.TEMPORARY)]
-    if others:
-        raise UsageError(
-            f"{folder}: holds {others[0]} and no {PLAN}, so it is not a dataset of this program; "
-            "name an empty or new folder"
-        )
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Hold the output folder; at the end remove what is unfinished, and the folder if all is."""
-    made = _make_folders(folder)
+def _standing_manifest(folder: Path, plan: Plan) -> Manifest | None:
+    """Return the manifest of a dataset that is finished already, if it is of this plan."""
     try:
-        with files.locked(folder), _logged(folder):
-            try:
-                yield
-            finally:
-                _remove_unfinished(folder)
-    except OSError as error:
-        raise BuildFailed(_told(error, folder)) from error
-    finally:
-        for path in [] if (folder / PLAN).exists() else reversed(made):
-            with suppress(OSError):
-                path.rmdir()
-
-
-@contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Add the log lines of the body to the folder's log, where times and hosts belong."""
-    handler = logging.FileHandler(folder / LOG, delay=True, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        handler.close()
-
-
-def _make_folders(folder: Path) -> list[Path]:
-    """Make `folder` and its parents; return those that were not there, outermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()][::-1]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BuildFailed(_told(error, folder)) from error
-    return missing
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove temporary files, and everything of a dataset of which no shard was finished."""
-    for leftover in folder.glob(f"{files.TEMPORARY}*"):
-        files.remove(leftover)
-    if not any(folder.glob("shard-*.json")):
-        for name in (MANIFEST, PLAN, LABELS, LOG, files.LOCK):
-            files.remove(folder / name)
-        for started in folder.glob("shard-*"):
-            files.remove(started)
-
-
-def _told(error: OSError, folder: Path) -> str:
-    place = error.filename or folder
-    return (
-        f"{place}: {error.strerror or error}; finished shards are kept, "
-        "and the same call goes on once the cause is gone"
-    )
-
-
-def _is_complete(folder: Path, plan: Plan) -> bool:
-    try:
-        return read(folder / MANIFEST, Manifest).plan == plan
+        manifest = read(folder / MANIFEST, Manifest)
     except DatasetError:
-        return False
+        return None
+    return manifest if manifest.plan == plan else None
 
 
 def _publish_plan(folder: Path, plan: Plan, recipe: Recipe) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 import struct
 
+from builder.batch import Batch
 from builder.errors import DatasetError
-from builder.generator import Batch
 
 MODULUS = 1 << 128
 _HEAD = struct.Struct("<QQIB")

@@ -7,7 +7,9 @@ extension read here: their first column is the class.
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,13 +132,10 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_bytes(path: Path) -> bytes:
-    from isal import igzip
-    from isal.igzip_lib import IsalError
-
     try:
         data = path.read_bytes()
-        return igzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (OSError, EOFError, IsalError) as error:
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error}); fetch the file anew") from error
 
 

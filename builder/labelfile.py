@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,7 +52,7 @@ def register(path: str | Path) -> LabelsFile:
     try:
         data = Path(path).read_bytes()
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
     text = _PADDING.sub(b"", data)
     text += b"" if text.endswith(b"\n") or not text else b"\n"

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import overload
 
 from builder import formats, labelfile
+from builder.batch import Batch, Sample
 from builder.errors import DatasetError, UsageError
-from builder.generator import Batch, Sample
+from builder.plan import PLAN
 from builder.recipe import Recipe
-from builder.records import LABELS, MANIFEST, PLAN, Manifest, read
+from builder.records import LABELS, MANIFEST, Manifest, read
 from builder.version import FORMAT_VERSION
 
 OPEN_SHARDS = 16

@@ -1,121 +1,29 @@
-"""The JSON files of a dataset: plan, completion records, manifest."""
+"""What is written of finished shards: completion records, and the manifest that sums them up."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from pydantic import Field, model_validator
+from typing import TypeVar
 
 from builder import digest
 from builder.bank import CLASSES, FRAME
 from builder.errors import DatasetError, UsageError
 from builder.model import Frozen
+from builder.plan import Plan, Shard
 from builder.recipe import Recipe
-from builder.version import FORMAT_VERSION, GENERATOR_VERSION
 
-PLAN = "plan.json"
 MANIFEST = "manifest.json"
 LABELS = "labels.txt.gz"
 LOG = "build.log"
-
-LONGEST_PNG_LABEL = 200
-"""A file name holds 255 bytes: an index of up to 19 digits, the label, and `.png`."""
 
 LIBRARIES = ("numpy", "numba", "h5py", "isal", "pyarrow", "xxhash")
 """Libraries whose version can change a file's bytes, though never a pixel or label."""
 
 Model = TypeVar("Model", bound=Frozen)
-
-
-class Storage(Frozen):
-    """How the samples of a dataset lie in files. None of it changes a pixel."""
-
-    format: Literal["hdf5", "png"] = Field(default="hdf5", description="the format of the shards")
-    compression: Literal["none", "gzip"] = Field(default="none", description="of HDF5 images")
-    shard_size: int = Field(default=10_000, ge=1, le=10**8, description="images per shard")
-
-    @model_validator(mode="after")
-    def _compression_is_for_hdf5(self) -> Storage:
-        if self.format == "png" and self.compression != "none":
-            raise ValueError("compression is 'gzip', but PNG files are compressed as they are")
-        return self
-
-
-class Shard(Frozen):
-    """A fixed range of sample indices, [start, start + count), made by one task, alone."""
-
-    number: int
-    start: int
-    count: int
-
-    @property
-    def name(self) -> str:
-        """What the names of the shard's files begin with."""
-        return f"shard-{self.number:06d}"
-
-    @property
-    def record_name(self) -> str:
-        """The name of the shard's completion record."""
-        return f"{self.name}.json"
-
-
-class Plan(Frozen):
-    """What a folder is going to be: recipe, storage, count, versions."""
-
-    recipe: dict[str, Any]
-    storage: Storage
-    count: int = Field(ge=1, lt=1 << 63, description="how many samples")
-    fingerprint: str
-    generator_version: int = GENERATOR_VERSION
-    format_version: int = FORMAT_VERSION
-
-    @classmethod
-    def of(cls, recipe: Recipe, storage: Storage, count: int) -> Plan:
-        """Return the plan of a dataset to be. Raises `UsageError` for what cannot be stored."""
-        longest = recipe.label_source.longest
-        if storage.format == "png" and longest > LONGEST_PNG_LABEL:
-            raise UsageError(
-                f"labels have up to {longest} digits, but a PNG's file name holds "
-                f"{LONGEST_PNG_LABEL}: use --format hdf5"
-            )
-        return cls(
-            recipe=recipe.to_json(), storage=storage, count=count, fingerprint=recipe.fingerprint
-        )
-
-    @property
-    def shards(self) -> int:
-        """How many shards the dataset has."""
-        return -(-self.count // self.storage.shard_size)
-
-    def shard(self, number: int) -> Shard:
-        """Return one shard by its number, from 0."""
-        start = number * self.storage.shard_size
-        return Shard(
-            number=number, start=start, count=min(self.storage.shard_size, self.count - start)
-        )
-
-    def all_shards(self) -> Iterator[Shard]:
-        """Yield every shard, in order."""
-        return (self.shard(number) for number in range(self.shards))
-
-    def differences(self, other: Plan) -> list[str]:
-        """Return what tells this plan from another but the count: 'field: this, not that' each."""
-        mine, theirs = self._flat(), other._flat()
-        return [
-            f"{name}: {mine.get(name)}, not {theirs.get(name)}"
-            for name in sorted(mine.keys() | theirs.keys())
-            if mine.get(name) != theirs.get(name)
-        ]
-
-    def _flat(self) -> dict[str, Any]:
-        values = self.model_dump(mode="json", exclude={"count", "fingerprint", "recipe", "storage"})
-        return {**values, **self.storage.model_dump(), **self.recipe}
 
 
 class FileRecord(Frozen):

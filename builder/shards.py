@@ -8,8 +8,9 @@ from pathlib import Path
 
 from builder import files, formats
 from builder.generator import generate
+from builder.plan import Plan, Shard
 from builder.recipe import Recipe
-from builder.records import FileRecord, Plan, Record, Shard, read
+from builder.records import FileRecord, Record, read
 from builder.tally import Tally
 
 

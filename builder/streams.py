@@ -134,7 +134,7 @@ def below_wide(word: Words, bound: int) -> Ints:
     bound_high, bound_low = np.uint64(bound >> 32), np.uint64(bound & 0xFFFFFFFF)
     middle = high * bound_low + ((low * bound_low) >> half)
     carry = (middle & low_half) + low * bound_high
-    return (high * bound_high + (middle >> half) + (carry >> half)).astype(np.int64)
+    return np.asarray(high * bound_high + (middle >> half) + (carry >> half), dtype=np.int64)
 
 
 def signed_unit(word: Words) -> Floats:

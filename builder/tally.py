@@ -9,7 +9,7 @@ import numpy as np
 
 from builder import digest
 from builder.bank import CLASSES
-from builder.generator import Batch
+from builder.batch import Batch
 
 
 @dataclass

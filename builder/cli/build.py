@@ -12,7 +12,8 @@ from typing import Any, get_args
 from builder import building, formats, pool
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.errors import UsageError
-from builder.records import MANIFEST, Plan, Storage
+from builder.plan import Plan, Storage
+from builder.records import MANIFEST
 
 EXAMPLES = """examples:
   build.py --count 1000000 --workers 16

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from builder import files, streams
+from builder.batch import Sample
 from builder.cli.target import recipe_and_dataset
 from builder.errors import UsageError
 from builder.formats.png import encoded, png_name
-from builder.generator import Sample, generate
+from builder.generator import generate
 from builder.reader import Dataset
 
 EXAMPLES = """examples:

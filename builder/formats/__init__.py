@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
 
-from builder.generator import Batch
+from builder.batch import Batch
 from builder.records import FileRecord
 
 FORMATS = {

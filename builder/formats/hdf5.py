@@ -19,11 +19,12 @@ import numpy.typing as npt
 
 from builder import files
 from builder.bank import FRAME
+from builder.batch import Batch
 from builder.errors import DatasetError
-from builder.generator import Batch
 from builder.model import canonical_json
+from builder.plan import Plan, Shard
 from builder.recipe import Recipe
-from builder.records import FileRecord, Plan, Shard
+from builder.records import FileRecord
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from builder import files
+from builder.batch import Batch
 from builder.errors import DatasetError
-from builder.generator import Batch
 from builder.labels import PAD
+from builder.plan import Plan, Shard
 from builder.recipe import Recipe
-from builder.records import FileRecord, Plan, Shard
+from builder.records import FileRecord
 
 METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builder.generator import Batch
+from builder.batch import Batch
 
 GROUP = 8192
 """Rows in a row group. Fixed, so that equal shards give equal bytes whatever the block size."""

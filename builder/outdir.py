@@ -1,0 +1,107 @@
+"""The output folder: what may be built in it, and what stays in it when a build ends."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from builder import files
+from builder.errors import BuildFailed, UsageError
+from builder.plan import PLAN, Plan
+from builder.records import LABELS, LOG, MANIFEST, read
+
+log = logging.getLogger("builder")
+
+
+def check(folder: Path, plan: Plan) -> None:
+    """Raise `UsageError` where `folder` holds anything but this dataset, or a beginning of it."""
+    if not folder.exists() or not (folder.is_dir() and (folder / PLAN).exists()):
+        _check_empty(folder)
+        return
+    standing = read(folder / PLAN, Plan)
+    different = standing.differences(plan)
+    if different:
+        raise UsageError(
+            f"{folder}: holds another dataset ({'; '.join(different)}); name another --out"
+        )
+    if standing.count > plan.count:
+        raise UsageError(
+            f"{folder}: holds a dataset of {standing.count} images, more than {plan.count}; "
+            "a dataset can be extended, not cut; name another --out"
+        )
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file, expected a folder for the dataset")
+    ours = (files.LOCK, LOG)
+    others = sorted(path.name for path in folder.glob("*") if path.name not in ours)
+    others = [name for name in others if not name.startswith(files.TEMPORARY)]
+    if others:
+        raise UsageError(
+            f"{folder}: holds {others[0]} and no {PLAN}, so it is not a dataset of this program; "
+            "name an empty or new folder"
+        )
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the output folder; at the end remove what is unfinished, and the folder if all is."""
+    made = _make_folders(folder)
+    try:
+        with files.locked(folder), _logged(folder):
+            try:
+                yield
+            finally:
+                _remove_unfinished(folder)
+    except OSError as error:
+        raise BuildFailed(_told(error, folder)) from error
+    finally:
+        for path in [] if (folder / PLAN).exists() else reversed(made):
+            with suppress(OSError):
+                path.rmdir()
+
+
+@contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Add the log lines of the body to the folder's log, where times and hosts belong."""
+    handler = logging.FileHandler(folder / LOG, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make `folder` and its parents; return those that were not there, outermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()][::-1]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildFailed(_told(error, folder)) from error
+    return missing
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove temporary files, and everything of a dataset of which no shard was finished."""
+    for leftover in folder.glob(f"{files.TEMPORARY}*"):
+        files.remove(leftover)
+    if not any(folder.glob("shard-*.json")):
+        for name in (MANIFEST, PLAN, LABELS, LOG, files.LOCK):
+            files.remove(folder / name)
+        for started in folder.glob("shard-*"):
+            files.remove(started)
+
+
+def _told(error: OSError, folder: Path) -> str:
+    place = error.filename or folder
+    return (
+        f"{place}: {error.strerror or error}; finished shards are kept, "
+        "and the same call goes on once the cause is gone"
+    )

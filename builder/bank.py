@@ -53,6 +53,11 @@ class Source:
     digest: str
     ink_width: int
 
+    def __post_init__(self) -> None:
+        cache.check_sha256(self.digest)
+        if not 0 <= self.ink_width <= FRAME:
+            raise ValueError(f"ink_width is {self.ink_width}, expected 0 to {FRAME} px")
+
     @property
     def licence(self) -> str:
         """Who holds the rights in these digits, as far as is known here."""

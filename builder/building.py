@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ DEFAULT_BLOCK = 512
 """Samples rendered at a time."""
 
 log = logging.getLogger("builder")
-log.setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
         made = 0
         if manifest is None:
             _publish_plan(folder, plan, recipe)
-            made = sum(_build_missing(folder, plan, missing, run))
+            made = _build_missing(folder, plan, missing, run)
             manifest = _publish_manifest(folder, plan, recipe)
             log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return Built(folder, manifest, made, time.perf_counter() - began)
@@ -133,10 +131,10 @@ def _missing(folder: Path, plan: Plan) -> list[int]:
     return [shard.number for shard in missing]
 
 
-def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> Iterator[int]:
-    """Make the missing shards; yield the number of samples of each as it is done."""
+def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> int:
+    """Make the missing shards, and return how many samples they have."""
     if not missing:
-        return
+        return 0
     processes = pool.processes_for(run.workers, len(missing))
     asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
     log.info(
@@ -144,9 +142,12 @@ def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> It
         len(missing), plan.shards, processes, asked, pool.usable_cores(),
     )  # fmt: skip
     tasks = [ShardTask(folder, plan, number, run.block_size) for number in missing]
-    before = plan.count - sum(plan.shard(number).count for number in missing)
-    done = pool.run(build_shard, tasks, processes, run.backend)
-    yield from pool.with_progress(done, plan.count, before, run.progress)
+    to_make = sum(plan.shard(number).count for number in missing)
+    with pool.progress(plan.count, plan.count - to_make, run.progress) as count:
+        for shard in pool.run(build_shard, tasks, processes, run.backend):
+            log.debug("%s: %d images", shard.name, shard.count)
+            count(shard.count)
+    return to_make
 
 
 def _publish_manifest(folder: Path, plan: Plan, recipe: Recipe) -> Manifest:

@@ -7,6 +7,7 @@ It is mapped read-only by every process of a build, which share the memory of it
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -45,6 +46,12 @@ def _is_ours(folder: Path) -> bool:
             return folder.stat().st_uid == os.getuid()
     except OSError:
         return False
+
+
+def check_sha256(text: str) -> None:
+    """Raise `ValueError` unless `text` is 64 hex digits: it becomes a part of a path here."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"'{text[:70]}' is no sha256, expected 64 hex digits")
 
 
 def load(entry: str, names: Iterable[str]) -> Arrays | None:

@@ -35,6 +35,14 @@ class LabelsFile:
     lines: int
     longest: int
 
+    def __post_init__(self) -> None:
+        cache.check_sha256(self.sha256)
+        if self.lines < 1 or not 1 <= self.longest <= LONGEST_LABEL:
+            raise ValueError(
+                f"a labels file of {self.lines} lines of up to {self.longest} digits cannot be: "
+                f"expected a line or more of 1 to {LONGEST_LABEL}"
+            )
+
 
 class LabelLines(NamedTuple):
     """A labels file: line i of `text` (uint8, ASCII) is text[begins[i]:begins[i + 1] - 1]."""

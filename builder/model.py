@@ -31,14 +31,14 @@ def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     path = [str(part) for part in error["loc"] if not str(part).startswith("function-")]
-    field = path[0] if path else model.__name__.lower()
+    field = ".".join(path) or model.__name__.lower()
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field, model.model_fields, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(model.model_fields)}"
         return f"{model.__name__} has no field '{field}': {hint}"
     if error["type"] == "missing":
         return f"{model.__name__} lacks the field '{field}'"
-    info = model.model_fields.get(field)
+    info = model.model_fields.get(field)  # of a field itself, not of one within it
     meaning = f" ({info.description})" if info and info.description else ""
     wanted = _bounds(info) or error["msg"].removeprefix("Input should be ")
     return f"{field} is {_shown(error['input'])}, expected {wanted}{meaning}"

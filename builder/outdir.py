@@ -70,11 +70,14 @@ def _logged(folder: Path) -> Iterator[None]:
     """Add the log lines of the body to the folder's log, where times and hosts belong."""
     handler = logging.FileHandler(folder / LOG, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
+    level = log.level
+    log.setLevel(level or logging.INFO)
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
+        log.setLevel(level)
         handler.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, TypeVar, get_args
 
 from builder.errors import BuildFailed
@@ -12,6 +13,7 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 JOBLIB_NAMES = {"loky": "loky", "threads": "threading", "sequential": "sequential"}
 
 Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
@@ -28,8 +30,8 @@ def processes_for(workers: int | None, tasks: int) -> int:
 
 
 def run(
-    function: Callable[[Task], int], tasks: Sequence[Task], workers: int, backend: Backend
-) -> Iterator[int]:
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, backend: Backend
+) -> Iterator[Result]:
     """Yield `function(task)` of every task as it is done, in any order.
 
     One worker runs in the process itself, by the same path without a pool. A worker starts
@@ -54,14 +56,16 @@ def run(
             ) from None
 
 
-def with_progress(done: Iterator[int], total: int, before: int, show: bool) -> Iterator[int]:
-    """Yield what `done` yields, and show images per second and time left on standard error."""
+@contextmanager
+def progress(total: int, before: int, show: bool) -> Iterator[Callable[[int], object]]:
+    """Show images per second and time left on standard error; yield what counts images done.
+
+    `total` images are to be, `before` were there at the start.
+    """
     from tqdm import tqdm
 
     with tqdm(
         total=total, initial=before, disable=not show, unit=" images", unit_scale=True,
         smoothing=0.1, dynamic_ncols=True,
     ) as bar:  # fmt: skip
-        for count in done:
-            bar.update(count)
-            yield count
+        yield bar.update

@@ -24,8 +24,8 @@ class ShardTask:
     block_size: int
 
 
-def build_shard(task: ShardTask) -> int:
-    """Make one shard and publish its completion record; return how many samples it has.
+def build_shard(task: ShardTask) -> Shard:
+    """Make one shard, publish its completion record, and return the shard.
 
     The same task gives the same bytes in any process, and takes the place of whatever an
     earlier attempt left.
@@ -49,7 +49,7 @@ def build_shard(task: ShardTask) -> int:
         **tally.fields(),
     )
     files.publish_json(task.folder / shard.record_name, record.model_dump(mode="json"))
-    return shard.count
+    return shard
 
 
 def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord] | None:

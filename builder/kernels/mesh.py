@@ -117,10 +117,10 @@ def locate_pixels(above: Any, below: Any, ink: Any, width: Any, address: Any) ->
     """Fill address (4 * width,) for a band: glyph address, and fractions of 11 bits.
 
     `above`, `below` (2, width): u and v along the rows of nodes that bound the band. A
-    coordinate outside the ink is clamped to the background pixel next to it.
+    coordinate outside the ink is clamped to where both pixels of its pair are background.
     """
     u0, v0, u1, v1 = above[0], above[1], below[0], below[1]
-    left, top = i32(ink[0] + (MARGIN - 1)), i32(ink[1] + (MARGIN - 1))
+    left, top = i32(ink[0] + (MARGIN - 2)), i32(ink[1] + (MARGIN - 2))
     right, bottom = i32(ink[2] + MARGIN), i32(ink[3] + MARGIN)
     for row in range(STEP):
         out = address[row * width :]
@@ -189,13 +189,9 @@ def draw_digit(
     clipped = x0 < 0 or y0 < 0 or x1 > width or y1 > height
     nodes = -(-(x1 - x0) // STEP) + 1
     span = STEP * (nodes - 1)
-    first = (int(ink[1]) + MARGIN - 1) * PADDED
-    pack(
-        glyph,
-        first,
-        min((ink[3] - ink[1] + 2) * PADDED, PADDED * (PADDED - 1) - 1 - first),
-        work.quads,
-    )
+    first = (int(ink[1]) + MARGIN - 2) * PADDED
+    rows = min(int(ink[3]) - int(ink[1]) + 3, PADDED - 1 - first // PADDED)
+    pack(glyph, first, rows * PADDED - 1, work.quads)
     work.columns[: right - left] = 0
     top, bottom, total, inside = height, 0, 0, 0
     locate_nodes(warp, centre, x0, y0, nodes, work.lattice[0, 0], work.lattice[0, 1])

@@ -1,0 +1,30 @@
+"""What all tests share: a cache folder of the session's own, and small datasets."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+import pytest
+
+# Before anything of the program is imported, since the cache folder is found once a process.
+# Worker processes and subprocesses inherit it.
+os.environ["DIGITSEQ_CACHE"] = tempfile.mkdtemp(prefix="digitseq-tests-")
+atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
+
+from builder import Recipe, generate  # noqa: E402
+from builder.batch import Batch  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """Return a recipe in which everything is drawn: lengths, gaps, placing, warps."""
+    return Recipe(seed=11, length=(1, 5), spacing=(-4, 12), width=170, augment="standard")
+
+
+@pytest.fixture(scope="session")
+def batch(recipe: Recipe) -> Batch:
+    """Return the first 250 samples of `recipe`."""
+    return generate(recipe, range(250))

@@ -1,0 +1,343 @@
+"""Builds: the same dataset however it is made, whole or not there, and never mixed up."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from builder import Recipe, build, files, open_dataset, shards
+from builder.errors import BuilderError, BuildFailed, DatasetError, UsageError
+
+COUNT = 1200
+ROOT = Path(__file__).parents[1]
+
+
+def contents(folder: Path, but: tuple[str, ...] = (".lock", "build.log")) -> dict[str, str]:
+    """Return the sha256 of every file of a folder, without what names times and processes."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in but
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory) -> Path:
+    """Return an undisturbed dataset of 1,200 samples in shards of 500, made in this process."""
+    out = tmp_path_factory.mktemp("whole") / "set"
+    build(recipe, COUNT, out, shard_size=500, workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def digest(whole) -> str:
+    """Return the content digest of the undisturbed dataset."""
+    return open_dataset(whole).manifest.content_digest
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"workers": 2, "shard_size": 500},
+        {"workers": 5, "shard_size": 100},
+        {"workers": 2, "shard_size": 500, "backend": "threads", "block_size": 7},
+        {"workers": 2, "shard_size": 300, "backend": "sequential"},
+        {"workers": 1, "shard_size": 1000, "block_size": 1},
+        {"workers": 1, "shard_size": 7777, "block_size": 5000},
+        {"workers": 1, "shard_size": 123, "compression": "gzip", "block_size": 50},
+        {"workers": 2, "shard_size": 1000, "format": "png"},
+    ],
+    ids=lambda how: " ".join(f"{name}={value}" for name, value in how.items()),
+)
+def test_content_digest_depends_on_the_recipe_alone(recipe, digest, tmp_path, monkeypatch, how):
+    """Workers, shard size, block size, format and backend leave the content digest as it is."""
+    monkeypatch.setattr("builder.pool.usable_cores", lambda: 5)
+    made = build(recipe, COUNT, tmp_path / "set", **how)
+    assert made.manifest.content_digest == digest
+    assert made.made == COUNT
+
+
+def test_equal_builds_have_equal_bytes(recipe, whole, tmp_path):
+    """Two builds with other workers and block sizes give the same bytes in every file."""
+    build(recipe, COUNT, tmp_path / "set", shard_size=500, workers=2, block_size=77)
+    assert contents(tmp_path / "set") == contents(whole)
+
+
+def test_another_master_seed_gives_another_digest(recipe, digest, tmp_path):
+    """Two master seeds give datasets with different content."""
+    other = recipe.model_copy(update={"seed": recipe.seed + 1})
+    assert build(other, COUNT, tmp_path / "set", workers=1).manifest.content_digest != digest
+
+
+def test_a_smaller_dataset_begins_a_larger_one(recipe, whole, tmp_path):
+    """The first samples of a dataset are the dataset of so many samples."""
+    small = build(recipe, 500, tmp_path / "set", shard_size=500, workers=1)
+    first = json.loads((whole / "shard-000000.json").read_text())
+    assert small.manifest.content_digest == first["content_digest"]
+
+
+def test_one_image_is_a_dataset(recipe, tmp_path):
+    """A count of one works in every format."""
+    for n, how in enumerate([{}, {"compression": "gzip"}, {"format": "png"}]):
+        build(recipe, 1, tmp_path / str(n), **how)
+        assert open_dataset(tmp_path / str(n))[0].image.any()
+
+
+def test_every_file_of_a_dataset_is_accounted_for(whole):
+    """A finished folder holds the documented files and nothing else."""
+    kinds = [("h5", "json", "parquet")[n % 3] for n in range(9)]
+    expected = {f"shard-{n // 3:06d}.{kind}" for n, kind in enumerate(kinds)}
+    expected |= {"plan.json", "manifest.json", "build.log", ".lock"}
+    assert {path.name for path in whole.iterdir()} == expected
+
+
+def failing(monkeypatch, name: str, after: int, error: BaseException) -> None:
+    """Let `builder.files.<name>` raise `error` from its call number `after` on."""
+    original, calls = getattr(files, name), []
+
+    def called(*arguments, **more):
+        calls.append(name)
+        if len(calls) > after:
+            raise error
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(files, name, called)
+
+
+@pytest.mark.parametrize("form", ["hdf5", "png"])
+@pytest.mark.parametrize("step", ["sync", "publish_json"])
+@pytest.mark.parametrize("after", [0, 1, 4, 7, 12])
+def test_a_fault_leaves_nothing_half_made(recipe, digest, tmp_path, monkeypatch, form, step, after):
+    """Wherever publishing fails, no temporary file stays, and the next call ends whole."""
+    out = tmp_path / "parent" / "set"
+    with monkeypatch.context() as patched:
+        failing(patched, step, after, OSError(errno.ENOSPC, "No space left on device"))
+        with suppress(BuildFailed) if after > 5 else pytest.raises(BuildFailed, match="No space"):
+            build(recipe, COUNT, out, format=form, shard_size=500, workers=1)
+    if not (out / "manifest.json").exists():
+        assert not list(tmp_path.rglob(".tmp-*"))
+        assert out.exists() == any(out.glob("shard-*.json"))
+        assert (tmp_path / "parent").exists() == out.exists()
+    done = build(recipe, COUNT, out, format=form, shard_size=500, workers=1)
+    assert done.manifest.content_digest == digest
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, monkeypatch):
+    """Finished shards are kept, the rest is made, and every file equals an undisturbed build's."""
+    out = tmp_path / "set"
+    with monkeypatch.context() as patched:
+        failing(patched, "publish_json", 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build(recipe, COUNT, out, shard_size=500, workers=1)
+    with pytest.raises(DatasetError, match="not finished"):
+        open_dataset(out)
+    kept = (out / "shard-000000.h5").stat().st_mtime_ns
+    done = build(recipe, COUNT, out, shard_size=500, workers=1)
+    assert done.made == COUNT - 500
+    assert (out / "shard-000000.h5").stat().st_mtime_ns == kept
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("damage", "made"),
+    [
+        (lambda folder: (folder / "shard-000001.json").unlink(), 500),
+        (lambda folder: (folder / "shard-000001.json").write_text("{"), 500),
+        (lambda folder: (folder / "shard-000001.h5").unlink(), 500),
+        (lambda folder: (folder / "shard-000002.parquet").write_bytes(b"PAR1"), 200),
+        (lambda folder: (folder / "manifest.json").unlink(), 0),
+        (lambda folder: (folder / "plan.json").replace(folder / "manifest.json"), COUNT),
+        (
+            lambda folder: (folder / "shard-000000.json").write_bytes(
+                (folder / "shard-000001.json").read_bytes()
+            ),
+            500,
+        ),
+    ],
+    ids=[
+        "no record",
+        "broken record",
+        "no shard",
+        "short labels",
+        "no manifest",
+        "no plan",
+        "swap",
+    ],
+)
+def test_only_what_is_missing_is_made_again(recipe, whole, tmp_path, damage, made):
+    """A shard counts as done by its record, and only with its files at their sizes."""
+    out = tmp_path / "set"
+    build(recipe, COUNT, out, shard_size=500, workers=1)
+    damage(out)
+    if made == COUNT:
+        with pytest.raises(UsageError, match=r"no plan\.json"):
+            build(recipe, COUNT, out, shard_size=500, workers=1)
+        return
+    assert build(recipe, COUNT, out, shard_size=500, workers=1).made == made
+    assert contents(out) == contents(whole)
+
+
+def test_a_larger_count_extends(recipe, whole, tmp_path):
+    """The same call with a larger count keeps whole shards and remakes the partial last one."""
+    out = tmp_path / "set"
+    build(recipe, 700, out, shard_size=500, workers=1)
+    first = (out / "shard-000000.h5").stat().st_mtime_ns
+    done = build(recipe, COUNT, out, shard_size=500, workers=1)
+    assert done.made == COUNT - 500
+    assert (out / "shard-000000.h5").stat().st_mtime_ns == first
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"count": 1100}, "can be extended, not cut"),
+        ({"shard_size": 400}, "shard_size: 500, not 400"),
+        ({"format": "png"}, "format: hdf5, not png"),
+        ({"compression": "gzip"}, "compression: none, not gzip"),
+    ],
+)
+def test_a_folder_keeps_its_dataset(recipe, whole, change, said):
+    """A call that would mix two datasets is refused with the difference, and touches nothing."""
+    before = contents(whole, but=())
+    call = {"count": COUNT, "out": whole, "shard_size": 500, "workers": 1, **change}
+    with pytest.raises(UsageError, match=said):
+        build(recipe, **call)
+    with pytest.raises(UsageError, match=r"width: 170, not 171"):
+        build(recipe.model_copy(update={"width": 171}), COUNT, whole, shard_size=500)
+    assert contents(whole, but=()) == before
+
+
+def test_another_generator_version_is_refused(recipe, whole, tmp_path, monkeypatch):
+    """A folder begun by another version of the generator is not gone on with."""
+    monkeypatch.setattr("builder.plan.Plan.of", _plan_of_next_version())
+    with pytest.raises(UsageError, match="generator_version: 1, not 2"):
+        build(recipe, COUNT, whole, shard_size=500)
+
+
+def _plan_of_next_version():
+    from builder.plan import Plan
+
+    def of(recipe, storage, count):
+        return Plan(
+            recipe=recipe.to_json(), storage=storage, count=count,
+            fingerprint=recipe.fingerprint, generator_version=2,
+        )  # fmt: skip
+
+    return of
+
+
+def test_two_builders_on_one_folder_are_one_too_many(recipe, tmp_path):
+    """While one build holds a folder, another is refused with the first one's process."""
+    out = tmp_path / "set"
+    out.mkdir()
+    with files.locked(out), pytest.raises(BuilderError, match=r"another build .*process \d+"):
+        build(recipe, 10, out)
+    assert build(recipe, 10, out).made == 10
+
+
+def test_a_worker_that_dies_fails_the_run_and_keeps_the_rest(recipe, digest, tmp_path):
+    """A killed worker ends the run with a clear error; the same call then finishes it."""
+    program = """
+import os, sys
+from builder import Recipe, build, shards
+import builder.building as building
+from builder.errors import BuildFailed
+
+def deadly(task):
+    if task.number == 3:
+        os._exit(9)
+    return shards.build_shard(task)
+
+if __name__ == "__main__":
+    building.build_shard = deadly
+    building.pool.usable_cores = lambda: 2
+    recipe = Recipe.from_json(__import__("json").loads(sys.argv[1]))
+    try:
+        build(recipe, 1200, sys.argv[2], shard_size=200, workers=2)
+    except BuildFailed as error:
+        print("failed:", error)
+"""
+    script = tmp_path / "deadly.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [sys.executable, script, json.dumps(recipe.to_json()), tmp_path / "set"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert "failed: a worker process died" in done.stdout
+    assert not list((tmp_path / "set").glob(".tmp-*"))
+    again = build(recipe, COUNT, tmp_path / "set", shard_size=200, workers=1)
+    assert again.made >= 200
+    assert again.manifest.content_digest == digest
+
+
+def test_an_incomplete_dataset_names_what_is_missing(recipe, tmp_path, monkeypatch):
+    """A shard that vanishes before the manifest is named, and no manifest appears."""
+    original = shards.build_shard
+
+    def forgetful(task):
+        shard = original(task)
+        if task.number in (0, 2):
+            (task.folder / f"shard-{task.number:06d}.json").unlink()
+        return shard
+
+    monkeypatch.setattr("builder.building.build_shard", forgetful)
+    with pytest.raises(BuilderError, match="shard-000000, shard-000002"):
+        build(recipe, COUNT, tmp_path / "set", shard_size=500, workers=1)
+    assert not (tmp_path / "set" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ({"workers": 0}, "workers is 0"),
+        ({"block_size": 0}, "block_size is 0"),
+        ({"backend": "magic"}, "backend is 'magic'"),
+        ({"shard_size": 0}, "shard_size is 0"),
+        ({"format": "jpeg"}, "format is 'jpeg'"),
+        ({"count": 0}, "count is 0"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_made(recipe, tmp_path, run, said):
+    """A wrong option names itself and its value, and no folder is made."""
+    with pytest.raises(UsageError, match=said):
+        build(recipe, **{"count": 10, "out": tmp_path / "set", **run})
+    assert not (tmp_path / "set").exists()
+
+
+def test_parent_never_needs_the_kernel(recipe, tmp_path):
+    """A build by worker processes renders nothing in the parent, which loads no kernel for it."""
+    program = """
+import sys
+from builder import Recipe, build
+import json
+if __name__ == "__main__":
+    from builder import pool
+    pool.usable_cores = lambda: 2
+    build(Recipe.from_json(json.loads(sys.argv[1])), 200, sys.argv[2], shard_size=100, workers=2)
+    print("builder.kernels.mesh" in sys.modules)
+"""
+    script = tmp_path / "parent.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [sys.executable, script, json.dumps(recipe.to_json()), tmp_path / "set"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout.strip() == "False"
+
+
+def test_labels_and_digits_of_ones_own_build_in_workers(tmp_path):
+    """Workers find a labels file by its digest alone."""
+    (tmp_path / "labels.txt").write_text("007\n42\n")
+    recipe = Recipe(labels_file=tmp_path / "labels.txt")
+    (tmp_path / "labels.txt").unlink()
+    build(recipe, 60, tmp_path / "set", shard_size=20, workers=2)
+    assert [sample.text for sample in open_dataset(tmp_path / "set")][:4] == ["007", "42"] * 2

@@ -11,16 +11,19 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from builder import bank, streams
-from builder.errors import BuilderError, UsageError
+from builder import bank, files, streams
+from builder.batch import Sample
+from builder.cli.console import Parser, guarded
+from builder.errors import UsageError
 from builder.formats.png import encoded, png_name
 from builder.generator import generate
+from builder.plan import check_png_label
 from builder.recipe import Augment, Recipe
 from builder.resample import bilinear
 
@@ -30,6 +33,9 @@ SCALE = 0.2
 """How far `scaleFlg` scales each digit, as a share."""
 
 DEFAULT_FOLDER = "dataset"
+
+BLOCK = 256
+"""Images drawn at a time by the script."""
 
 
 def generate_numbers_sequence(
@@ -97,7 +103,7 @@ def random_scale_img(
             "expected a grey image (H, W) and a share from 0 to below 1"
         )
     height, width = image.shape
-    seeds = np.array([streams.fresh_seed() if seed is None else seed], dtype=np.uint64)
+    seeds = np.array([streams.master_seed(seed)], dtype=np.uint64)
     by = [1.0 + scale_in * streams.signed_unit(streams.words(seeds, 0, n))[0] for n in (0, 1)]
     x = (np.arange(width) + 0.5 - width / 2) / by[0] + width / 2
     y = (np.arange(height) + 0.5 - height / 2) / by[1] + height / 2
@@ -116,28 +122,27 @@ def _one_image(
     save_to: str | Path | None,
 ) -> Image:
     recipe = Recipe(
-        seed=streams.fresh_seed() if seed is None else seed,
+        seed=streams.master_seed(seed),
         source=source,
-        digits=digits,
-        spacing=tuple(spacing_range),
+        digits=() if digits is None else digits,
+        spacing=spacing_range,
         width=image_width,
         augment=Augment.preset("none", scale=scale),
     )
     sample = generate(recipe, [0])[0]
     if save_to is not None:
-        _save(sample.image, sample.text, Path(save_to))
+        _save([sample], Path(save_to))
     return sample.image.astype(np.float32) / np.float32(255)
 
 
-def _save(image: npt.NDArray[np.uint8], text: str, folder: Path) -> Path:
-    """Write an image under the number after the highest in the folder; never over another."""
+def _save(samples: Iterable[Sample], folder: Path) -> None:
+    """Write images under the numbers after the highest in the folder; never over another."""
     folder.mkdir(parents=True, exist_ok=True)
     numbers = (re.match(r"(\d{12,})_\d+\.png$", path.name) for path in folder.iterdir())
-    number = max((int(found[1]) for found in numbers if found), default=-1) + 1
-    path = folder / png_name(number, text)
-    with path.open("xb") as file:
-        file.write(encoded(image))
-    return path
+    first = max((int(found[1]) for found in numbers if found), default=-1) + 1
+    for number, sample in enumerate(samples, first):
+        check_png_label(len(sample.text))
+        files.publish_bytes(folder / png_name(number, sample.text), encoded(sample.image))
 
 
 def _int_list(text: str) -> list[int]:
@@ -151,57 +156,47 @@ def _int_list(text: str) -> list[int]:
     return values
 
 
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("imgAug.py", description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset_dir", help="folder of the four IDX files (dataset, or bundled)")
+def _parser() -> Parser:
+    parser = Parser("imgAug.py", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--dataset_dir", default=DEFAULT_FOLDER,
+                        help="four IDX files (dataset, or else the bundled)")  # fmt: skip
     parser.add_argument("--digits", type=_int_list, default=[1, 2, 4, 6, 3, 5, 0])
     parser.add_argument("--spacing_range", type=_int_list, default=[5, 10])
     parser.add_argument("--image_width", type=int, default=200)
     parser.add_argument("--dataout_dir", default="dataout", help="folder for the PNG files")
     parser.add_argument("--image_count", type=int, default=100)
     parser.add_argument("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write `image_count` images of the digits to `dataout_dir`; return the exit code."""
-    try:
-        return _write_images(_arguments(arguments))
-    except BuilderError as error:
-        print(f"imgAug.py: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"imgAug.py: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    options = _parser().parse_args(arguments)
+    return guarded("imgAug.py", lambda: _write_images(options))
 
 
 def _write_images(options: argparse.Namespace) -> int:
     if options.image_count < 1:
         raise UsageError(f"image_count is {options.image_count}, expected a whole number from 1")
+    check_png_label(len(options.digits))
+    bundled = options.dataset_dir == DEFAULT_FOLDER and not Path(DEFAULT_FOLDER).is_dir()
     recipe = Recipe(
-        seed=streams.fresh_seed() if options.seed is None else options.seed,
-        source=_source(options.dataset_dir),
+        seed=streams.master_seed(options.seed),
+        source=bank.MNIST if bundled else bank.register(options.dataset_dir),
         digits=options.digits,
-        spacing=tuple(options.spacing_range),
+        spacing=options.spacing_range,
         width=options.image_width,
         augment="none",
     )
+    starts = range(0, options.image_count, BLOCK)
+    blocks = (range(start, min(start + BLOCK, options.image_count)) for start in starts)
     folder = Path(options.dataout_dir)
-    for start in range(0, options.image_count, 256):
-        stop = min(start + 256, options.image_count)
-        for sample in generate(recipe, range(start, stop)):
-            _save(sample.image, sample.text, folder)
+    _save((sample for block in blocks for sample in generate(recipe, block)), folder)
+    if bundled:
+        note = f"imgAug.py: no folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits"
+        print(note, file=sys.stderr)
     print(f"{folder}: {options.image_count} images of 28 x {options.image_width} px")
     return 0
-
-
-def _source(folder: str | None) -> bank.Source:
-    """Return the digits to use: the named folder's, `dataset`'s if it is there, or the bundled."""
-    if folder is None and not Path(DEFAULT_FOLDER).is_dir():
-        print(f"imgAug.py: no folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits",
-              file=sys.stderr)  # fmt: skip
-        return bank.MNIST
-    return bank.register(folder or DEFAULT_FOLDER)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Source:
     ink_width: int
 
     def __post_init__(self) -> None:
-        cache.check_sha256(self.digest)
+        cache.check_sha256("digest", self.digest)
         if not 0 <= self.ink_width <= FRAME:
             raise ValueError(f"ink_width is {self.ink_width}, expected 0 to {FRAME} px")
 

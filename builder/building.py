@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import files, labelfile, outdir, pool
+from builder import files, labelfile, outdir, pool, stop
 from builder.errors import BuilderError, DatasetError, UsageError
 from builder.plan import PLAN, Plan, Storage
 from builder.planner import planner_for
@@ -145,6 +145,7 @@ def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> in
     to_make = sum(plan.shard(number).count for number in missing)
     with pool.progress(plan.count, plan.count - to_make, run.progress) as count:
         for shard in pool.run(build_shard, tasks, processes, run.backend):
+            stop.check()
             log.debug("%s: %d images", shard.name, shard.count)
             count(shard.count)
     return to_make

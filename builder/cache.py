@@ -48,10 +48,10 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def check_sha256(text: str) -> None:
+def check_sha256(name: str, text: str) -> None:
     """Raise `ValueError` unless `text` is 64 hex digits: it becomes a part of a path here."""
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"'{text[:70]}' is no sha256, expected 64 hex digits")
+        raise ValueError(f"{name} is '{text[:70]}', expected 64 hex digits")
 
 
 def load(entry: str, names: Iterable[str]) -> Arrays | None:
@@ -65,7 +65,7 @@ def load(entry: str, names: Iterable[str]) -> Arrays | None:
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in names
         }
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
 
 

@@ -12,6 +12,9 @@ class BuilderError(Exception):
 
     exit_code = 1
 
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+
 
 class UsageError(BuilderError, ValueError):
     """The call was wrong: a value out of range, a bad file, a folder in use."""

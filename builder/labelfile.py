@@ -36,11 +36,11 @@ class LabelsFile:
     longest: int
 
     def __post_init__(self) -> None:
-        cache.check_sha256(self.sha256)
+        cache.check_sha256("sha256", self.sha256)
         if self.lines < 1 or not 1 <= self.longest <= LONGEST_LABEL:
             raise ValueError(
-                f"a labels file of {self.lines} lines of up to {self.longest} digits cannot be: "
-                f"expected a line or more of 1 to {LONGEST_LABEL}"
+                f"lines is {self.lines} and longest is {self.longest} in a labels file, "
+                f"expected a line or more of 1 to {LONGEST_LABEL} digits"
             )
 
 

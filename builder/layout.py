@@ -17,6 +17,9 @@ Fit = Literal["squeeze", "fill", "error"]
 Align = Literal["random", "left", "center", "right"]
 Between = Literal["frame", "ink"]
 
+WIDEST = 8192
+"""Largest image width, px."""
+
 ONE = 1 << 16
 """One pixel in units of position."""
 
@@ -49,30 +52,37 @@ def check_fit(
     """Raise `ValueError` if some strip could be wider than the image, or squeezed too far.
 
     `lengths` are the shortest and longest label, `extent` is the widest nominal extent, px.
-    The width needed is linear in the length, so the two ends decide.
     """
-    least, frame = (1, 1) if fit == "error" else SQUEEZE_LIMIT
-    gap = spacing[1]
-
-    def needed(digits: int) -> int:
-        return -(-digits * extent * least // frame) + (digits - 1) * gap
-
-    digits = max(lengths, key=needed)
-    if width >= needed(digits):
+    shortest, longest = lengths
+    needed = _width_needed(longest, extent, spacing[1], fit)
+    if width >= needed:
         return
-    ways = [f"expected at least {needed(digits)}"]
-    fitting = [n for n in range(lengths[0], lengths[1]) if needed(n) <= width]
-    if fitting:
-        ways.append(f"length at most {fitting[-1]}")
-    room = (width - needed(digits) + (digits - 1) * gap) // max(1, digits - 1)
-    if digits > 1 and room >= LOWEST_GAP:
-        ways.append(f"spacing at most {room}")
-    if fit == "error":
+    ways = [f"expected at least {needed}"] if needed <= WIDEST else []
+    for n in range(longest - 1, shortest - 1, -1):
+        if width >= _width_needed(n, extent, spacing[1], fit):
+            ways.append(f"length at most {n}")
+            break
+    for gap in range(spacing[1] - 1, LOWEST_GAP - 1, -1):
+        if width >= _width_needed(longest, extent, gap, fit):
+            ways.append(f"spacing at most {gap}")
+            break
+    if fit == "error" and width >= _width_needed(longest, extent, spacing[1], "squeeze"):
         ways.append("fit 'squeeze'")
     raise ValueError(
-        f"width is {width}, too small for {digits} digit{'s'[: digits > 1]}"
-        f"{f' with gaps of up to {gap} px' if digits > 1 else ''}: {', or '.join(ways)}"
+        f"width is {width}, too small for {longest} digit{'s'[: longest > 1]}"
+        f"{f' with gaps of up to {spacing[1]} px' if longest > 1 else ''}: "
+        f"{', or '.join(ways) or f'expected fewer digits, as images are at most {WIDEST} wide'}"
     )
+
+
+def _width_needed(digits: int, extent: int, gap: int, fit: Fit) -> int:
+    """Return the smallest width, px, that takes every run of up to `digits` neighbours.
+
+    It is linear in the length of the run, so the shortest and the longest decide. A run can
+    need more than the whole strip, where negative gaps are wider than narrow digits.
+    """
+    least, frame = (1, 1) if fit == "error" else SQUEEZE_LIMIT
+    return max(-(-n * extent * least // frame) + (n - 1) * gap for n in (1, digits))
 
 
 def draw_gaps(seeds: Words, lengths: Ints, digits: int, spacing: tuple[int, int]) -> Ints:
@@ -88,10 +98,11 @@ def arrange(seeds: Words, nominal: Ints, gaps: Ints, width: int, fit: Fit, align
     """Lay the digits of a block side by side.
 
     `nominal` (B, L) int64: nominal extents, px, 0 from a sample's length on; `gaps` as from
-    `draw_gaps`. A strip is f * (sum of nominal) + (sum of gaps) wide: gaps are never scaled.
+    `draw_gaps`. A strip is f * (sum of nominal) + (sum of gaps) wide: gaps are never scaled,
+    and f is what makes the strip (and every run of neighbours in it) fit into the width.
     """
-    total, room = nominal.sum(axis=1), width - gaps.sum(axis=1)
-    tight = np.ones_like(total, dtype=bool) if fit == "fill" else total > room
+    room, total = _tightest_run(nominal, gaps, width)
+    tight = {"squeeze": total > room, "fill": room != 0, "error": room < 0}[fit]
     factor = np.where(tight, room, total)
     extents = nominal * factor[:, None] * ONE // total[:, None]
     ends = np.cumsum(extents + gaps * ONE, axis=1)
@@ -102,6 +113,26 @@ def arrange(seeds: Words, nominal: Ints, gaps: Ints, width: int, fit: Fit, align
     slack = np.maximum(width * ONE - (last - first), 0)
     offset = _left_slack(seeds, slack, align) - first
     return Layout(begins + offset[:, None], extents, first + offset, last + offset, gaps)
+
+
+def _tightest_run(nominal: Ints, gaps: Ints, width: int) -> tuple[Ints, Ints]:
+    """Return room and nominal sum, px, (B,), of the run of neighbours with the least room for it.
+
+    That is the whole strip, unless a gap is so negative that a digit narrower than it stands
+    before the end of its left neighbour. Then what is left of it may be wider than the
+    strip, and decides how far all must be squeezed to stay inside the image.
+    """
+    room, total = width - gaps.sum(axis=1), nominal.sum(axis=1)
+    if not (gaps < 0).any():
+        return room, total
+    for first in range(nominal.shape[1]):
+        totals = np.cumsum(nominal[:, first:], axis=1)
+        rooms = width - np.cumsum(gaps[:, first:], axis=1) + gaps[:, first : first + 1]
+        for last in range(totals.shape[1]):
+            tighter = rooms[:, last] * total < room * totals[:, last]
+            room = np.where(tighter, rooms[:, last], room)
+            total = np.where(tighter, totals[:, last], total)
+    return room, total
 
 
 def _left_slack(seeds: Words, slack: Ints, align: Align) -> Ints:

@@ -21,7 +21,7 @@ class Frozen(BaseModel):
 
     def __init__(self, /, **data: Any) -> None:
         try:
-            super().__init__(**data)
+            super().__init__(**{name: _plain(value) for name, value in data.items()})
         except ValidationError as error:
             raise UsageError(_one_line(type(self), error.errors()[0])) from None
 
@@ -30,17 +30,19 @@ def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
     """Say in one line which field is wrong, what it is, what was expected, and what it means."""
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
-    path = [str(part) for part in error["loc"] if not str(part).startswith("function-")]
+    path = [part for part in error["loc"] if isinstance(part, str) and "-" not in part]
     field = ".".join(path) or model.__name__.lower()
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field, model.model_fields, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(model.model_fields)}"
         return f"{model.__name__} has no field '{field}': {hint}"
-    if error["type"] == "missing":
+    if error["type"] == "missing" and error["loc"][-1] == path[-1]:
         return f"{model.__name__} lacks the field '{field}'"
     info = model.model_fields.get(field)  # of a field itself, not of one within it
     meaning = f" ({info.description})" if info and info.description else ""
     wanted = _bounds(info) or error["msg"].removeprefix("Input should be ")
+    if error["type"] in ("missing", "too_long"):
+        wanted = "one value more" if error["type"] == "missing" else "fewer values"
     return f"{field} is {_shown(error['input'])}, expected {wanted}{meaning}"
 
 
@@ -55,6 +57,11 @@ def _bounds(info: FieldInfo | None) -> str:
         return ""
     kind = "a whole number" if info and info.annotation is int else "a number"
     return f"{kind} from {limits['ge']:g} to {limits.get('le', limits.get('lt', 0) - 1)}"
+
+
+def _plain(value: Any) -> Any:
+    """Return numpy's numbers and arrays as Python's, anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _shown(value: Any) -> str:

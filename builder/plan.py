@@ -18,6 +18,15 @@ LONGEST_PNG_LABEL = 200
 """A file name holds 255 bytes: an index of up to 19 digits, the label, and `.png`."""
 
 
+def check_png_label(longest: int) -> None:
+    """Raise `UsageError` for labels that are too long for a file name."""
+    if longest > LONGEST_PNG_LABEL:
+        raise UsageError(
+            f"labels have up to {longest} digits, but a PNG's file name holds "
+            f"{LONGEST_PNG_LABEL}: use fewer, or --format hdf5"
+        )
+
+
 class Storage(Frozen):
     """How the samples of a dataset lie in files. None of it changes a pixel."""
 
@@ -63,12 +72,8 @@ class Plan(Frozen):
     @classmethod
     def of(cls, recipe: Recipe, storage: Storage, count: int) -> Plan:
         """Return the plan of a dataset to be. Raises `UsageError` for what cannot be stored."""
-        longest = recipe.label_source.longest
-        if storage.format == "png" and longest > LONGEST_PNG_LABEL:
-            raise UsageError(
-                f"labels have up to {longest} digits, but a PNG's file name holds "
-                f"{LONGEST_PNG_LABEL}: use --format hdf5"
-            )
+        if storage.format == "png":
+            check_png_label(recipe.label_source.longest)
         return cls(
             recipe=recipe.to_json(), storage=storage, count=count, fingerprint=recipe.fingerprint
         )

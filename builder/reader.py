@@ -31,32 +31,37 @@ def open_dataset(path: str | Path) -> Dataset:
             f"{folder}: the build of this dataset is not finished; the call that began it goes on"
         )
     manifest = read(folder / MANIFEST, Manifest)
-    if manifest.plan.format_version != FORMAT_VERSION:
+    plan = manifest.plan
+    if plan.format_version != FORMAT_VERSION:
         raise DatasetError(
-            f"{folder}: has format version {manifest.plan.format_version}, "
-            f"expected {FORMAT_VERSION}"
+            f"{folder}: has format version {plan.format_version}, expected {FORMAT_VERSION}"
         )
-    return Dataset(folder, manifest)
+    try:
+        recipe = Recipe.from_json(plan.recipe)
+    except UsageError as error:
+        raise DatasetError(f"{folder / MANIFEST}: {error}") from None
+    if recipe.fingerprint != plan.fingerprint:
+        raise DatasetError(f"{folder / MANIFEST}: the fingerprint is not that of the recipe")
+    return Dataset(folder, manifest, recipe)
 
 
 class Dataset:
     """A finished dataset. Shards are opened when they are first read."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, recipe: Recipe) -> None:
         self.folder = folder
         self.manifest = manifest
+        self._recipe = recipe
         self._form = formats.format_of(manifest.plan.storage.format)
         self._open: OrderedDict[int, formats.ShardReader] = OrderedDict()
 
     @property
     def recipe(self) -> Recipe:
         """The recipe of the dataset, its labels file taken from the dataset's own copy."""
-        recipe = Recipe.from_json(self.manifest.plan.recipe)
-        if recipe.labels_file is not None:
-            found = labelfile.register(self.folder / LABELS)
-            if found != recipe.labels_file:
-                raise DatasetError(f"{self.folder / LABELS}: is not the labels file of the recipe")
-        return recipe
+        named = self._recipe.labels_file
+        if named is not None and labelfile.register(self.folder / LABELS) != named:
+            raise DatasetError(f"{self.folder / LABELS}: is not the labels file of the recipe")
+        return self._recipe
 
     def __len__(self) -> int:
         return self.manifest.plan.count

@@ -15,9 +15,6 @@ from builder.errors import UsageError
 from builder.model import Frozen, sha256_of
 from builder.version import RECIPE_VERSION
 
-WIDEST = 8192
-"""Largest image width, px."""
-
 DEFAULT_LENGTH = (1, 5)
 
 _Strengths = create_model(
@@ -115,7 +112,7 @@ expected at least 90, or length at most 2, or spacing at most -3
         default=None, description="the order of the labels file's lines"
     )
     spacing: Range = Field(default=(5, 10), description="px between digits, uniform in LO to HI")
-    width: int = Field(default=200, ge=1, le=WIDEST, description="the image width, px")
+    width: int = Field(default=200, ge=1, le=layout.WIDEST, description="the image width, px")
     fit: layout.Fit = Field(
         default="squeeze", description="what happens to a strip wider than the image"
     )
@@ -135,7 +132,7 @@ expected at least 90, or length at most 2, or spacing at most -3
     @field_validator("spacing")
     @classmethod
     def _check_spacing(cls, value: tuple[int, int]) -> tuple[int, int]:
-        return _ordered("spacing", value, layout.LOWEST_GAP, WIDEST, "px")
+        return _ordered("spacing", value, layout.LOWEST_GAP, layout.WIDEST, "px")
 
     @field_validator("digits", "classes")
     @classmethod
@@ -217,6 +214,11 @@ expected at least 90, or length at most 2, or spacing at most -3
         if not isinstance(values, dict):
             raise UsageError(f"a recipe is a JSON object, but this is {type(values).__name__}")
         values = dict(values)
+        if isinstance(values.get("labels_file"), str):
+            raise UsageError(
+                f"labels_file is '{values['labels_file']}', expected sha256, lines and longest: "
+                "a stored recipe names no path"
+            )
         version = values.pop("recipe_version", None)
         if version != RECIPE_VERSION:
             raise UsageError(

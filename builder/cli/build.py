@@ -6,6 +6,8 @@ import argparse
 import logging
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -64,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(_forecast(plan, folder, how))
         return 0
-    _log_to_console(arguments)
-    built = building.carry_out(plan, recipe, folder, how)
+    with _logged_to_console(arguments):
+        built = building.carry_out(plan, recipe, folder, how)
     manifest = built.manifest
     speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
     print(
@@ -91,11 +93,18 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
     return Storage(**given), count
 
 
-def _log_to_console(arguments: argparse.Namespace) -> None:
-    log = logging.getLogger("builder")
+@contextmanager
+def _logged_to_console(arguments: argparse.Namespace) -> Iterator[None]:
+    """Show the body's log on standard error, as much of it as was asked for."""
+    log, level = logging.getLogger("builder"), logging.getLogger("builder").level
     log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
-    if not arguments.quiet:
-        log.addHandler(logging.StreamHandler(sys.stderr))
+    handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _forecast(plan: Plan, folder: Path, how: building.Run) -> str:

@@ -101,10 +101,13 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
 
 def recipe_in(path: Path) -> Recipe:
     """Return the recipe in a file: of its own, or in a plan or manifest."""
-    values = json_in(path)
+    values: Any = json_in(path)
     for holder in ("plan", "recipe"):
-        values = values.get(holder, values)
-    return Recipe.from_json(values)
+        values = values.get(holder, values) if isinstance(values, dict) else values
+    try:
+        return Recipe.from_json(values)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def json_in(path: Path) -> dict[str, Any]:

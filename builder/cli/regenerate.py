@@ -48,18 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
         streams.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
     ]
     _check_indices(indices, dataset, arguments.target)
+    made = list(generate(recipe, indices))
+    equal = [dataset is None or same(sample, dataset[sample.index]) for sample in made]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    differing = 0
-    for sample in generate(recipe, indices):
+    for sample, as_stored in zip(made, equal, strict=True):
         path = arguments.out / png_name(sample.index, sample.text)
         files.publish_bytes(path, encoded(sample.image))
-        verdict = ""
-        if dataset is not None:
-            equal = same(sample, dataset[sample.index])
-            verdict = ", equal to the stored one" if equal else ", NOT equal to the stored one"
-            differing += not equal
+        verdict = (
+            "" if dataset is None else f", {'' if as_stored else 'NOT '}equal to the stored one"
+        )
         print(f"{path}: label {sample.text}, seed {sample.seed:#018x}{verdict}")
-    return 1 if differing else 0
+    return 0 if all(equal) else 1
 
 
 def _check_indices(indices: list[int], dataset: Dataset | None, target: Path) -> None:

@@ -8,7 +8,6 @@ images pass through HDF5, as whole chunks deflated here by ISA-L (5 times zlib's
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from builder import files
 from builder.bank import FRAME
 from builder.batch import Batch
 from builder.errors import DatasetError
+from builder.formats.steady import SteadyFile
 from builder.model import canonical_json
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
@@ -88,9 +88,8 @@ def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[Hdf5Writer]:
         try:
             yield opened
             opened.close()
-        except BaseException:
+        finally:
             opened.abandon()
-            raise
     opened.note_files(folder)
 
 
@@ -103,10 +102,11 @@ class Hdf5Writer:
         self._shard, self._row = shard, 0
         self._gzip = plan.storage.compression == "gzip"
         self._columns = columns(Recipe.from_json(plan.recipe))
-        self._file, self._offsets = lay_out(images_path, plan, shard, self._columns)
+        self._bytes = SteadyFile(images_path, "w+")
+        self._file, self._offsets = lay_out(self._bytes, plan, shard, self._columns)
         if not self._gzip:
             self._file.close()
-        self._handle = os.open(images_path, os.O_WRONLY)
+        self._bytes.check()
         self._labels = LabelsWriter(labels_path)
         self._waiting: list[npt.NDArray[np.uint8]] = []
 
@@ -118,7 +118,8 @@ class Hdf5Writer:
                 self._deflate(values)
             else:
                 size = int(np.prod(tail, dtype=np.int64)) * values.itemsize
-                files.write_at(self._handle, values, self._offsets[name] + self._row * size)
+                offset = self._offsets[name] + self._row * size
+                files.write_at(self._bytes.fileno(), values, offset)
         self._labels.write(batch, [image_file(self._shard)])
         self._row += len(batch)
 
@@ -141,6 +142,7 @@ class Hdf5Writer:
         chunk[: len(images)] = images
         packed = isal_zlib.compress(chunk.data, DEFLATE_LEVEL)
         self._file["images"].id.write_direct_chunk((row, 0, 0), packed)
+        self._bytes.check()
 
     def close(self) -> None:
         """End both files, or raise if not all samples came."""
@@ -148,16 +150,14 @@ class Hdf5Writer:
             raise DatasetError(f"{self._shard.name}: {self._row} of {self._shard.count} samples")
         self._labels.close()
         self._file.close()
-        os.close(self._handle)
+        self._bytes.close()
+        self._bytes.check()
 
     def abandon(self) -> None:
-        """Close what is open after an error, which further errors must not hide."""
-        with suppress(Exception):
-            self._file.close()
-        with suppress(Exception):
-            self._labels.close()
-        with suppress(OSError):
-            os.close(self._handle)
+        """Close what an error left open; what goes wrong with that must not hide it."""
+        for opened in (self._file, self._bytes, self._labels):
+            with suppress(Exception):
+                opened.close()
 
     def note_files(self, folder: Path) -> None:
         """Take size and sha256 of the published files."""
@@ -177,14 +177,16 @@ class Hdf5Writer:
         return images, labels
 
 
-def lay_out(path: Path, plan: Plan, shard: Shard, columns: dict[str, Any]) -> tuple[Any, Any]:
+def lay_out(
+    target: SteadyFile, plan: Plan, shard: Shard, columns: dict[str, Any]
+) -> tuple[Any, Any]:
     """Create a shard's file with all its datasets and attributes, but no data.
 
     Returns the open file, and the offset in it of every contiguous dataset.
     """
     import h5py
 
-    file = h5py.File(path, "w", libver=LIBRARY_BOUNDS)
+    file = h5py.File(target, "w", libver=LIBRARY_BOUNDS)
     file.attrs.update(
         {
             "format_version": plan.format_version,

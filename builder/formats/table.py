@@ -36,7 +36,9 @@ class LabelsWriter:
     """A Parquet file of labels, written row group by row group."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+        # an open file, since pyarrow takes a name with a colon in it for an address
+        self._sink = path.open("wb")
+        self._file = pq.ParquetWriter(self._sink, SCHEMA, compression="zstd")
         self._waiting: pa.Table = SCHEMA.empty_table()
         self._rows = 0
 
@@ -51,9 +53,10 @@ class LabelsWriter:
 
     def close(self) -> None:
         """Write what waits and end the file."""
-        if len(self._waiting):
-            self._file.write_table(self._waiting.combine_chunks(), GROUP)
-        self._file.close()
+        with self._sink:
+            if len(self._waiting):
+                self._file.write_table(self._waiting.combine_chunks(), GROUP)
+            self._file.close()
 
 
 def labels_table(batch: Batch, file_names: list[str], rows: Any) -> pa.Table:
@@ -79,4 +82,5 @@ def labels_table(batch: Batch, file_names: list[str], rows: Any) -> pa.Table:
 
 def read_labels(path: Path) -> pa.Table:
     """Return the labels of a shard as a table of `SCHEMA`."""
-    return pq.read_table(path, schema=SCHEMA, memory_map=False, partitioning=None)
+    with path.open("rb") as file:
+        return pq.read_table(file, schema=SCHEMA, partitioning=None)

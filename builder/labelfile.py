@@ -24,7 +24,6 @@ from builder.errors import BuilderError, UsageError
 
 LONGEST_LABEL = 255
 ARRAYS = ("text", "begins")
-_PADDING = re.compile(rb"[ \r]+(?=\n|\Z)|(?:(?<=\n)|\A)[ ]+")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def register(path: str | Path) -> LabelsFile:
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
-    text = _PADDING.sub(b"", data)
+    text = b"\n".join(line.strip(b" \r") for line in data.split(b"\n"))
     text += b"" if text.endswith(b"\n") or not text else b"\n"
     _check(str(path), text)
     flat = np.frombuffer(text, dtype=np.uint8)

@@ -6,6 +6,7 @@ Positions are integers in 1/65536 px, so that no rounding differs between machin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -47,30 +48,45 @@ class Layout:
 
 
 def check_fit(
-    *, width: int, lengths: tuple[int, int], spacing: tuple[int, int], extent: int, fit: Fit
+    *,
+    width: int,
+    lengths: tuple[int, int],
+    spacing: tuple[int, int],
+    extent: int,
+    fit: Fit,
+    between: Between,
 ) -> None:
-    """Raise `ValueError` if some strip could be wider than the image, or squeezed too far.
+    """Raise `ValueError` if some strip could not lie in the image, or is squeezed too far.
 
     `lengths` are the shortest and longest label, `extent` is the widest nominal extent, px.
+    Ink can be a pixel or two wide: a digit narrower than its gap is negative begins before
+    its neighbour, and the last of a row so far to the left of the first as gaps can reach.
     """
     shortest, longest = lengths
-    needed = _width_needed(longest, extent, spacing[1], fit)
-    if width >= needed:
+
+    def backward(digits: int, gap: int) -> int:
+        return (digits - 1) * -min(spacing[0], gap, 0) if between == "ink" else 0
+
+    def needed(digits: int, gap: int, fit: Fit) -> int:
+        return max(_width_needed(digits, extent, gap, fit), backward(digits, gap))
+
+    least = needed(longest, spacing[1], fit)
+    if width >= least:
         return
-    ways = [f"expected at least {needed}"] if needed <= WIDEST else []
-    for n in range(longest - 1, shortest - 1, -1):
-        if width >= _width_needed(n, extent, spacing[1], fit):
-            ways.append(f"length at most {n}")
-            break
-    for gap in range(spacing[1] - 1, LOWEST_GAP - 1, -1):
-        if width >= _width_needed(longest, extent, gap, fit):
-            ways.append(f"spacing at most {gap}")
-            break
-    if fit == "error" and width >= _width_needed(longest, extent, spacing[1], "squeeze"):
+    ways = [f"expected at least {least}"] if least <= WIDEST else []
+    lengths_that_do = (n for n in range(longest - 1, shortest - 1, -1)
+                       if width >= needed(n, spacing[1], fit))  # fmt: skip
+    ways += [f"length at most {n}" for n in islice(lengths_that_do, 1)]
+    gaps_that_do = (gap for gap in range(spacing[1] - 1, LOWEST_GAP - 1, -1)
+                    if width >= needed(longest, gap, fit))  # fmt: skip
+    ways += [f"spacing at most {gap}" for gap in islice(gaps_that_do, 1)]
+    if fit == "error" and width >= needed(longest, spacing[1], "squeeze"):
         ways.append("fit 'squeeze'")
+    low, high = spacing
+    gaps = f"{low} px between ink" if backward(longest, high) > width else f"up to {high} px"
     raise ValueError(
         f"width is {width}, too small for {longest} digit{'s'[: longest > 1]}"
-        f"{f' with gaps of up to {spacing[1]} px' if longest > 1 else ''}: "
+        f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
         f"{', or '.join(ways) or f'expected fewer digits, as images are at most {WIDEST} wide'}"
     )
 
@@ -102,14 +118,11 @@ def arrange(seeds: Words, nominal: Ints, gaps: Ints, width: int, fit: Fit, align
     and f is what makes the strip (and every run of neighbours in it) fit into the width.
     """
     room, total = _tightest_run(nominal, gaps, width)
-    tight = {"squeeze": total > room, "fill": room != 0, "error": room < 0}[fit]
-    factor = np.where(tight, room, total)
+    factor = {"squeeze": np.minimum(room, total), "fill": room, "error": total}[fit]
     extents = nominal * factor[:, None] * ONE // total[:, None]
     ends = np.cumsum(extents + gaps * ONE, axis=1)
     begins = ends - extents
-    shown = nominal > 0
-    first = np.where(shown, begins, width * ONE).min(axis=1)
-    last = np.where(shown, ends, 0).max(axis=1)
+    first, last = begins.min(axis=1), ends.max(axis=1)
     slack = np.maximum(width * ONE - (last - first), 0)
     offset = _left_slack(seeds, slack, align) - first
     return Layout(begins + offset[:, None], extents, first + offset, last + offset, gaps)
@@ -123,7 +136,8 @@ def _tightest_run(nominal: Ints, gaps: Ints, width: int) -> tuple[Ints, Ints]:
     strip, and decides how far all must be squeezed to stay inside the image.
     """
     room, total = width - gaps.sum(axis=1), nominal.sum(axis=1)
-    if not (gaps < 0).any():
+    narrower = np.minimum(nominal[:, :-1], nominal[:, 1:]) * SQUEEZE_LIMIT[0]
+    if not (narrower < -gaps[:, 1:] * SQUEEZE_LIMIT[1]).any():  # frames never are
         return room, total
     for first in range(nominal.shape[1]):
         totals = np.cumsum(nominal[:, first:], axis=1)

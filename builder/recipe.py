@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
+from pydantic import BeforeValidator, Field, Strict, create_model, field_validator, model_validator
 
 from builder import bank, labelfile, labels, layout
 from builder.augment.table import AUGMENTATIONS, PRESETS, strengths_of
@@ -58,6 +58,8 @@ def _pair(value: Any) -> Any:
 
 def _digit_tuple(value: Any) -> Any:
     """Take a string of digits, or any iterable of them."""
+    if isinstance(value, str):
+        return tuple(int(c) if c in "0123456789" else c for c in value)
     return tuple(value) if isinstance(value, Iterable) else value
 
 
@@ -73,8 +75,9 @@ def _augment(value: Any) -> Any:
 
 Order = Literal["file", "shuffled"]
 File = Annotated[labelfile.LabelsFile, BeforeValidator(_labels_file)]
-Range = Annotated[tuple[int, int], BeforeValidator(_pair)]
-Digits = Annotated[tuple[int, ...], BeforeValidator(_digit_tuple)]
+Whole = Annotated[int, Strict()]
+Range = Annotated[tuple[Whole, Whole], BeforeValidator(_pair)]
+Digits = Annotated[tuple[Whole, ...], BeforeValidator(_digit_tuple)]
 
 
 class Recipe(Frozen):
@@ -96,7 +99,7 @@ class Recipe(Frozen):
 expected at least 90, or length at most 2, or spacing at most -3
     """
 
-    seed: int = Field(default=0, ge=0, lt=1 << 64, description="the master seed")
+    seed: Whole = Field(default=0, ge=0, lt=1 << 64, description="the master seed")
     source: bank.Source = Field(default=bank.MNIST, description="the digits; see builder.register")
     split: bank.Split = Field(default="train", description="which of the source's glyphs are drawn")
     length: Range | None = Field(default=None, description="digits per sample, LO to HI")
@@ -112,7 +115,7 @@ expected at least 90, or length at most 2, or spacing at most -3
         default=None, description="the order of the labels file's lines"
     )
     spacing: Range = Field(default=(5, 10), description="px between digits, uniform in LO to HI")
-    width: int = Field(default=200, ge=1, le=layout.WIDEST, description="the image width, px")
+    width: Whole = Field(default=200, ge=1, le=layout.WIDEST, description="the image width, px")
     fit: layout.Fit = Field(
         default="squeeze", description="what happens to a strip wider than the image"
     )
@@ -145,14 +148,18 @@ expected at least 90, or length at most 2, or spacing at most -3
         for digit in value:
             if not 0 <= digit <= 9:
                 raise ValueError(f"{info.field_name} holds {digit}, expected digits from 0 to 9")
-        return tuple(sorted(set(value))) if info.field_name == "classes" else value
+        if info.field_name == "digits":
+            return value
+        classes = tuple(sorted(set(value)))
+        return None if len(classes) == bank.CLASSES else classes
 
     @field_validator("numbers")
     @classmethod
     def _check_numbers(cls, value: str | None) -> str | None:
-        if value is not None:
-            _number_range(value)
-        return value
+        if value is None:
+            return None
+        numbers = _number_range(value)
+        return f"{numbers.low:0{numbers.width}}:{numbers.high:0{numbers.width}}"
 
     @model_validator(mode="before")
     @classmethod
@@ -182,6 +189,7 @@ expected at least 90, or length at most 2, or spacing at most -3
             spacing=self.spacing,
             extent=self.widest_extent,
             fit=self.fit,
+            between=self.spacing_between,
         )
         return self
 

@@ -6,12 +6,14 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from builder import Recipe, generate
 from builder.errors import UsageError
 from builder.layout import Layout
-from builder.planner import planner_for
+from builder.planner import planner_for, shift_into
 
 ENOUGH = 1e-4
 """Below this p-value a distribution counts as wrong; the draws are fixed, so it never flickers."""
@@ -176,12 +178,44 @@ def test_pull_in_keeps_ink_within_the_strip():
     assert (boxes[:, :, 2] <= specs.layout.right[:, None] / 65536 + 1).all()
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "shift"),
+    [(3, 9, 0), (-2, 9, 2), (0, 28, 0), (20, 30, -2), (-3, 30, 0.5), (-9, 25, 6), (5, 40, -8.5)],
+)
+def test_ink_is_shifted_as_little_as_brings_it_inside(low, high, shift):
+    """Ink that fits is moved to the nearer edge, ink that does not is centred."""
+    assert shift_into(np.array([low]), np.array([high]), 0.0, 28.0)[0] == shift
+
+
 def test_ink_spacing_is_between_ink():
     """With spacing between ink, the columns between two boxes are the gap, to the pixel."""
     recipe = Recipe(length=4, spacing=(0, 9), width=200, spacing_between="ink", augment="none")
     boxes = generate(recipe, range(300)).boxes
     gaps = planner_for(recipe).plan(range(300)).layout.gaps
     assert np.array_equal(boxes[:, 1:, 0] - boxes[:, :-1, 2], gaps[:, 1:])
+
+
+@given(
+    digits=st.text("0123456789", min_size=1, max_size=7),
+    low=st.integers(-9, 3),
+    width=st.integers(5, 120),
+    fit=st.sampled_from(["squeeze", "fill", "error"]),
+    between=st.sampled_from(["frame", "ink"]),
+)
+@settings(max_examples=150, deadline=None)
+@example(digits="1111111", low=-9, width=54, fit="squeeze", between="ink")
+@example(digits="0001111", low=-9, width=54, fit="fill", between="ink")
+def test_every_strip_of_an_accepted_recipe_lies_in_the_image(digits, low, width, fit, between):
+    """Whatever the gaps and the ink, no extent reaches out of the image."""
+    try:
+        recipe = Recipe(
+            digits=digits, spacing=(low, low + 2), width=width, fit=fit, spacing_between=between
+        )
+    except UsageError:
+        return
+    strips = planner_for(recipe).plan(range(30)).layout
+    assert (strips.left >= 0).all()
+    assert (strips.right <= width * 65536).all()
 
 
 def test_frame_spacing_is_between_frames():

@@ -111,6 +111,7 @@ HEX = "ab" * 32
     [
         ("source", {"digest": "../../else", "ink_width": 20}, "digest"),
         ("source", {"digest": HEX[:63], "ink_width": 20}, "digest"),
+        ("source", {"digest": HEX + "0", "ink_width": 20}, "digest"),
         ("source", {"digest": HEX.upper(), "ink_width": 20}, "digest"),
         ("source", {"digest": HEX, "ink_width": -1}, "ink_width"),
         ("source", {"digest": HEX, "ink_width": 29}, "ink_width"),
@@ -561,12 +562,29 @@ def changed(values: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return {**values, **change}
 
 
+def is_refused(values: dict[str, Any], **change: Any) -> bool:
+    """Tell whether a recipe is too narrow with one value, or the end of one range, changed."""
+    try:
+        Recipe(**changed(values, change))
+    except UsageError as error:
+        return "too small for " in str(error)
+    return False
+
+
 def check_ways_out(values: dict[str, Any]) -> dict[str, Any]:
-    """Check that each change which the refusal names makes a recipe; return the changes."""
+    """Check that a refusal names every change that would do, and the nearest; return them."""
     ways = ways_out(refusal(**values))
-    assert ways
     for change in ways.values():
         Recipe(**changed(values, change))
+    (shortest, longest), (_, widest) = values["length"], values["spacing"]
+    width, length, spacing = (ways.get(n, {}).get(n) for n in ("width", "length", "spacing"))
+    assert is_refused(values, width=8192 if width is None else width - 1)
+    assert is_refused(values, length=shortest if length is None else length + 1) or (
+        length is not None and length + 1 > longest
+    )
+    assert is_refused(values, spacing=-9 if spacing is None else spacing + 1)
+    assert "fit" in ways or is_refused(values, fit="squeeze") or values["fit"] != "error"
+    assert spacing is None or spacing < widest
     return ways
 
 
@@ -579,7 +597,7 @@ def check_ways_out(values: dict[str, Any]) -> dict[str, Any]:
 )
 @settings(deadline=None, max_examples=100)
 def test_every_way_out_of_a_small_width_would_do(fit, between, length, spacing, width):
-    """Each width, length, spacing and fit that the refusal names makes a recipe."""
+    """A refusal names the nearest width, length, spacing and fit that would do, if there is one."""
     values = {
         "length": (length[0], sum(length)),
         "spacing": (spacing[0], sum(spacing)),
@@ -594,28 +612,27 @@ def test_every_way_out_of_a_small_width_would_do(fit, between, length, spacing, 
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("width", "length", "spacing", "more"),
     [
-        {"width": 8192, "length": (255, 255), "spacing": (50, 50)},
-        {"width": 8192, "length": (1, 255), "spacing": (0, 8192)},
-        {"width": 4000, "length": (1, 255), "spacing": (5, 10), "fit": "error"},
-        {"width": 20, "length": (1, 5), "spacing": (5, 10), "fit": "error"},
-        {"width": 5, "length": (1, 5), "spacing": (5, 10), "spacing_between": "ink"},
-        {"width": 5, "length": (1, 5), "spacing": (-9, -9), "spacing_between": "ink"},
+        (8192, (255, 255), (50, 50), {}),
+        (8192, (1, 255), (0, 8192), {}),
+        (4000, (1, 255), (5, 10), {"fit": "error"}),
+        (20, (1, 5), (5, 10), {"fit": "error"}),
+        (5, (1, 5), (5, 10), {"spacing_between": "ink"}),
+        (5, (1, 5), (-9, -9), {"spacing_between": "ink"}),
     ],
 )
-def test_ways_out_stay_within_their_limits(values):
+def test_ways_out_stay_within_their_limits(width, length, spacing, more):
     """No refusal names a width above 8192, or a length, spacing or fit that is refused next."""
-    check_ways_out(values)
+    values = {"width": width, "length": length, "spacing": spacing, "fit": "squeeze"}
+    check_ways_out({**values, **more})
 
 
 def test_ways_out_are_the_nearest_ones():
-    """The refusal names the width, the length and the spacing, and one step less will not do."""
+    """The refusal names the width, the length and the spacing that one would work out."""
     values = {"width": 100, "length": (2, 9), "spacing": (3, 10)}
-    ways = check_ways_out(values)
+    ways = check_ways_out({**values, "fit": "squeeze"})
     assert ways == {"width": {"width": 170}, "length": {"length": 5}, "spacing": {"spacing": 1}}
-    for change in ({"width": 169}, {"length": 6}, {"spacing": 2}):
-        assert "too small for " in refusal(**changed(values, change))
 
 
 def test_the_refusal_names_the_longest_label_and_the_largest_gap():

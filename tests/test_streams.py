@@ -297,6 +297,35 @@ def test_each_pass_is_a_permutation(size, turn):
     assert sorted(streams.permuted(3, index, size).tolist()) == list(range(size))
 
 
+def exact_place(master: int, index: int, size: int) -> int:
+    """Return where the swap-or-not shuffle takes one index, in Python's integers."""
+    turn, value = divmod(index, size)
+    key = exact_mix(exact_mix(master) + exact_mix(7 * 2**40 + 1))
+    key = exact_mix(turn * 0x9E3779B97F4A7C15 + key)
+    for step in range(64):
+        word = exact_mix(key + exact_mix(7 * 2**40 + 2**24 + step + 1))
+        partner = ((word >> 32) * size // 2**32 - value) % size
+        if exact_mix(word + (max(value, partner) + 1) * 0x9E3779B97F4A7C15) >= 2**63:
+            value = partner
+    return value
+
+
+@given(WORD, st.integers(1, 1 << 31), st.lists(INDEX, min_size=1, max_size=5))
+@settings(deadline=None, max_examples=50)
+def test_permuted_follows_the_shuffle(master, size, index):
+    """The shuffle of an array of indices is that of each in exact integers."""
+    got = streams.permuted(master, np.array(index, dtype=np.int64), size)
+    assert got.dtype == np.int64
+    assert got.tolist() == [exact_place(master, i, size) for i in index]
+
+
+def test_neighbours_do_not_stay_neighbours():
+    """The distance between the places of two neighbouring lines is uniform."""
+    orders = streams.permuted(4, np.arange(400 * 100), 100).reshape(400, 100)
+    steps = (np.diff(orders, axis=1) % 100).ravel() - 1
+    assert uniform_p(steps, 99) > UNLIKELY
+
+
 @given(WORD, st.integers(1, 300), INDEX)
 @settings(deadline=None, max_examples=50)
 def test_permuted_does_not_depend_on_the_block(master, size, index):

@@ -98,6 +98,13 @@ def test_every_file_of_a_dataset_is_accounted_for(whole):
     assert {path.name for path in whole.iterdir()} == expected
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace a piece of text in a file, which must be there."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
 def failing(monkeypatch, name: str, after: int, error: BaseException) -> None:
     """Let `builder.files.<name>` raise `error` from its call number `after` on."""
     original, calls = getattr(files, name), []
@@ -154,6 +161,13 @@ def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, 
         (lambda folder: (folder / "shard-000001.h5").unlink(), 500),
         (lambda folder: (folder / "shard-000002.parquet").write_bytes(b"PAR1"), 200),
         (lambda folder: (folder / "manifest.json").unlink(), 0),
+        (lambda folder: edit(folder / "manifest.json", '"count": 1200', '"count": 1100'), 0),
+        (
+            lambda folder: edit(
+                folder / "shard-000001.json", '"fingerprint": "', '"fingerprint": "0'
+            ),
+            500,
+        ),
         (lambda folder: (folder / "plan.json").replace(folder / "manifest.json"), COUNT),
         (
             lambda folder: (folder / "shard-000000.json").write_bytes(
@@ -168,6 +182,8 @@ def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, 
         "no shard",
         "short labels",
         "no manifest",
+        "old manifest",
+        "other recipe",
         "no plan",
         "swap",
     ],
@@ -183,6 +199,47 @@ def test_only_what_is_missing_is_made_again(recipe, whole, tmp_path, damage, mad
         return
     assert build(recipe, COUNT, out, shard_size=500, workers=1).made == made
     assert contents(out) == contents(whole)
+
+
+def test_a_shard_made_again_is_not_done_meanwhile(recipe, tmp_path, monkeypatch):
+    """While a damaged shard is made again, no old record calls it done."""
+    out = tmp_path / "set"
+    build(recipe, COUNT, out, shard_size=500, workers=1)
+    (out / "shard-000001.h5").unlink()
+    failing(monkeypatch, "sync", 1, OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(BuildFailed, match="Input/output error"):
+        build(recipe, COUNT, out, shard_size=500, workers=1)
+    assert not (out / "shard-000001.json").exists()
+    assert (out / "shard-000000.json").exists()
+
+
+def test_a_dataset_does_not_open_while_it_is_extended(recipe, tmp_path, monkeypatch):
+    """From the first step of an extension to the last there is no manifest."""
+    out = tmp_path / "set"
+    build(recipe, 700, out, shard_size=500, workers=1)
+    failing(monkeypatch, "publish_json", 0, OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(BuildFailed, match="Input/output error"):
+        build(recipe, COUNT, out, shard_size=500, workers=1)
+    with pytest.raises(DatasetError, match="not finished"):
+        open_dataset(out)
+
+
+def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):
+    """A file is synced, then renamed, then its folder synced; a folder's file system before."""
+    steps = []
+    rename = Path.replace
+    monkeypatch.setattr(files, "sync", lambda path, **_: steps.append(("sync", path.name)))
+    monkeypatch.setattr(
+        Path, "replace", lambda old, new: (steps.append(("rename", new.name)), rename(old, new))
+    )
+    with files.published(tmp_path / "file") as temporary:
+        temporary.write_text("x")
+    with files.published(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert steps == [
+        ("sync", ".tmp-file"), ("rename", "file"), ("sync", tmp_path.name),
+        ("sync", ".tmp-folder"), ("rename", "folder"), ("sync", tmp_path.name),
+    ]  # fmt: skip
 
 
 def test_a_larger_count_extends(recipe, whole, tmp_path):

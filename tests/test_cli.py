@@ -579,7 +579,10 @@ def stop_after_first_shard(process, folder, number):
         break
     assert process.poll() is None, process.communicate()
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     return Said(process.returncode, out, err)
 
 
@@ -594,6 +597,7 @@ def listens():
         (signal.SIGTERM, 143, "sequential"),
         (signal.SIGINT, 130, "sequential"),
         (signal.SIGTERM, 143, "loky"),
+        (signal.SIGTERM, 143, "threads"),
     ],
 )
 def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, code, backend):
@@ -621,6 +625,32 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
     undisturbed = ["--count", 480, "--width", 100, "--length", "1:3", *ALONE, "--out", "whole"]
     call(capsys, "build", *undisturbed)
     assert manifest_of("here")["content_digest"] == manifest_of("whole")["content_digest"]
+
+
+INSIDE_A_CALLBACK = """
+import signal, sys
+from builder.cli import main
+from builder.formats.steady import SteadyFile
+
+write, calls = SteadyFile.write, []
+
+def interrupted(file, data):
+    calls.append(data)
+    if len(calls) == 5:
+        signal.raise_signal(signal.SIGTERM)
+    return write(file, data)
+
+SteadyFile.write = interrupted
+raise SystemExit(main("build", sys.argv[1:]))
+"""
+
+
+def test_a_signal_inside_a_callback_is_no_crash(tmp_path):
+    """A signal that comes while HDF5 calls back for a write ends the build as any other does."""
+    arguments = [*SMALL, *ALONE, "--out", "here"]
+    said = command(sys.executable, "-c", INSIDE_A_CALLBACK, *arguments, cwd=tmp_path)
+    assert (said.code, said.out, said.err.count("\n")) == (143, "", 1)
+    assert tree(tmp_path) == {}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

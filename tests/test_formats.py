@@ -79,6 +79,16 @@ def test_raw_datasets_are_contiguous_and_gzipped_images_in_small_chunks(hdf5_fol
         assert all(file[name].chunks is None for name in file if name != "images")
 
 
+def test_old_libraries_read_the_files_and_nothing_is_written_twice(hdf5_folder):
+    """Superblocks are of HDF5 1.8, and no dataset is filled before it is written."""
+    for path in hdf5_folder.glob("*.h5"):
+        assert path.read_bytes()[:9] == b"\x89HDF\r\n\x1a\n\x02"
+        with h5py.File(path) as file:
+            for name in file:
+                filled = file[name].id.get_create_plist().get_fill_time()
+                assert filled == h5py.h5d.FILL_TIME_NEVER, name
+
+
 def test_pandas_reads_the_labels(hdf5_folder, batch):
     """The Parquet file beside a shard has the label as text, and all columns with their types."""
     tables = [pd.read_parquet(path) for path in sorted(hdf5_folder.glob("*.parquet"))]

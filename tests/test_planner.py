@@ -150,6 +150,7 @@ def test_scale_and_shift_move_boxes_as_they_say():
     assert np.abs(moved).max() <= 3.001
     assert np.abs(moved).max(axis=0).min() > 2.9
     assert np.allclose(shifted.quads[:, 0, 2] - plain.quads[:, 0, 2], moved, atol=1e-4)
+    assert abs(np.corrcoef(moved.T)[0, 1]) < 0.3
     scaled = generate(
         Recipe(digits="8", width=64, align="center", augment={"scale": 0.2}), range(200)
     )

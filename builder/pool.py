@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, TypeVar, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 from builder.errors import BuildFailed
 
@@ -29,6 +30,33 @@ def processes_for(workers: int | None, tasks: int) -> int:
     return max(1, min(workers or cores, cores, tasks))
 
 
+class Threaded(Generic[Task, Result]):
+    """A function that counts the threads inside it: joblib leaves them running after an error."""
+
+    def __init__(self, function: Callable[[Task], Result]) -> None:
+        self._function = function
+        self._inside = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, task: Task) -> Result:
+        """Call the function."""
+        self._count(1)
+        try:
+            return self._function(task)
+        finally:
+            self._count(-1)
+
+    def wait(self) -> None:
+        """Wait until no thread is inside; after a signal they end within a block."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside == 0)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._inside += change
+            self._changed.notify_all()
+
+
 def run(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, backend: Backend
 ) -> Iterator[Result]:
@@ -42,6 +70,8 @@ def run(
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     name = JOBLIB_NAMES["sequential" if workers == 1 else backend]
+    threaded = Threaded(function)
+    function = threaded if name == "threading" else function
     threads = {"inner_max_num_threads": 1} if name == "loky" else {}
     with joblib.parallel_config(backend=name, **threads):
         parallel = joblib.Parallel(
@@ -54,6 +84,8 @@ def run(
                 "a worker process died (killed, or out of memory?); the same call goes on from "
                 "the shards that are finished"
             ) from None
+        finally:
+            threaded.wait()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from builder.generator import generate
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
 from builder.records import FileRecord, Record, read
+from builder.stop import check
 from builder.tally import Tally
 
 
@@ -36,6 +37,7 @@ def build_shard(task: ShardTask) -> Shard:
     with formats.format_of(plan.storage.format).writer(task.folder, plan, shard) as writer:
         for start in range(shard.start, shard.start + shard.count, task.block_size):
             stop = min(start + task.block_size, shard.start + shard.count)
+            check()
             batch = generate(recipe, range(start, stop))
             tally.add(batch)
             writer.write(batch)

@@ -7,6 +7,7 @@ So the signal is noted too, and long work calls `check` between its parts.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,6 +35,26 @@ def listening() -> Iterator[None]:
         for number, handler in before:
             signal.signal(number, handler)
         _noted.clear()
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Hold signals back while a library runs that an exception in a callback would crash.
+
+    They are raised after the body, in the way that stood before it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    held: list[int] = []
+    before = [(n, signal.signal(n, lambda number, _: held.append(number))) for n in SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+        for noted in held[:1]:
+            signal.raise_signal(noted)
 
 
 def check() -> None:

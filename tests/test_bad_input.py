@@ -510,11 +510,10 @@ def test_a_log_that_cannot_be_written_is_no_noise(capsys, tmp_path, monkeypatch)
 
 
 def test_a_closed_output_is_no_crash(faults):
-    """With standard output closed or full, a call ends with at most one line."""
-    for verb, arguments in (("info", ["data"]), ("build", ["--count", 9, "--dry-run"])):
-        said = command(*script(verb), *arguments, cwd=faults, preexec_fn=partial(os.close, 1))
-        assert said.code in (0, 1)
-        assert len(said.err.splitlines()) == said.code, said.err
+    """With standard output closed a call ends with at most one line."""
+    said = command(*script("info"), "data", cwd=faults, preexec_fn=partial(os.close, 1))
+    assert said.code in (0, 1)
+    assert len(said.err.splitlines()) == said.code, said.err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from builder import Recipe, bank
 from builder.generator import render
+from builder.kernels import mesh
 from builder.layout import Layout
 from builder.planner import Planner, Specs
 from tests import reference
@@ -189,6 +190,11 @@ def test_very_wide_stretch_keeps_to_the_reference():
     expected = reference.warped(IMAGES[7], reference.homography(warps[0, 0], 14), (0, 0, 2000, 28))
     assert np.abs(image - expected).max() <= 1.0
     assert (image.max(axis=0) > 0).sum() > 900
+
+
+def test_kernel_and_bank_agree_on_padding():
+    """The kernel has its own numbers, since its cache does not see the bank's; they are equal."""
+    assert (mesh.PADDED, mesh.MARGIN, mesh.CENTRE) == (bank.PADDED, bank.MARGIN, bank.FRAME / 2)
 
 
 def test_images_are_cleared():

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "builder").rglob("*.py"))
 
 LAYERS = [
-    ["errors", "stop", "version"],
+    ["errors", "logs", "stop", "version"],
     ["streams", "cache", "files", "model"],
     ["idx", "labelfile", "resample"],
     ["bank", "labels", "layout"],

@@ -6,14 +6,13 @@ import argparse
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 from builder import building, formats, pool
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.errors import UsageError
+from builder.logs import logged_to
 from builder.plan import Plan, Storage
 from builder.records import MANIFEST
 
@@ -66,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(_forecast(plan, folder, how))
         return 0
-    with _logged_to_console(arguments):
+    handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
+    with logged_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
         built = building.carry_out(plan, recipe, folder, how)
     manifest = built.manifest
     speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
@@ -91,20 +91,6 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
     if count is None:
         raise UsageError("--count is missing: how many images? (see --help)")
     return Storage(**given), count
-
-
-@contextmanager
-def _logged_to_console(arguments: argparse.Namespace) -> Iterator[None]:
-    """Show the body's log on standard error, as much of it as was asked for."""
-    log, level = logging.getLogger("builder"), logging.getLogger("builder").level
-    log.setLevel(logging.DEBUG if arguments.verbose else logging.INFO)
-    handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
 
 
 def _forecast(plan: Plan, folder: Path, how: building.Run) -> str:

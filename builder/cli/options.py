@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from builder import bank, layout
+from builder import bank, labelfile, layout
 from builder.augment.table import AUGMENTATIONS, PRESETS
 from builder.errors import UsageError
 from builder.recipe import Augment, Recipe
+from builder.records import LABELS
 
 
 def digit_list(text: str) -> tuple[int, ...]:
@@ -105,9 +106,12 @@ def recipe_in(path: Path) -> Recipe:
     for holder in ("plan", "recipe"):
         values = values.get(holder, values) if isinstance(values, dict) else values
     try:
-        return Recipe.from_json(values)
+        recipe = Recipe.from_json(values)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+    if recipe.labels_file is not None and (path.parent / LABELS).is_file():
+        labelfile.register(path.parent / LABELS)  # a dataset brings its labels along
+    return recipe
 
 
 def json_in(path: Path) -> dict[str, Any]:

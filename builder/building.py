@@ -18,6 +18,9 @@ from builder.shards import ShardTask, build_shard, finished
 
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
+MOST_SHARDS = 1_000_000
+"""Shards of one dataset: each is two or three files of one folder, and a line of the manifest."""
+
 DEFAULT_BLOCK = 512
 """Samples rendered at a time. One worker made 18,500 images/s by 64, 22,600 by 128, and 24,400 to
 25,200 by 256, 512 and 1,024; more would only take more memory."""
@@ -92,6 +95,11 @@ def default_folder(plan: Plan) -> Path:
 def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
     """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
     began = time.perf_counter()
+    if plan.shards > MOST_SHARDS:
+        raise UsageError(
+            f"{plan.count} images are {plan.shards} shards of {plan.storage.shard_size}, expected "
+            f"at most {MOST_SHARDS}: use a larger --shard-size"
+        )
     planner_for(recipe)  # refuses what cannot be drawn before anything is written
     outdir.check(folder, plan)
     with outdir.claimed(folder):
@@ -134,7 +142,7 @@ def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> in
     """Make the missing shards, and return how many samples they have."""
     if not missing:
         return 0
-    processes = pool.processes_for(run.workers, len(missing))
+    processes = pool.processes_for(run.workers, len(missing), run.backend)
     asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
     log.info(
         "shards to make: %d of %d; workers: %d%s; usable cores: %d",

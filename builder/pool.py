@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, Literal, TypeVar, get_args
@@ -24,37 +25,46 @@ def usable_cores() -> int:
     return int(joblib.cpu_count())
 
 
-def processes_for(workers: int | None, tasks: int) -> int:
+def processes_for(workers: int | None, tasks: int, backend: Backend) -> int:
     """Return how many workers run: at most `workers` (all cores if None), cores, and tasks."""
-    cores = usable_cores()
+    cores = 1 if backend == "sequential" else usable_cores()
     return max(1, min(workers or cores, cores, tasks))
 
 
 class Threaded(Generic[Task, Result]):
-    """A function that counts the threads inside it: joblib leaves them running after an error."""
+    """A function for threads, which joblib neither waits for nor ends after an error.
+
+    It counts the threads inside, and after the first error lets no other in.
+    """
 
     def __init__(self, function: Callable[[Task], Result]) -> None:
         self._function = function
-        self._inside = 0
+        self._inside, self._failed = 0, False
         self._changed = threading.Condition()
 
     def __call__(self, task: Task) -> Result:
-        """Call the function."""
-        self._count(1)
+        """Call the function. Raises `BuildFailed` once another call has failed."""
+        with self._changed:
+            if self._failed:
+                raise BuildFailed("not begun, since another shard failed")
+            self._inside += 1
         try:
             return self._function(task)
+        except BaseException as error:
+            self._failed = True
+            if isinstance(error, Exception):
+                raise
+            raise BuildFailed("stopped") from None  # joblib's threads know exceptions only
         finally:
-            self._count(-1)
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
 
     def wait(self) -> None:
-        """Wait until no thread is inside; after a signal they end within a block."""
+        """Let no thread in any more, and wait until none is inside: a block or a shard's time."""
         with self._changed:
+            self._failed = True
             self._changed.wait_for(lambda: self._inside == 0)
-
-    def _count(self, change: int) -> None:
-        with self._changed:
-            self._inside += change
-            self._changed.notify_all()
 
 
 def run(
@@ -73,7 +83,8 @@ def run(
     threaded = Threaded(function)
     function = threaded if name == "threading" else function
     threads = {"inner_max_num_threads": 1} if name == "loky" else {}
-    with joblib.parallel_config(backend=name, **threads):
+    with joblib.parallel_config(backend=name, **threads), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")  # known by then
         parallel = joblib.Parallel(
             n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
         )

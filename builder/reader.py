@@ -59,9 +59,14 @@ class Dataset:
     def recipe(self) -> Recipe:
         """The recipe of the dataset, its labels file taken from the dataset's own copy."""
         named = self._recipe.labels_file
-        if named is not None and labelfile.register(self.folder / LABELS) != named:
-            raise DatasetError(f"{self.folder / LABELS}: is not the labels file of the recipe")
-        return self._recipe
+        if named is None:
+            return self._recipe
+        try:
+            if labelfile.register(self.folder / LABELS) == named:
+                return self._recipe
+        except UsageError as error:
+            raise DatasetError(str(error)) from None
+        raise DatasetError(f"{self.folder / LABELS}: is not the labels file of the recipe")
 
     def __len__(self) -> int:
         return self.manifest.plan.count

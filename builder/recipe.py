@@ -60,7 +60,7 @@ def _digit_tuple(value: Any) -> Any:
     """Take a string of digits, or any iterable of them."""
     if isinstance(value, str):
         return tuple(int(c) if c in "0123456789" else c for c in value)
-    return tuple(value) if isinstance(value, Iterable) else value
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else value
 
 
 def _labels_file(value: Any) -> Any:
@@ -227,8 +227,13 @@ expected at least 90, or length at most 2, or spacing at most -3
                 f"labels_file is '{values['labels_file']}', expected sha256, lines and longest: "
                 "a stored recipe names no path"
             )
+        if not isinstance(values.get("augment", {}), dict):
+            raise UsageError(
+                f"augment is {values['augment']!r}, expected strengths by name: "
+                "a stored recipe names no preset"
+            )
         version = values.pop("recipe_version", None)
-        if version != RECIPE_VERSION:
+        if type(version) is not int or version != RECIPE_VERSION:
             raise UsageError(
                 f"recipe_version is {version!r}, expected {RECIPE_VERSION}: "
                 "the recipe was written by another version of this program"

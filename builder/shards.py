@@ -6,12 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, formats
+from builder import files, formats, stop
 from builder.generator import generate
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
 from builder.records import FileRecord, Record, read
-from builder.stop import check
 from builder.tally import Tally
 
 
@@ -34,11 +33,12 @@ def build_shard(task: ShardTask) -> Shard:
     plan, shard = task.plan, task.plan.shard(task.number)
     recipe = Recipe.from_json(plan.recipe)
     tally = Tally()
-    with formats.format_of(plan.storage.format).writer(task.folder, plan, shard) as writer:
+    new_writer = formats.format_of(plan.storage.format).writer
+    with stop.deferred(), new_writer(task.folder, plan, shard) as writer:
         for start in range(shard.start, shard.start + shard.count, task.block_size):
-            stop = min(start + task.block_size, shard.start + shard.count)
-            check()
-            batch = generate(recipe, range(start, stop))
+            stop.check()
+            end = min(start + task.block_size, shard.start + shard.count)
+            batch = generate(recipe, range(start, end))
             tally.add(batch)
             writer.write(batch)
     images, labels = writer.files()

@@ -1,7 +1,7 @@
-"""Being told to stop: signals noted, raised, and looked for once more where work allows it.
+"""Being told to stop: signals held back where they would do harm, and looked for between steps.
 
-Python drops an exception that a signal raises inside a destructor or a library's callback.
-So the signal is noted too, and long work calls `check` between its parts.
+An exception that a signal raises inside a library's callback can crash the process, and Python
+drops one raised inside a destructor. So a signal is noted, and `check` raises it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []
 
 
-class Stopped(BaseException):
+class Stopped(KeyboardInterrupt):
     """The process was told to stop, by signal `number`."""
 
     def __init__(self, number: int) -> None:
@@ -27,42 +27,56 @@ class Stopped(BaseException):
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `Stopped` in the body; give their handling back after it."""
-    before = [(number, signal.signal(number, _note)) for number in SIGNALS]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-        _noted.clear()
+    """Let SIGINT and SIGTERM raise `Stopped` in the body, at once or at the next `check`."""
+    with _handled(_note_and_raise):
+        try:
+            yield
+        finally:
+            _noted.clear()
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold signals back while a library runs that an exception in a callback would crash.
+    """Let signals raise `Stopped` in the body at the next `check` only.
 
-    They are raised after the body, in the way that stood before it.
+    One that no `check` has met is raised again after the body, for whoever handled it before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
-    held: list[int] = []
-    before = [(n, signal.signal(n, lambda number, _: held.append(number))) for n in SIGNALS]
-    try:
+    with _handled(_note):
         yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-        for noted in held[:1]:
-            signal.raise_signal(noted)
+    if _noted:
+        number = _noted[0]
+        _noted.clear()
+        signal.raise_signal(number)
 
 
 def check() -> None:
-    """Raise `Stopped` if a signal was noted while listening."""
+    """Raise `Stopped` if a signal was noted."""
     if _noted:
         raise Stopped(_noted[0])
 
 
+@contextmanager
+def _handled(handler: object) -> Iterator[None]:
+    """Give the signals to `handler` in the body, but those that this process ignores."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = [n for n in SIGNALS if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    before = [(n, signal.signal(n, handler)) for n in heard]  # type: ignore[arg-type]  # ours
+    try:
+        yield
+    finally:
+        for number, standing in before:
+            signal.signal(number, standing)
+
+
 def _note(number: int, frame: FrameType | None) -> None:
+    _noted.append(number)
+
+
+def _note_and_raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
     raise Stopped(number)

@@ -21,8 +21,9 @@ import h5py
 import numpy as np
 import pytest
 
-from builder import Recipe, generate, streams
+from builder import Recipe, generate, labelfile, streams
 from builder.cli import main
+from builder.planner import planner_for
 
 ROOT = Path(__file__).parents[1]
 SMALL = shlex.split("--count 60 --length 1:3 --width 100 --shard-size 25 --seed 5")
@@ -697,3 +698,23 @@ def test_a_signal_inside_a_destructor_is_not_lost(capsys, tmp_path, monkeypatch,
     assert (said.code, said.out) == (code, "")
     assert len(made) < 6
     assert not (tmp_path / "new" / "manifest.json").exists()
+
+
+def test_own_files_are_named_beside_a_recipe_where_they_are_not_known(
+    capsys, tmp_path, monkeypatch
+):
+    """A recipe of one's own labels is used where they were never seen, by naming their file."""
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{n:04d}\n" for n in range(900)))
+    build = ["--count", 20, *ALONE, "--out"]
+    call(capsys, "build", *build, tmp_path / "first", "--labels-file", labels)
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text((tmp_path / "first" / "plan.json").read_text())
+    monkeypatch.setattr("builder.cache.cache_folder", lambda: tmp_path)
+    labelfile.open_lines.cache_clear()
+    planner_for.cache_clear()
+    again = [*build, tmp_path / "again", "--recipe", recipe]
+    assert call(capsys, "build", *again).code == 1
+    assert call(capsys, "build", *again, "--labels-file", labels).code == 0
+    digests = {manifest_of(tmp_path / name)["content_digest"] for name in ("first", "again")}
+    assert len(digests) == 1

@@ -99,7 +99,7 @@ def _forecast(plan: Plan, folder: Path, how: building.Run) -> str:
     size = plan.count * form.bytes_per_image(plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
-    workers = pool.processes_for(how.workers, plan.shards)
+    workers = pool.processes_for(how.workers, plan.shards, how.backend)
     rows = {
         "folder": f"{folder}{' (finished)' if (folder / MANIFEST).exists() else ''}",
         "recipe": plan.fingerprint,

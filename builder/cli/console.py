@@ -29,7 +29,8 @@ def guarded(program: str, run: Callable[[], int]) -> int:
     try:
         with stop.listening():
             code = run()
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is None where a caller closed it
+                sys.stdout.flush()
             return code
     except BuilderError as error:
         return said(program, error, error.exit_code)

@@ -38,7 +38,8 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     absent = argparse.SUPPRESS
     made = parser.add_argument_group("recipe: what the samples are")
     made.add_argument("--recipe", type=Path, metavar="FILE", help="take the recipe from a recipe, "
-                      "plan or manifest file; none of the options below goes with it")  # fmt: skip
+                      "plan or manifest file; of the options below only the two for own files "
+                      "go with it, where they are not known yet")  # fmt: skip
     made.add_argument("--seed", type=int, default=absent, metavar="S", help="master seed (0)")
     labels = made.add_mutually_exclusive_group()
     labels.add_argument("--length", type=length_range, default=absent, metavar="N|LO:HI",
@@ -86,18 +87,29 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe that the options ask for."""
     given = vars(arguments)
     names = [item.name for item in AUGMENTATIONS.values()]
-    others = [n for n in (*RECIPE_OPTIONS, "augment", "dataset_dir", *names) if n in given]
+    others = [n for n in (*RECIPE_OPTIONS, "augment", *names) if n in given and n != "labels_file"]
     if arguments.recipe is not None:
         if others:
             option = others[0].replace("_", "-")
             raise UsageError(f"--{option} is given beside --recipe, which names the whole recipe")
-        return recipe_in(arguments.recipe)
+        return _with_own_files(recipe_in(arguments.recipe), given)
     fields: dict[str, Any] = {name: given[name] for name in RECIPE_OPTIONS if name in given}
     strengths = {name: given[name] for name in names if name in given}
     fields["augment"] = Augment.preset(given.get("augment", "standard"), **strengths)
     if "dataset_dir" in given:
         fields["source"] = bank.register(given["dataset_dir"])
     return Recipe(**fields)
+
+
+def _with_own_files(recipe: Recipe, given: dict[str, Any]) -> Recipe:
+    """Make the digits and labels that are named beside a recipe known, if they are the recipe's."""
+    own = {"dataset_dir": (bank.register, recipe.source),
+           "labels_file": (labelfile.register, recipe.labels_file)}  # fmt: skip
+    for name, (register, expected) in own.items():
+        if name in given and register(given[name]) != expected:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} {given[name]}: is not what --recipe was made of")
+    return recipe
 
 
 def recipe_in(path: Path) -> Recipe:

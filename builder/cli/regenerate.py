@@ -13,6 +13,7 @@ from builder.cli.target import recipe_and_dataset
 from builder.errors import UsageError
 from builder.formats.png import encoded, png_name
 from builder.generator import generate
+from builder.plan import check_png_label
 from builder.reader import Dataset
 
 EXAMPLES = """examples:
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         streams.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
     ]
     _check_indices(indices, dataset, arguments.target)
+    check_png_label(recipe.label_source.longest)
     made = list(generate(recipe, indices))
     equal = [dataset is None or same(sample, dataset[sample.index]) for sample in made]
     arguments.out.mkdir(parents=True, exist_ok=True)

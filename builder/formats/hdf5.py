@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from builder import files, stop
+from builder import files
 from builder.bank import FRAME
 from builder.batch import Batch
 from builder.errors import DatasetError
@@ -103,10 +103,9 @@ class Hdf5Writer:
         self._gzip = plan.storage.compression == "gzip"
         self._columns = columns(Recipe.from_json(plan.recipe))
         self._bytes = SteadyFile(images_path, "w+")
-        with stop.deferred():
-            self._file, self._offsets = lay_out(self._bytes, plan, shard, self._columns)
-            if not self._gzip:
-                self._file.close()
+        self._file, self._offsets = lay_out(self._bytes, plan, shard, self._columns)
+        if not self._gzip:
+            self._file.close()
         self._bytes.check()
         self._labels = LabelsWriter(labels_path)
         self._waiting: list[npt.NDArray[np.uint8]] = []
@@ -132,9 +131,8 @@ class Hdf5Writer:
         last = self._row + len(images) == self._shard.count
         step = chunk_rows(self._shard)
         whole = len(ready) if last else len(ready) // step * step
-        with stop.deferred():
-            for row in range(0, whole, step):
-                self._store_chunk(begin + row, ready[row : row + step])
+        for row in range(0, whole, step):
+            self._store_chunk(begin + row, ready[row : row + step])
         self._waiting = [ready[whole:]]
 
     def _store_chunk(self, row: int, images: npt.NDArray[np.uint8]) -> None:
@@ -151,15 +149,14 @@ class Hdf5Writer:
         if self._row != self._shard.count:
             raise DatasetError(f"{self._shard.name}: {self._row} of {self._shard.count} samples")
         self._labels.close()
-        with stop.deferred():
-            self._file.close()
+        self._file.close()
         self._bytes.close()
         self._bytes.check()
 
     def abandon(self) -> None:
         """Close what an error left open; what goes wrong with that must not hide it."""
         for opened in (self._file, self._bytes, self._labels):
-            with stop.deferred(), suppress(Exception):
+            with suppress(Exception):
                 opened.close()
 
     def note_files(self, folder: Path) -> None:

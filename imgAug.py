@@ -157,14 +157,16 @@ def _int_list(text: str) -> list[int]:
 
 
 def _parser() -> Parser:
-    parser = Parser("imgAug.py", description=(__doc__ or "").split("\n")[0])
+    parser = Parser("imgAug.py", description="Write PNG images of a sequence of digits.")
     parser.add_argument("--dataset_dir", default=DEFAULT_FOLDER,
                         help="four IDX files (dataset, or else the bundled)")  # fmt: skip
-    parser.add_argument("--digits", type=_int_list, default=[1, 2, 4, 6, 3, 5, 0])
-    parser.add_argument("--spacing_range", type=_int_list, default=[5, 10])
-    parser.add_argument("--image_width", type=int, default=200)
+    parser.add_argument("--digits", type=_int_list, default=[1, 2, 4, 6, 3, 5, 0],
+                        help="the digits of every image (%(default)s)")  # fmt: skip
+    parser.add_argument("--spacing_range", type=_int_list, default=[5, 10],
+                        help="px between digits, from and to (%(default)s)")  # fmt: skip
+    parser.add_argument("--image_width", type=int, default=200, help="px (%(default)s)")
     parser.add_argument("--dataout_dir", default="dataout", help="folder for the PNG files")
-    parser.add_argument("--image_count", type=int, default=100)
+    parser.add_argument("--image_count", type=int, default=100, help="images (%(default)s)")
     parser.add_argument("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
     return parser
 

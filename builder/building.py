@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from builder import files, labelfile, outdir, pool, stop
 from builder.errors import BuilderError, DatasetError, UsageError
@@ -37,7 +36,7 @@ class Run:
 
     def __post_init__(self) -> None:
         for name, value in (("workers", self.workers), ("block_size", self.block_size)):
-            if value is not None and value < 1:
+            if value is not None and (type(value) is not int or value < 1):
                 raise UsageError(f"{name} is {value}, expected a whole number from 1")
         if self.backend not in pool.BACKENDS:
             raise UsageError(
@@ -67,15 +66,18 @@ def build(
     format: str = "hdf5",
     compression: str = "none",
     shard_size: int = 10_000,
-    **run: Any,
+    workers: int | None = None,
+    backend: pool.Backend = "loky",
+    block_size: int = DEFAULT_BLOCK,
+    progress: bool = False,
 ) -> Built:
     """Write a dataset of `count` samples of a recipe, and return where it is and what it holds.
 
     Samples 0 to count - 1 go to the folder `out` (default: `shards/` and a name made of the
     recipe's fingerprint and the format), in shards of `shard_size` images: `format` "hdf5",
-    with `compression` "none" or "gzip", or "png". `run` is `workers` (a ceiling; default
-    all usable cores), `backend` ("loky" processes, "threads", "sequential"), `block_size`
-    (samples rendered at a time) and `progress` (a bar on standard error).
+    with `compression` "none" or "gzip", or "png". `workers` is a ceiling (default: all usable
+    cores), `backend` "loky" (processes), "threads" or "sequential", `block_size` the samples
+    rendered at a time, and `progress` asks for a bar on standard error.
 
     The same call goes on where an interrupted one stopped, and a larger count extends. A
     folder that holds something else is refused with `UsageError`. Where the run fails, with
@@ -83,7 +85,8 @@ def build(
     """
     storage = Storage(format=format, compression=compression, shard_size=shard_size)
     plan = Plan.of(recipe, storage, count)
-    return carry_out(plan, recipe, Path(out) if out else default_folder(plan), Run(**run))
+    run = Run(workers, backend, block_size, progress)
+    return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
 
 
 def default_folder(plan: Plan) -> Path:
@@ -103,6 +106,7 @@ def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
     planner_for(recipe)  # refuses what cannot be drawn before anything is written
     outdir.check(folder, plan)
     with outdir.claimed(folder):
+        outdir.check(folder, plan)  # once more, now that nobody else can change it
         missing = _missing(folder, plan)
         manifest = None if missing else _standing_manifest(folder, plan)
         made = 0
@@ -125,23 +129,22 @@ def _standing_manifest(folder: Path, plan: Plan) -> Manifest | None:
 
 def _publish_plan(folder: Path, plan: Plan, recipe: Recipe) -> None:
     files.remove(folder / MANIFEST)
+    files.publish_json(folder / PLAN, plan.model_dump(mode="json"))
     if recipe.labels_file is not None:
         files.publish_bytes(folder / LABELS, labelfile.packed(recipe.labels_file))
-    files.publish_json(folder / PLAN, plan.model_dump(mode="json"))
 
 
 def _missing(folder: Path, plan: Plan) -> list[int]:
-    """Return the numbers of the shards to make, their stale records removed."""
-    missing = [s for s in plan.all_shards() if finished(folder, plan, s) is None]
-    for shard in missing:
-        files.remove(folder / shard.record_name)
-    return [shard.number for shard in missing]
+    """Return the numbers of the shards to make."""
+    return [s.number for s in plan.all_shards() if finished(folder, plan, s) is None]
 
 
 def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> int:
     """Make the missing shards, and return how many samples they have."""
     if not missing:
         return 0
+    for number in missing:  # while a shard is made again, no old record calls it done
+        files.remove(folder / plan.shard(number).record_name)
     processes = pool.processes_for(run.workers, len(missing), run.backend)
     asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
     log.info(

@@ -117,6 +117,11 @@ def locked(folder: Path) -> Iterator[None]:
             raise BuilderError(
                 f"{folder}: another build is writing here ({holder}); wait for it, or end it"
             ) from None
+        # a build that leaves nothing behind removes its lock: was it this one?
+        if not (folder / LOCK).exists() or not os.path.samestat(
+            os.fstat(handle), (folder / LOCK).stat()
+        ):
+            raise BuilderError(f"{folder}: another build has just ended here; call again")
         with suppress(OSError):  # a full disk: the lock holds without a name in it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)

@@ -10,7 +10,7 @@ from builder import files
 from builder.errors import BuildFailed, UsageError
 from builder.logs import LogFile, logged_to
 from builder.plan import PLAN, Plan
-from builder.records import LABELS, LOG, MANIFEST, read
+from builder.records import LABELS, LOG, read
 
 
 def check(folder: Path, plan: Plan) -> None:
@@ -50,10 +50,12 @@ def claimed(folder: Path) -> Iterator[None]:
     made = _make_folders(folder)
     try:
         with files.locked(folder), logged_to(LogFile(folder / LOG)):
+            begun_before = (folder / PLAN).exists()
             try:
                 yield
             finally:
-                _remove_unfinished(folder)
+                with suppress(OSError):  # what ended the body matters more
+                    _remove_unfinished(folder, begun_before)
     except OSError as error:
         raise BuildFailed(_told(error, folder)) from error
     finally:
@@ -72,15 +74,19 @@ def _make_folders(folder: Path) -> list[Path]:
     return missing
 
 
-def _remove_unfinished(folder: Path) -> None:
-    """Remove temporary files, and everything of a dataset of which no shard was finished."""
+def _remove_unfinished(folder: Path, begun_before: bool) -> None:
+    """Remove temporary files, and all of a dataset that this call began if no shard is finished."""
     for leftover in folder.glob(f"{files.TEMPORARY}*"):
         files.remove(leftover)
-    if not any(folder.glob("shard-*.json")):
-        for name in (MANIFEST, PLAN, LABELS, LOG, files.LOCK):
-            files.remove(folder / name)
+    if begun_before or any(folder.glob("shard-*.json")):
+        return
+    if (folder / PLAN).exists():
         for started in folder.glob("shard-*"):
             files.remove(started)
+        for name in (LABELS, PLAN):
+            files.remove(folder / name)
+    for name in (LOG, files.LOCK):
+        files.remove(folder / name)
 
 
 def _told(error: OSError, folder: Path) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from builder.errors import UsageError
 from builder.model import Frozen
-from builder.recipe import Recipe
+from builder.recipe import Recipe, Whole
 from builder.version import FORMAT_VERSION, GENERATOR_VERSION
 
 PLAN = "plan.json"
@@ -32,7 +32,7 @@ class Storage(Frozen):
 
     format: Literal["hdf5", "png"] = Field(default="hdf5", description="the format of the shards")
     compression: Literal["none", "gzip"] = Field(default="none", description="of HDF5 images")
-    shard_size: int = Field(default=10_000, ge=1, le=10**8, description="images per shard")
+    shard_size: Whole = Field(default=10_000, ge=1, le=10**8, description="images per shard")
 
     @model_validator(mode="after")
     def _compression_is_for_hdf5(self) -> Storage:
@@ -64,7 +64,7 @@ class Plan(Frozen):
 
     recipe: dict[str, Any]
     storage: Storage
-    count: int = Field(ge=1, lt=1 << 63, description="how many samples")
+    count: Whole = Field(ge=1, lt=1 << 63, description="how many samples")
     fingerprint: str
     generator_version: int = GENERATOR_VERSION
     format_version: int = FORMAT_VERSION

@@ -108,7 +108,7 @@ def progress(total: int, before: int, show: bool) -> Iterator[Callable[[int], ob
     from tqdm import tqdm
 
     with tqdm(
-        total=total, initial=before, disable=not show, unit=" images", unit_scale=True,
+        total=total, initial=before, disable=not show, unit=" images",
         smoothing=0.1, dynamic_ncols=True,
     ) as bar:  # fmt: skip
         yield bar.update

@@ -206,7 +206,7 @@ def test_a_shard_made_again_is_not_done_meanwhile(recipe, tmp_path, monkeypatch)
     out = tmp_path / "set"
     build(recipe, COUNT, out, shard_size=500, workers=1)
     (out / "shard-000001.h5").unlink()
-    failing(monkeypatch, "sync", 1, OSError(errno.EIO, "Input/output error"))
+    failing(monkeypatch, "sync", 2, OSError(errno.EIO, "Input/output error"))
     with pytest.raises(BuildFailed, match="Input/output error"):
         build(recipe, COUNT, out, shard_size=500, workers=1)
     assert not (out / "shard-000001.json").exists()
@@ -222,6 +222,19 @@ def test_a_dataset_does_not_open_while_it_is_extended(recipe, tmp_path, monkeypa
         build(recipe, COUNT, out, shard_size=500, workers=1)
     with pytest.raises(DatasetError, match="not finished"):
         open_dataset(out)
+
+
+def test_an_extension_that_fails_loses_no_dataset(recipe, tmp_path, monkeypatch):
+    """Where the only shard of a dataset cannot be made larger, the same call still can."""
+    out = tmp_path / "set"
+    build(recipe, 30, out, workers=1)
+    (out / "notes.txt").write_text("mine")
+    with monkeypatch.context() as patched:
+        failing(patched, "write_at", 0, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(BuildFailed, match="No space"):
+            build(recipe, 50, out, workers=1)
+    assert {"plan.json", "notes.txt", "shard-000000.h5"} <= {path.name for path in out.iterdir()}
+    assert build(recipe, 50, out, workers=1).made == 50
 
 
 def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):

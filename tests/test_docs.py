@@ -74,7 +74,6 @@ def test_every_verb_is_in_the_readme(verb, capsys):
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     """The Python blocks of the README run as written, with a smaller count."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dataset").symlink_to(ROOT / "builder" / "data")
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
     assert len(blocks) == 2
     for block in blocks:

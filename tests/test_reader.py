@@ -132,7 +132,7 @@ def broken(folder, name, change) -> None:
         (lambda f: (f / "shard-000000.h5").unlink(), "cannot be opened"),
         (
             lambda f: (f / "shard-000002.h5").replace(f / "shard-000000.h5"),
-            r"dataset 'images' is \(5, 28, 170\), expected \(10, 28, 170\)",
+            r"dataset 'images' is \(5, 28, 170\) of uint8, expected \(10, 28, 170\)",
         ),
     ],
 )

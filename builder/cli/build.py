@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from builder import building, formats, pool
+from builder import building, formats, outdir, pool
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.errors import UsageError
 from builder.logs import logged_to
-from builder.plan import Plan, Storage
-from builder.records import MANIFEST
+from builder.plan import PLAN, Plan, Storage
 
 EXAMPLES = """examples:
   build.py --count 1000000 --workers 16
@@ -63,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=not arguments.quiet,
     )
     if arguments.dry_run:
+        outdir.check(folder, plan)
         print(_forecast(plan, folder, how))
         return 0
     handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
@@ -101,7 +101,7 @@ def _forecast(plan: Plan, folder: Path, how: building.Run) -> str:
     free = shutil.disk_usage(place).free
     workers = pool.processes_for(how.workers, plan.shards, how.backend)
     rows = {
-        "folder": f"{folder}{' (finished)' if (folder / MANIFEST).exists() else ''}",
+        "folder": f"{folder}{' (begun or finished before)' if (folder / PLAN).exists() else ''}",
         "recipe": plan.fingerprint,
         "images": f"{plan.count:,}",
         "shards": f"{plan.shards:,} of {plan.storage.shard_size:,} images, {plan.storage.format}",

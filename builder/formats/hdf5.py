@@ -236,8 +236,8 @@ class Hdf5Reader:
             shape = getattr(dataset, "shape", None)
             if shape != (shard.count, *tail) or dataset.dtype != np.dtype(kind):
                 raise DatasetError(
-                    f"{path}: dataset '{name}' is {shape}, "
-                    f"expected {(shard.count, *tail)} of {kind}"
+                    f"{path}: dataset '{name}' is {shape} of {getattr(dataset, 'dtype', None)}, "
+                    f"expected {(shard.count, *tail)} of {np.dtype(kind)}"
                 )
 
     def read(self, rows: Any) -> Batch:

@@ -44,8 +44,14 @@ def deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
-    with _handled(_note):
-        yield
+    listened = any(signal.getsignal(number) is _note_and_raise for number in SIGNALS)
+    try:
+        with _handled(_note):
+            yield
+    except Stopped:
+        if not listened:  # told whoever called; no later work is to stop for it
+            _noted.clear()
+        raise
     if _noted:
         number = _noted[0]
         _noted.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import Recipe, build, files, open_dataset, shards
+from builder import Recipe, build, files, generate, open_dataset, shards
 from builder.errors import BuilderError, BuildFailed, DatasetError, UsageError
 
 COUNT = 1200
@@ -235,6 +236,27 @@ def test_an_extension_that_fails_loses_no_dataset(recipe, tmp_path, monkeypatch)
             build(recipe, 50, out, workers=1)
     assert {"plan.json", "notes.txt", "shard-000000.h5"} <= {path.name for path in out.iterdir()}
     assert build(recipe, 50, out, workers=1).made == 50
+
+
+def test_a_program_that_was_interrupted_can_build_again(recipe, digest, tmp_path, monkeypatch):
+    """An interrupt ends a build as `KeyboardInterrupt`, and the next one knows nothing of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(shards, "generate", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                build(recipe, COUNT, tmp_path / "set", workers=1, block_size=100)
+        assert not (tmp_path / "set").exists()
+        done = build(recipe, COUNT, tmp_path / "set", workers=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.manifest.content_digest == digest
+
+
+def interrupted(recipe, indices):
+    """Return the samples as ever, and have Ctrl-C pressed meanwhile."""
+    signal.raise_signal(signal.SIGINT)
+    return generate(recipe, indices)
 
 
 def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):

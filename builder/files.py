@@ -81,11 +81,10 @@ def publish_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def publish_json(path: Path, value: Any) -> bytes:
-    """Publish a value as JSON that people can read, with sorted keys; return its bytes."""
+def publish_json(path: Path, value: Any) -> None:
+    """Publish a value as JSON that people can read, with sorted keys."""
     data = (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
     publish_bytes(path, data)
-    return data
 
 
 def sha256_of_file(path: Path) -> str:

@@ -15,7 +15,7 @@ from builder.records import LABELS, LOG, read
 
 def check(folder: Path, plan: Plan) -> None:
     """Raise `UsageError` where `folder` holds anything but this dataset, or a beginning of it."""
-    if not folder.exists() or not (folder.is_dir() and (folder / PLAN).exists()):
+    if not (folder / PLAN).exists():
         _check_empty(folder)
         return
     standing = read(folder / PLAN, Plan)

@@ -63,8 +63,9 @@ class Planner:
         labels, lengths = recipe.label_source.draw(recipe.seed, index, seeds)
         glyphs = self._draw_glyphs(seeds, labels)
         ink = self.bank.ink[glyphs].astype(np.float64)
-        placed = self._arrange(seeds, lengths, ink)
-        warp, centres = self._warp(seeds, ink, placed)
+        nominal, centres = self._extents(ink)
+        placed = self._arrange(seeds, lengths, nominal)
+        warp = self._warp(seeds, ink, nominal, centres, placed)
         glyphs[labels == PAD] = PAD
         return Specs(index, seeds, lengths, labels, glyphs, placed, warp.numbers, centres)
 
@@ -78,39 +79,39 @@ class Planner:
         ]
         return picked
 
-    def _arrange(self, seeds: Words, lengths: Ints, ink: Floats) -> layout.Layout:
-        recipe, digits = self.recipe, ink.shape[1]
-        shown = np.arange(digits) < lengths[:, None]
-        if recipe.spacing_between == "frame":
-            nominal = np.where(shown, bank.FRAME, 0)
-        else:
-            nominal = np.where(shown, np.maximum(ink[..., 2] - ink[..., 0], 1), 0).astype(np.int64)
-        gaps = layout.draw_gaps(seeds, lengths, digits, recipe.spacing)
-        return layout.arrange(seeds, nominal, gaps, recipe.width, recipe.fit, recipe.align)
-
-    def _warp(self, seeds: Words, ink: Floats, placed: layout.Layout) -> tuple[Warp, Floats]:
-        """Return the warps of a block, ink pulled in, and the frame's x about which they act."""
+    def _extents(self, ink: Floats) -> tuple[Floats, Floats]:
+        """Return nominal extents and the frame's x at their middle, px, both (B, L)."""
         if self.recipe.spacing_between == "frame":
-            centres = np.full(placed.extents.shape, HALF)
-            nominal = np.full(placed.extents.shape, float(bank.FRAME))
-        else:
-            centres = (ink[..., 0] + ink[..., 2]) / 2
-            nominal = np.maximum(ink[..., 2] - ink[..., 0], 1.0)
-        warp = augmented(self.recipe.augment.strengths, seeds, placed.extents.shape[1])
+            shape = ink.shape[:2]
+            return np.full(shape, float(bank.FRAME)), np.full(shape, HALF)
+        return np.maximum(ink[..., 2] - ink[..., 0], 1.0), (ink[..., 0] + ink[..., 2]) / 2
+
+    def _arrange(self, seeds: Words, lengths: Ints, nominal: Floats) -> layout.Layout:
+        recipe, digits = self.recipe, nominal.shape[1]
+        shown = np.arange(digits) < lengths[:, None]
+        whole = np.where(shown, nominal, 0).astype(np.int64)
+        gaps = layout.draw_gaps(seeds, lengths, digits, recipe.spacing)
+        return layout.arrange(seeds, whole, gaps, recipe.width, recipe.fit, recipe.align)
+
+    def _warp(
+        self, seeds: Words, ink: Floats, nominal: Floats, centres: Floats, placed: layout.Layout
+    ) -> Warp:
+        """Return the warps of a block, about the middles of the extents, ink pulled in."""
+        warp = augmented(self.recipe.augment.strengths, seeds, nominal.shape[1])
         warp.squeeze(placed.extents / layout.ONE / nominal)
         warp.shift[0] += (placed.begins + placed.extents / 2) / layout.ONE
         warp.shift[1] += HALF
-        self._pull_in(warp, ink, centres, placed)
-        return warp, centres
+        _pull_in(warp, ink, centres, placed)
+        return warp
 
-    def _pull_in(self, warp: Warp, ink: Floats, centres: Floats, placed: layout.Layout) -> None:
-        """Shift each warp so that its ink lies within the image's rows and the strip's edges."""
-        left, top, right, bottom = np.moveaxis(ink, 2, 0)
-        x0, y0, x1, y1 = warp.bounds(left - centres, top - HALF, right - centres, bottom - HALF)
-        low = np.maximum(placed.left, 0) / layout.ONE
-        high = np.minimum(placed.right, self.recipe.width * layout.ONE) / layout.ONE
-        warp.shift[0] += shift_into(x0, x1, low[:, None], high[:, None])
-        warp.shift[1] += shift_into(y0, y1, 0.0, float(bank.FRAME))
+
+def _pull_in(warp: Warp, ink: Floats, centres: Floats, placed: layout.Layout) -> None:
+    """Shift each warp so that its ink lies within the image's rows and the strip's edges."""
+    left, top, right, bottom = np.moveaxis(ink, 2, 0)
+    x0, y0, x1, y1 = warp.bounds(left - centres, top - HALF, right - centres, bottom - HALF)
+    low, high = placed.left / layout.ONE, placed.right / layout.ONE
+    warp.shift[0] += shift_into(x0, x1, low[:, None], high[:, None])
+    warp.shift[1] += shift_into(y0, y1, 0.0, float(bank.FRAME))
 
 
 def shift_into(low: Floats, high: Floats, least: Any, most: Any) -> Floats:

@@ -74,7 +74,6 @@ def _augment(value: Any) -> Any:
 
 
 Order = Literal["file", "shuffled"]
-File = Annotated[labelfile.LabelsFile, BeforeValidator(_labels_file)]
 Whole = Annotated[int, Strict()]
 Range = Annotated[tuple[Whole, Whole], BeforeValidator(_pair)]
 Digits = Annotated[tuple[Whole, ...], BeforeValidator(_digit_tuple)]
@@ -111,7 +110,7 @@ expected at least 90, or length at most 2, or spacing at most -3
     labels_file: Annotated[labelfile.LabelsFile | None, BeforeValidator(_labels_file)] = Field(
         default=None, description="a file with one label of digits a line"
     )
-    labels_order: Literal["file", "shuffled"] | None = Field(
+    labels_order: Order | None = Field(
         default=None, description="the order of the labels file's lines"
     )
     spacing: Range = Field(default=(5, 10), description="px between digits, uniform in LO to HI")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import files, formats, stop
+from builder.errors import DatasetError
 from builder.generator import generate
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
@@ -59,8 +60,6 @@ def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord
 
     The record must be of this plan and shard, and the files it names there with their sizes.
     """
-    from builder.errors import DatasetError
-
     path = folder / shard.record_name
     try:
         record = read(path, Record)

@@ -9,7 +9,7 @@ images pass through HDF5, as whole chunks deflated here by ISA-L (5 times zlib's
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,10 @@ ATTRIBUTE_OF = {"seed": "seeds"}
 @contextmanager
 def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[Hdf5Writer]:
     """Yield the writer of a shard; publish its two files at the end, or leave nothing."""
-    with ExitStack() as stack:
-        labels_path = stack.enter_context(files.published(folder / labels_file(shard)))
-        images_path = stack.enter_context(files.published(folder / image_file(shard)))
+    with (
+        files.published(folder / labels_file(shard)) as labels_path,
+        files.published(folder / image_file(shard)) as images_path,
+    ):
         opened = Hdf5Writer(images_path, labels_path, plan, shard)
         try:
             yield opened
@@ -182,7 +183,7 @@ def lay_out(
 ) -> tuple[Any, Any]:
     """Create a shard's file with all its datasets and attributes, but no data.
 
-    Returns the open file, and the offset in it of every contiguous dataset.
+    Returns the open file, and the offset in it of every dataset (None for a chunked one).
     """
     import h5py
 
@@ -231,7 +232,8 @@ class Hdf5Reader:
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise DatasetError(f"{path}: cannot be opened ({error})") from None
-        for name, (tail, kind) in columns(Recipe.from_json(plan.recipe)).items():
+        self._columns = columns(Recipe.from_json(plan.recipe))
+        for name, (tail, kind) in self._columns.items():
             dataset = self._file.get(name)
             shape = getattr(dataset, "shape", None)
             if shape != (shard.count, *tail) or dataset.dtype != np.dtype(kind):
@@ -243,14 +245,8 @@ class Hdf5Reader:
     def read(self, rows: Any) -> Batch:
         """Return the samples of increasing rows, a slice or an array (B,) int64."""
         return Batch(
-            **{
-                ATTRIBUTE_OF.get(name, name): self._file[name][rows]
-                for name in (
-                    "images", "labels", "lengths", "index", "seed",
-                    "glyphs", "boxes", "quads", "visible",
-                )
-            }
-        )  # fmt: skip
+            **{ATTRIBUTE_OF.get(name, name): self._file[name][rows] for name in self._columns}
+        )
 
     def close(self) -> None:
         """Close the file."""

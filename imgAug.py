@@ -17,17 +17,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from builder import bank, files, streams
+from builder import bank, distort, files, streams
+from builder.augment.ranges import Augment
 from builder.batch import Sample
 from builder.cli.console import Parser, guarded
 from builder.errors import UsageError
 from builder.formats.png import encoded, png_name
 from builder.generator import generate
 from builder.plan import check_png_label
-from builder.recipe import Augment, Recipe
-from builder.resample import bilinear
+from builder.recipe import Recipe
 
 Image = npt.NDArray[np.float32]
+Grey = npt.NDArray[np.generic]
 
 SCALE = 0.2
 """How far `scaleFlg` scales each digit, as a share."""
@@ -90,26 +91,57 @@ def load_dataset(folder: str | Path | None = None) -> tuple[bank.Source, bank.Di
     return source, bank.open_bank(source, "train")
 
 
-def random_scale_img(
-    image: npt.NDArray[np.generic], scale_in: float = 0.2, seed: int | None = None
-) -> npt.NDArray[np.generic]:
+def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None) -> Grey:
     """Return an image scaled in x and y by independent factors in [1 - scale_in, 1 + scale_in].
 
-    Scaling is about the centre and keeps shape (H, W) and type. `scale_in` is in [0, 1).
+    Like all `random_..._img`: about the centre, keeping shape (H, W) and type, 0 outside; the
+    same again with the same `seed`, fresh without. `scale_in` is in [0, 1).
+
+    >>> random_scale_img(np.eye(28, 100), 0.5, seed=3).shape
+    (28, 100)
     """
-    if image.ndim != 2 or not 0 <= scale_in < 1:
-        raise UsageError(
-            f"image has shape {image.shape} and scale_in is {scale_in}, "
-            "expected a grey image (H, W) and a share from 0 to below 1"
-        )
-    height, width = image.shape
-    seeds = np.array([streams.master_seed(seed)], dtype=np.uint64)
-    by = [1.0 + scale_in * streams.signed_unit(streams.words(seeds, 0, n))[0] for n in (0, 1)]
-    x = (np.arange(width) + 0.5 - width / 2) / by[0] + width / 2
-    y = (np.arange(height) + 0.5 - height / 2) / by[1] + height / 2
-    scaled = bilinear(image, x[None, :], y[:, None])
-    whole = np.issubdtype(image.dtype, np.integer)
-    return (np.rint(scaled) if whole else scaled).astype(image.dtype)
+    _check(image, "scale_in", scale_in, 0.99)
+    return distort.scaled(image, scale_in, seed)
+
+
+def random_rotate_img(image: Grey, degrees_in: float = 15.0, seed: int | None = None) -> Grey:
+    """Return an image rotated by up to `degrees_in` degrees, 0 to 180, to either side."""
+    _check(image, "degrees_in", degrees_in, 180)
+    return distort.rotated(image, degrees_in, seed)
+
+
+def random_shear_img(image: Grey, shear_in: float = 0.2, seed: int | None = None) -> Grey:
+    """Return an image slanted by up to `shear_in` px, 0 to 2, for each px of height."""
+    _check(image, "shear_in", shear_in, 2)
+    return distort.sheared(image, shear_in, seed)
+
+
+def random_perspective_img(image: Grey, share_in: float = 0.1, seed: int | None = None) -> Grey:
+    """Return an image seen from the side: an edge up to a share `share_in` nearer, 0 to 0.4."""
+    _check(image, "share_in", share_in, 0.4)
+    return distort.tilted(image, share_in, seed)
+
+
+def random_elastic_img(
+    image: Grey, rms_in: float = 0.8, correlation: float = 5.0, seed: int | None = None
+) -> Grey:
+    """Return an image whose points are displaced smoothly.
+
+    By `rms_in` px (root mean square, 0 to 5), with a correlation length of `correlation` px
+    (the sigma of the Gaussian that smooths the displacements, 2 to 100).
+    """
+    _check(image, "rms_in", rms_in, 5)
+    _check(image, "correlation", correlation, 100, least=2)
+    return distort.displaced(image, rms_in, correlation, seed)
+
+
+def _check(image: Grey, name: str, value: float, most: float, least: float = 0) -> None:
+    """Raise `UsageError` for what is no grey image, and for a number outside [least, most]."""
+    if getattr(image, "ndim", 0) != 2 or not image.size or image.dtype.kind not in "biuf":
+        shape = getattr(image, "shape", None)
+        raise UsageError(f"image has shape {shape}, expected a grey image (H, W) of numbers")
+    if not isinstance(value, (int, float, np.number)) or not least <= value <= most:
+        raise UsageError(f"{name} is {value!r}, expected a number from {least} to {most}")
 
 
 def _one_image(

@@ -3,7 +3,8 @@
     python benchmarks/kernel.py
 
 Every way draws the same 512 planned samples, turn by turn; the table gives each one's median
-in microseconds per image, and its share of the OpenCV loop's.
+in microseconds per image, and the median of its ratios to the OpenCV loop of the same turn.
+The augmentation library (albumentations) is measured where it is installed.
 """
 
 from __future__ import annotations
@@ -15,21 +16,28 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from builder import Recipe
+from builder import Augment, Recipe
+from builder.augment.table import EFFECTS
 from builder.generator import render
-from builder.planner import planner_for
+from builder.planner import Planner, Specs, planner_for
 
-SAMPLES, ROUNDS = 512, 15
-RECIPE = Recipe(seed=1, length=5, spacing=(5, 10), width=200, augment="strong")
-PLANNER = planner_for(RECIPE)
-SPECS = PLANNER.plan(range(SAMPLES))
-GLYPHS = PLANNER.bank.glyphs[SPECS.glyphs].reshape(SAMPLES, 5, 32, 32)[:, :, 2:30, 2:30].copy()
-LEFT = np.clip(SPECS.warps[6] - 20, 0, 160).astype(int)
+SAMPLES, ROUNDS, FEW = 512, 15, 16
+LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}
+NO_EFFECTS = {item.name: 0.0 for effect in EFFECTS for item in effect.ranges if not item.default}
+STANDARD = planner_for(Recipe(**LAYOUT, augment="standard"))
+GEOMETRY = planner_for(Recipe(**LAYOUT, augment=Augment.preset("standard", **NO_EFFECTS)))
+PARTS = {
+    "affine, perspective, baseline, shift": {"elastic": 0.0, "thin": 0.0, "thick": 0.0},
+    "... and elastic": {"thin": 0.0, "thick": 0.0},
+}
+SPECS = GEOMETRY.plan(range(SAMPLES))
+GLYPHS = GEOMETRY.bank.glyphs[SPECS.glyphs].reshape(SAMPLES, 5, 32, 32)[:, :, 2:30, 2:30].copy()
+LEFT = np.clip(SPECS.warp.numbers[6] - 20, 0, 160).astype(int)
 
 
 def matrices() -> list[list[np.ndarray]]:
-    """Return each digit's map for OpenCV, into a window of 40 columns at LEFT."""
-    a, b, c, e, _, _, tx, ty = SPECS.warps
+    """Return the affine part of each digit's map for OpenCV, into a window of 40 columns at LEFT."""
+    a, b, c, e, _, _, tx, ty = SPECS.warp.numbers
     linear = np.array([[a, b], [c, e]])
     shift = np.array([tx - LEFT, ty]) - np.einsum("ijbd,j->ibd", linear, (13.5, 13.5)) - 0.5
     stacked = np.concatenate([linear, shift[:, None]], axis=1)
@@ -39,44 +47,110 @@ def matrices() -> list[list[np.ndarray]]:
 MATRICES = matrices()
 
 
-def opencv() -> None:
+def opencv(count: int) -> None:
     """Draw with one `cv2.warpAffine` a digit, everything planned beforehand."""
-    for maps, glyphs, lefts in zip(MATRICES, GLYPHS, LEFT, strict=True):
+    for n in range(count):
         image = np.zeros((28, 200), np.uint8)
-        for matrix, glyph, left in zip(maps, glyphs, lefts, strict=True):
+        for matrix, glyph, left in zip(MATRICES[n], GLYPHS[n], LEFT[n], strict=True):
             part = image[:, left : left + 40]
             np.maximum(part, cv2.warpAffine(glyph, matrix, (40, 28)), out=part)
 
 
-def copies() -> None:
+def copies(count: int) -> None:
     """Copy the glyphs into place, not warped at all."""
-    for glyphs, lefts in zip(GLYPHS, LEFT, strict=True):
+    for glyphs, lefts in zip(GLYPHS[:count], LEFT[:count], strict=True):
         image = np.zeros((28, 200), np.uint8)
         for glyph, left in zip(glyphs, lefts, strict=True):
             image[:, left : left + 28] = glyph
 
 
-WAYS: dict[str, Callable[[], object]] = {
-    "cv2.warpAffine per digit, draws left out": opencv,
-    "numpy copy per digit, no warp": copies,
-    "this program: pixels, boxes, quads, visible shares": lambda: render(PLANNER, SPECS),
-    "this program: planning (all draws)": lambda: PLANNER.plan(range(SAMPLES)),
-}
+def opencv_elastic(count: int) -> None:
+    """Deform each glyph by Gaussian-smoothed noise and `cv2.remap`, not placed."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(28, dtype=np.float32), np.arange(28, dtype=np.float32))
+    for glyphs in GLYPHS[:count]:
+        for glyph in glyphs:
+            noise = rng.uniform(-1, 1, (2, 28, 28)).astype(np.float32)
+            dx, dy = (cv2.GaussianBlur(part, (0, 0), 5) * 21 for part in noise)
+            cv2.remap(glyph, x + dx, y + dy, cv2.INTER_LINEAR)
+
+
+def library() -> Callable[[int], None] | None:
+    """Return the way of an augmentation library, digit by digit, or None if it is not there."""
+    try:
+        import albumentations
+    except ImportError:
+        return None
+    pipeline = albumentations.Compose(
+        [
+            albumentations.Affine(scale=(0.85, 1.15), rotate=(-10, 10), shear=(-11, 11), p=1),
+            albumentations.Perspective(scale=(0.02, 0.04), p=1),
+            albumentations.ElasticTransform(alpha=21, sigma=5, p=1),
+        ]
+    )
+
+    def draw(count: int) -> None:
+        for glyphs in GLYPHS[:count]:
+            for glyph in glyphs:
+                pipeline(image=glyph[..., None])
+
+    return draw
+
+
+def ours(planner: Planner) -> Callable[[int], None]:
+    """Return the way of this program: planned beforehand, drawn with all annotations."""
+    specs = planner.plan(range(SAMPLES))
+
+    def draw(count: int) -> None:
+        render(planner, specs)
+
+    return draw
+
+
+def geometry_only(changes: dict[str, float]) -> Planner:
+    """Return the planner of `standard` without effects, and with further ranges changed."""
+    augment = Augment.preset("standard", **NO_EFFECTS, **changes)
+    return planner_for(Recipe(**LAYOUT, augment=augment))
+
+
+def ways() -> dict[str, tuple[Callable[[int], None], int]]:
+    """Return every way by name, with how many samples it draws in a turn."""
+    found: dict[str, tuple[Callable[[int], None], int]] = {
+        "cv2.warpAffine per digit, affine alone, draws left out": (opencv, SAMPLES),
+        "numpy copy per digit, no warp: the floor": (copies, SAMPLES),
+        "OpenCV elastic per digit (noise, blur, remap)": (opencv_elastic, 4 * FEW),
+    }
+    if draw := library():
+        found["augmentation library per digit, all three"] = (draw, FEW)
+    for name, changes in PARTS.items():
+        found[f"this program: {name}"] = (ours(geometry_only(changes)), SAMPLES)
+    found["this program: ... and thickness: geometry complete"] = (ours(GEOMETRY), SAMPLES)
+    found["this program: preset standard, effects too"] = (ours(STANDARD), SAMPLES)
+    found["this program: planning of standard (all draws)"] = (
+        lambda count: _plan(STANDARD, count),
+        SAMPLES,
+    )
+    return found
+
+
+def _plan(planner: Planner, count: int) -> Specs:
+    return planner.plan(range(count))
 
 
 def main() -> None:
     """Print the table."""
     cv2.setNumThreads(1)
-    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    all_ways = ways()
+    times: dict[str, list[float]] = {name: [] for name in all_ways}
     for _ in range(ROUNDS + 1):
-        for name, way in WAYS.items():
+        for name, (way, count) in all_ways.items():
             began = time.perf_counter()
-            way()
-            times[name].append((time.perf_counter() - began) / SAMPLES * 1e6)
-    medians = {name: statistics.median(taken[1:]) for name, taken in times.items()}
-    base = next(iter(medians.values()))
-    for name, median in medians.items():
-        print(f"{name:52} {median:7.2f} us {median / base:6.2f}")
+            way(count)
+            times[name].append((time.perf_counter() - began) / count * 1e6)
+    base = next(iter(times.values()))
+    for name, taken in times.items():
+        ratio = statistics.median(t / b for t, b in zip(taken[1:], base[1:], strict=True))
+        print(f"{name:56} {statistics.median(taken[1:]):8.2f} us {ratio:6.2f}")
 
 
 if __name__ == "__main__":

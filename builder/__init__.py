@@ -7,7 +7,7 @@ from typing import Any
 
 _HOMES = {
     "Recipe": "builder.recipe",
-    "Augment": "builder.recipe",
+    "Augment": "builder.augment.ranges",
     "register": "builder.bank",
     "generate": "builder.generator",
     "regenerate": "builder.generator",

@@ -13,30 +13,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from builder import cache, idx
 from builder.errors import BuilderError, UsageError
+from builder.frame import FRAME, MARGIN, PADDED
 
 Split = Literal["train", "test", "validation", "fit"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 CLASSES = 10
 
-FRAME = idx.SIDE
-"""Height and width of the frame that holds a glyph, px."""
+OF_GLYPHS = ("glyphs", "ink", "diagonals", "strokes")
+"""What is derived from each glyph of a file: see `DigitBank`."""
 
-PADDED = 32
-"""Side of a padded glyph, px: two background pixels around the frame let the kernel clamp
-coordinates instead of testing them, and a power of two makes the address a shift."""
-
-MARGIN = (PADDED - idx.SIDE) // 2
-
-ARRAYS = tuple(
-    f"{file}-{what}" for file in ("train", "test") for what in ("glyphs", "labels", "ink")
-)
+ARRAYS = tuple(f"{file}-{what}" for file in ("train", "test") for what in (*OF_GLYPHS, "labels"))
 """What a cache entry of a source holds: see `_derived`."""
 
 MNIST_LICENCE = "MNIST, copyright Yann LeCun and Corinna Cortes, CC BY-SA 3.0"
@@ -80,7 +73,10 @@ class DigitBank:
 
     `glyphs` (K, 1024) uint8: every image of the split's MNIST file, padded to 32 x 32 and
     flat. `ink` (K, 4) int16: x0, y0, x1, y1, the half-open bounds of pixels >= 1 in the
-    28 x 28 frame, zeros for a blank glyph. `members` (M,) int32: the rows of the split,
+    28 x 28 frame, zeros for a blank glyph. `diagonals` (K, 4) int16: the least x + y and x - y
+    of the corners of these pixels, and the largest: with the bounds, eight sides around the
+    ink. `strokes` (K,) float32: the mean width of a glyph's
+    strokes, px, 0 for a blank one. `members` (M,) int32: the rows of the split,
     sorted by class and then by row; class c owns `members[starts[c]:starts[c + 1]]`.
     """
 
@@ -88,6 +84,8 @@ class DigitBank:
     split: Split
     glyphs: npt.NDArray[np.uint8]
     ink: npt.NDArray[np.int16]
+    diagonals: npt.NDArray[np.int16]
+    strokes: npt.NDArray[np.float32]
     members: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
 
@@ -140,8 +138,8 @@ def open_bank(source: Source, split: Split) -> DigitBank:
     rows = np.arange(len(labels))[_rows_of(split, len(labels))]
     members = rows[np.argsort(labels[rows], kind="stable")].astype(np.int32)
     starts = np.searchsorted(labels[members], np.arange(CLASSES + 1)).astype(np.int64)
-    glyphs, ink = (np.asarray(arrays[f"{file}-{name}"]) for name in ("glyphs", "ink"))
-    return DigitBank(source, split, glyphs, ink, members, starts)
+    of_glyphs: dict[str, Any] = {name: np.asarray(arrays[f"{file}-{name}"]) for name in OF_GLYPHS}
+    return DigitBank(source, split, members=members, starts=starts, **of_glyphs)
 
 
 def _rows_of(split: Split, count: int) -> slice:
@@ -151,7 +149,7 @@ def _rows_of(split: Split, count: int) -> slice:
 
 
 def _entry(digest: str) -> str:
-    return f"digits-1-{digest[:32]}"
+    return f"digits-2-{digest[:32]}"
 
 
 def _stored(source: Source) -> cache.Arrays:
@@ -185,6 +183,8 @@ def _derived(decoded: dict[str, idx.DigitFile]) -> cache.Arrays:
         arrays[f"{split}-glyphs"] = padded.reshape(len(images), PADDED * PADDED)
         arrays[f"{split}-labels"] = digits.labels
         arrays[f"{split}-ink"] = ink_bounds(images)
+        arrays[f"{split}-diagonals"] = diagonal_bounds(images)
+        arrays[f"{split}-strokes"] = stroke_widths(padded)
     return arrays
 
 
@@ -202,3 +202,44 @@ def ink_bounds(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
         bounds[:, low] = np.where(some, lines.argmax(axis=1), 0)
         bounds[:, high] = np.where(some, lines.shape[1] - lines[:, ::-1].argmax(axis=1), 0)
     return bounds
+
+
+def diagonal_bounds(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
+    """Return min x + y, min x - y, max x + y, max x - y over corners of the pixels >= 1 of images.
+
+    (K, 28, 28) to (K, 4) int16, zeros where there are none.
+    """
+    bounds = np.zeros((len(images), 4), dtype=np.int16)
+    side = images.shape[1]
+    for turned, (low, high) in ((images, (0, 2)), (images[:, ::-1], (1, 3))):
+        # sheared by one pixel a row, what lies on a diagonal stands in a column
+        columns = np.zeros((len(images), 2 * side), dtype=np.uint8)
+        for row in range(side):
+            columns[:, row : row + side] |= turned[:, row]
+        lit = columns > 0
+        some, first = lit.max(axis=1), lit.argmax(axis=1)
+        last = 2 * side - lit[:, ::-1].argmax(axis=1)
+        offset = 0 if low == 0 else side
+        bounds[:, low] = np.where(some, first - offset, 0)
+        bounds[:, high] = np.where(some, last + 1 - offset, 0)
+    return bounds
+
+
+def stroke_widths(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the mean width of the strokes of images (K, h, w) with black edges, px, (K,) float32.
+
+    A stroke of length l and width w holds l w of ink, and has two edges of length l; an edge is
+    what the grey value climbs, from black to white, along a line across it. So w is twice
+    the sum of values over the sum of the lengths of their gradients. Sums are of integers,
+    which have no order to depend on.
+    """
+    widths = np.zeros(len(images), dtype=np.float32)
+    for start in range(0, len(images), 1000):
+        part = images[start : start + 1000].astype(np.float64)
+        across = part[:, :-1, 1:] - part[:, :-1, :-1] + part[:, 1:, 1:] - part[:, 1:, :-1]
+        down = part[:, 1:, :-1] - part[:, :-1, :-1] + part[:, 1:, 1:] - part[:, :-1, 1:]
+        climb = np.floor(np.sqrt(across * across + down * down) * 128.0)
+        edges = climb.astype(np.int64).sum(axis=(1, 2))
+        ink = images[start : start + 1000].sum(axis=(1, 2), dtype=np.int64)
+        widths[start : start + 1000] = 512.0 * ink / np.maximum(edges, 1)
+    return widths

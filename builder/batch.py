@@ -26,6 +26,7 @@ class Sample:
     boxes: npt.NDArray[np.float32]
     quads: npt.NDArray[np.float32] | None
     visible: npt.NDArray[np.float32] | None
+    mask: npt.NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Batch:
     of the digit drawn alone, half-open, clipped to the image, zeros where none. `quads`
     (B, L, 4, 2) float32, where the glyph frame's corners went, (x, y) from top left
     clockwise. `visible` (B, L) float32: the sum of the digit's grey values inside the image
-    over that of its whole warp, 0 to 1. Quads and visible are None where a dataset's format
-    does not store them (PNG).
+    over that of its whole warp, 0 to 1. `masks` (B, 28, W) uint8: at each pixel the position,
+    from 1, of the digit with the largest value there before effects, of equal ones the first;
+    0 for background. Quads, visible and masks are None where they were not asked for or a
+    dataset's format does not store them (PNG).
     """
 
     images: npt.NDArray[np.uint8]
@@ -53,6 +56,7 @@ class Batch:
     boxes: npt.NDArray[np.float32]
     quads: npt.NDArray[np.float32] | None
     visible: npt.NDArray[np.float32] | None
+    masks: npt.NDArray[np.uint8] | None = None
 
     @cached_property
     def texts(self) -> list[str]:
@@ -74,6 +78,7 @@ class Batch:
             boxes=self.boxes[row, :n],
             quads=None if self.quads is None else self.quads[row, :n],
             visible=None if self.visible is None else self.visible[row, :n],
+            mask=None if self.masks is None else self.masks[row],
         )
 
     def __iter__(self) -> Iterator[Sample]:

@@ -65,6 +65,7 @@ def build(
     *,
     format: str = "hdf5",
     compression: str = "none",
+    masks: bool = False,
     shard_size: int = 10_000,
     workers: int | None = None,
     backend: pool.Backend = "loky",
@@ -75,15 +76,16 @@ def build(
 
     Samples 0 to count - 1 go to the folder `out` (default: `shards/` and a name made of the
     recipe's fingerprint and the format), in shards of `shard_size` images: `format` "hdf5",
-    with `compression` "none" or "gzip", or "png". `workers` is a ceiling (default: all usable
-    cores), `backend` "loky" (processes), "threads" or "sequential", `block_size` the samples
-    rendered at a time, and `progress` asks for a bar on standard error.
+    with `compression` "none" or "gzip" and with `masks` or without, or "png". `workers` is
+    a ceiling (default: all usable cores), `backend` "loky" (processes), "threads" or
+    "sequential", `block_size` the samples rendered at a time, and `progress` asks for a bar on
+    standard error.
 
     The same call goes on where an interrupted one stopped, and a larger count extends. A
     folder that holds something else is refused with `UsageError`. Where the run fails, with
     `BuilderError`, finished shards stay, and nothing unfinished does.
     """
-    storage = Storage(format=format, compression=compression, shard_size=shard_size)
+    storage = Storage(format=format, compression=compression, masks=masks, shard_size=shard_size)
     plan = Plan.of(recipe, storage, count)
     run = Run(workers, backend, block_size, progress)
     return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
@@ -92,6 +94,7 @@ def build(
 def default_folder(plan: Plan) -> Path:
     """Return the folder of a dataset for which none was named: another recipe never collides."""
     kind = SHORT_NAMES[plan.storage.format, plan.storage.compression]
+    kind += "-masks" if plan.storage.masks else ""
     return Path("shards") / f"{plan.fingerprint[:12]}-{kind}"
 
 

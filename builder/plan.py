@@ -32,12 +32,15 @@ class Storage(Frozen):
 
     format: Literal["hdf5", "png"] = Field(default="hdf5", description="the format of the shards")
     compression: Literal["none", "gzip"] = Field(default="none", description="of HDF5 images")
+    masks: bool = Field(default=False, description="whether masks are stored beside the images")
     shard_size: Whole = Field(default=10_000, ge=1, le=10**8, description="images per shard")
 
     @model_validator(mode="after")
-    def _compression_is_for_hdf5(self) -> Storage:
+    def _some_is_for_hdf5(self) -> Storage:
         if self.format == "png" and self.compression != "none":
             raise ValueError("compression is 'gzip', but PNG files are compressed as they are")
+        if self.format == "png" and self.masks:
+            raise ValueError("masks are for format 'hdf5': a folder of PNG files holds images only")
         return self
 
 

@@ -9,21 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from builder import bank, layout, streams
-from builder.augment.table import augmented
+from builder.augment.augmentation import Effect
+from builder.augment.table import augmented, effects
+from builder.augment.thickness import growth_of
 from builder.augment.warp import Warp
 from builder.errors import UsageError
+from builder.frame import FRAME, HALF
+from builder.kernels import fitting
 from builder.labels import PAD
 from builder.recipe import Recipe
 from builder.streams import Floats, Ints, Stream, Words
 
-HALF = bank.FRAME / 2
-"""Distance of the frame's centre from its edges, px."""
+Rows = npt.NDArray[np.int32]
+
+
+ELASTIC_SPREAD = 1.5
+"""Ink is taken to spread by so many times the rms of its displacement: so 0.6 in a thousand digits
+of `strong` lose 2 % of their ink or more; with 1 it would be 2.4."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +39,24 @@ class Specs:
 
     `index` (B,) int64; `seeds` (B,) uint64; `lengths` (B,) int64; `labels` (B, L) int8,
     padded with -1; `glyphs` (B, L) int32, row of the glyph in its MNIST file, padded with
-    -1; `layout`, where the extents lie; `warps` (8, B, L) float64, frame to image, as in
-    `builder.augment.warp`; `centres` (B, L) float64, px, the x of the frame that a warp
-    takes for its centre (its y is always 14). Warps and centres past a sample's length
-    have no meaning.
+    -1; `layout`, where the extents lie; `warp`, how each digit gets from glyph to image;
+    `centres` (B, L) float64, px, the x of the frame that a warp takes for its centre (its y
+    is always 14); `growth`, `gain` (B, L) int64, how far the edges of strokes move outward,
+    1/256 px, and what values are multiplied by, 1/64; `effects`, in order, each with its
+    numbers (B, k) int64. Past a sample's length warps, centres, growth and gain have no meaning.
     """
 
     index: Ints
     seeds: Words
     lengths: Ints
     labels: npt.NDArray[np.int8]
-    glyphs: npt.NDArray[np.int32]
+    glyphs: Rows
     layout: layout.Layout
-    warps: Floats
+    warp: Warp
     centres: Floats
+    growth: Ints
+    gain: Ints
+    effects: list[tuple[Effect, Ints]]
 
 
 @dataclass(frozen=True)
@@ -65,25 +76,30 @@ class Planner:
         ink = self.bank.ink[glyphs].astype(np.float64)
         nominal, centres = self._extents(ink)
         placed = self._arrange(seeds, lengths, nominal)
-        warp = self._warp(seeds, ink, nominal, centres, placed)
+        augment = recipe.augment.ranges
+        warp = augmented(augment, seeds, labels)
+        growth, gain = growth_of(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
+        self._place(warp, nominal, placed)
+        self._pull_in(warp, glyphs, growth, centres, placed)
         glyphs[labels == PAD] = PAD
-        return Specs(index, seeds, lengths, labels, glyphs, placed, warp.numbers, centres)
+        drawn = effects(augment, seeds, labels)
+        return Specs(
+            index, seeds, lengths, labels, glyphs, placed, warp, centres, growth, gain, drawn
+        )
 
-    def _draw_glyphs(self, seeds: Words, labels: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+    def _draw_glyphs(self, seeds: Words, labels: npt.NDArray[np.int8]) -> Rows:
         """Return a uniform glyph of each digit's class, (B, L) int32; glyph 0 for padding."""
         starts, sizes = self.bank.starts, np.maximum(self.bank.class_sizes, 1)
         word = streams.digit_words(seeds, labels.shape[1], Stream.GLYPH)
         digits = np.maximum(labels, 0)
-        picked: npt.NDArray[np.int32] = self.bank.members[
-            starts[digits] + streams.below(word, sizes[digits])
-        ]
+        picked: Rows = self.bank.members[starts[digits] + streams.below(word, sizes[digits])]
         return picked
 
     def _extents(self, ink: Floats) -> tuple[Floats, Floats]:
         """Return nominal extents and the frame's x at their middle, px, both (B, L)."""
         if self.recipe.spacing_between == "frame":
             shape = ink.shape[:2]
-            return np.full(shape, float(bank.FRAME)), np.full(shape, HALF)
+            return np.full(shape, float(FRAME)), np.full(shape, HALF)
         return np.maximum(ink[..., 2] - ink[..., 0], 1.0), (ink[..., 0] + ink[..., 2]) / 2
 
     def _arrange(self, seeds: Words, lengths: Ints, nominal: Floats) -> layout.Layout:
@@ -93,33 +109,20 @@ class Planner:
         gaps = layout.draw_gaps(seeds, lengths, digits, recipe.spacing)
         return layout.arrange(seeds, whole, gaps, recipe.width, recipe.fit, recipe.align)
 
-    def _warp(
-        self, seeds: Words, ink: Floats, nominal: Floats, centres: Floats, placed: layout.Layout
-    ) -> Warp:
-        """Return the warps of a block, about the middles of the extents, ink pulled in."""
-        warp = augmented(self.recipe.augment.strengths, seeds, nominal.shape[1])
+    def _pull_in(
+        self, warp: Warp, glyphs: Rows, growth: Ints, centres: Floats, placed: layout.Layout
+    ) -> None:
+        """Bring the ink of each warp inside the image: see `builder.kernels.fitting`."""
+        spread = np.ceil(np.maximum(growth, 0) / 256) + ELASTIC_SPREAD * warp.elastic[0]
+        edges = np.stack([placed.left, placed.right]) / layout.ONE
+        ink = self.bank.ink, self.bank.diagonals
+        fitting.pull_in(warp.numbers, glyphs, ink, spread, centres, edges, np.empty((8, 2)))
+
+    def _place(self, warp: Warp, nominal: Floats, placed: layout.Layout) -> None:
+        """Bring warps about the origin to the middles of their extents, squeezed as these are."""
         warp.squeeze(placed.extents / layout.ONE / nominal)
         warp.shift[0] += (placed.begins + placed.extents / 2) / layout.ONE
         warp.shift[1] += HALF
-        _pull_in(warp, ink, centres, placed)
-        return warp
-
-
-def _pull_in(warp: Warp, ink: Floats, centres: Floats, placed: layout.Layout) -> None:
-    """Shift each warp so that its ink lies within the image's rows and the strip's edges."""
-    left, top, right, bottom = np.moveaxis(ink, 2, 0)
-    x0, y0, x1, y1 = warp.bounds(left - centres, top - HALF, right - centres, bottom - HALF)
-    low, high = placed.left / layout.ONE, placed.right / layout.ONE
-    warp.shift[0] += shift_into(x0, x1, low[:, None], high[:, None])
-    warp.shift[1] += shift_into(y0, y1, 0.0, float(bank.FRAME))
-
-
-def shift_into(low: Floats, high: Floats, least: Any, most: Any) -> Floats:
-    """Return the smallest shift that brings [low, high] into [least, most], or centres it there."""
-    inward = np.maximum(least - low, 0.0) + np.minimum(most - high, 0.0)
-    centred = (least + most) / 2 - (low + high) / 2
-    shift: Floats = np.where(high - low > most - least, centred, inward)
-    return shift
 
 
 def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:

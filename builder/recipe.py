@@ -7,48 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict, create_model, field_validator, model_validator
+from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
 from builder import bank, labelfile, labels, layout
-from builder.augment.table import AUGMENTATIONS, PRESETS, strengths_of
+from builder.augment.ranges import Augment
 from builder.errors import UsageError
+from builder.frame import FRAME
 from builder.model import Frozen, sha256_of
 from builder.version import RECIPE_VERSION
 
 DEFAULT_LENGTH = (1, 5)
-
-_Strengths = create_model(
-    "_Strengths",
-    __base__=Frozen,
-    **{  # type: ignore[call-overload]  # one field for each line of the table
-        item.name: (float, Field(default=0.0, ge=0.0, le=item.most, description=item.help))
-        for item in AUGMENTATIONS.values()
-    },
-)
-
-
-class Augment(_Strengths):
-    """The strength of every augmentation; 0, the default, is off.
-
-    >>> Augment(scale=0.2)
-    Augment(scale=0.2, shift=0.0)
-    """
-
-    @classmethod
-    def preset(cls, name: str, **strengths: float) -> Augment:
-        """Return a preset (`none`, `light`, `standard`, `strong`) with single strengths changed.
-
-        >>> Augment.preset("none", shift=2)
-        Augment(scale=0.0, shift=2.0)
-        """
-        if name not in PRESETS:
-            raise UsageError(f"augment is '{name}', expected a preset: {', '.join(PRESETS)}")
-        return cls(**{**strengths_of(name), **strengths})
-
-    @property
-    def strengths(self) -> dict[str, float]:
-        """The strength of every augmentation by name, 0.0 for those that are off."""
-        return dict(self)
 
 
 def _pair(value: Any) -> Any:
@@ -123,7 +91,7 @@ expected at least 90, or length at most 2, or spacing at most -3
         default="frame", description="what the spacing is between"
     )
     augment: Annotated[Augment, BeforeValidator(_augment)] = Field(
-        default_factory=lambda: Augment.preset("standard"), description="a preset or strengths"
+        default_factory=lambda: Augment.preset("standard"), description="a preset, or ranges"
     )
 
     @field_validator("length")
@@ -207,12 +175,12 @@ expected at least 90, or length at most 2, or spacing at most -3
     @property
     def widest_extent(self) -> int:
         """The largest nominal extent a digit can have, px."""
-        return bank.FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
+        return FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON values: resolved ranges, nothing that is off."""
         values = self.model_dump(mode="json", exclude_none=True)
-        values["augment"] = {name: s for name, s in self.augment.strengths.items() if s}
+        values["augment"] = self.augment.to_json()
         return {"recipe_version": RECIPE_VERSION, **values}
 
     @classmethod
@@ -228,7 +196,7 @@ expected at least 90, or length at most 2, or spacing at most -3
             )
         if not isinstance(values.get("augment", {}), dict):
             raise UsageError(
-                f"augment is {values['augment']!r}, expected strengths by name: "
+                f"augment is {values['augment']!r}, expected ranges by name: "
                 "a stored recipe names no preset"
             )
         version = values.pop("recipe_version", None)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from builder import digest
-from builder.bank import CLASSES, FRAME
+from builder.bank import CLASSES
 from builder.errors import DatasetError, UsageError
+from builder.frame import FRAME
 from builder.model import Frozen
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe

@@ -39,7 +39,7 @@ def build_shard(task: ShardTask) -> Shard:
         for start in range(shard.start, shard.start + shard.count, task.block_size):
             stop.check()
             end = min(start + task.block_size, shard.start + shard.count)
-            batch = generate(recipe, range(start, end))
+            batch = generate(recipe, range(start, end), plan.storage.masks)
             tally.add(batch)
             writer.write(batch)
     images, labels = writer.files()

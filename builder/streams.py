@@ -21,16 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.errors import UsageError
+from builder.kernels import mixing
+from builder.kernels.mixing import GOLDEN
 
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 INDEX_LIMIT = 1 << 63
 
-_A, _B = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_A, _B = mixing.FIRST, mixing.SECOND
 _A_INVERSE, _B_INVERSE, _GOLDEN_INVERSE = (pow(m, -1, 1 << 64) for m in (_A, _B, GOLDEN))
 
 
@@ -113,13 +114,19 @@ def address(stream: int, position: int, draw: int) -> int:
 
 def words(seeds: Words, stream: int, draw: int = 0) -> Words:
     """Return one word per sample, (B,) uint64, for a decision that a sample takes once."""
-    return mix_words(seeds + np.uint64(address(stream, 0, draw)))
+    return _mixed(seeds, [address(stream, 0, draw)])[:, 0]
 
 
 def digit_words(seeds: Words, digits: int, stream: int, draw: int = 0) -> Words:
     """Return one word per digit position, (B, digits) uint64."""
-    at = [address(stream, position, draw) for position in range(digits)]
-    return mix_words(seeds[:, None] + np.array(at, dtype=np.uint64))
+    return _mixed(seeds, [address(stream, position, draw) for position in range(digits)])
+
+
+def _mixed(seeds: Words, addresses: list[int]) -> Words:
+    mixed = np.empty((len(seeds), len(addresses)), dtype=np.uint64)
+    with np.errstate(over="ignore"):  # it wraps around; not compiled, numpy would warn of it
+        mixing.mix_all(seeds, np.array(addresses, dtype=np.uint64), mixed)
+    return mixed
 
 
 def below(word: Words, bound: Any) -> Ints:
@@ -141,8 +148,9 @@ def below_wide(word: Words, bound: int) -> Ints:
 
 def signed_unit(word: Words) -> Floats:
     """Map words onto float64 in [-1, 1), exact multiples of 2**-52."""
-    steps = (word >> np.uint64(11)).astype(np.int64) - np.int64(1 << 52)
-    return steps.astype(np.float64) * 2.0**-52
+    numbers = np.empty(word.shape)
+    mixing.signed_units(word.reshape(-1), numbers.reshape(-1))
+    return numbers
 
 
 SWAP_ROUNDS = 64

@@ -16,6 +16,22 @@ SAMPLES = 200
 
 PLAIN = {"augment": {}}
 BOTH = {"augment": {"scale": 0.2, "shift": 2.0}}
+WARPS = {
+    "thin": 0.4, "thick": 0.6, "elastic": 1.0, "elastic_correlation": 5.0, "scale": 0.2,
+    "shear": 0.27, "shear_y": 0.1, "rotate": 15.0, "perspective": 0.08, "shift": 2.0,
+    "baseline": 1.5, "style": 0.7,
+}  # fmt: skip
+EFFECTS = {
+    "contrast": 0.6, "blur": 0.8, "strokes": 2.0, "stroke_width": 3.0, "background": 40.0,
+    "gradient": 40.0, "texture": 30.0, "invert": 0.3, "dropout": 0.02, "noise": 12.0,
+}  # fmt: skip
+MOST = {
+    "thin": 0.5, "thick": 1.0, "elastic": 1.5, "elastic_correlation": 3.0, "scale": 0.5,
+    "shear": 1.0, "shear_y": 1.0, "rotate": 180.0, "perspective": 0.3, "shift": 8.0,
+    "baseline": 8.0, "contrast": 1.0, "blur": 1.0, "strokes": 20.0, "stroke_width": 10.0,
+    "background": 255.0, "gradient": 255.0, "texture": 255.0, "invert": 1.0, "dropout": 0.5,
+    "noise": 128.0,
+}  # fmt: skip
 RECIPES = {
     "plain": {"length": (1, 5), "spacing": (5, 10), "width": 200, **PLAIN},
     "scale and shift": {"length": (1, 5), "spacing": (5, 10), "width": 200, **BOTH},
@@ -31,16 +47,25 @@ RECIPES = {
     "validation glyphs": {
         "length": 1, "width": 28, "spacing": (0, 0), "split": "validation", **BOTH,
     },
+    "every warp": {"length": (1, 5), "spacing": (5, 10), "width": 201, "augment": WARPS},
+    "every effect": {"length": (1, 5), "spacing": (5, 10), "width": 203, "augment": EFFECTS},
+    "all of it": {"length": (1, 5), "spacing": (5, 10), "width": 200, "augment": WARPS | EFFECTS},
+    "as much as there is": {"length": 3, "spacing": (-9, 9), "width": 120, "augment": MOST},
+    **{
+        f"{name} alone": {"length": 2, "spacing": (5, 10), "width": 70, "augment": {name: value}}
+        for name, value in (WARPS | EFFECTS).items()
+        if name not in ("style", "elastic_correlation", "stroke_width")
+    },
     "another seed": {"seed": 2**64 - 1, "length": (1, 5), "spacing": (5, 10), "width": 200, **BOTH},
 }  # fmt: skip
 
 
-def digests() -> dict[str, dict[str, str]]:
+def digests(samples: int = SAMPLES) -> dict[str, dict[str, str]]:
     """Return fingerprint and content digest of the first samples of every recipe."""
     found = {}
     for name, fields in RECIPES.items():
         recipe = Recipe(**fields)
-        digest = written(digest_of(generate(recipe, range(SAMPLES))))
+        digest = written(digest_of(generate(recipe, range(samples))))
         found[name] = {"fingerprint": recipe.fingerprint, "content": digest}
     return found
 

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 import pytest
 
-from builder import Recipe, generate, labelfile, streams
+from builder import Augment, Recipe, generate, labelfile, streams
 from builder.cli import main
 from builder.planner import planner_for
 
@@ -113,7 +113,7 @@ def hdf5(tmp_path_factory):
 # Help
 
 
-@pytest.mark.parametrize("verb", ["build", "regenerate", "info"])
+@pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "info"])
 def test_every_verb_has_help_with_examples(capsys, verb):
     """`--help` goes to standard output, ends with 0, and shows calls to copy."""
     said = call(capsys, verb, "--help")
@@ -123,9 +123,12 @@ def test_every_verb_has_help_with_examples(capsys, verb):
 
 OPTIONS = {
     "build": "count workers out seed format compression length digits numbers labels-file "
-    "labels-order classes spacing width fit align spacing-between split dataset-dir augment scale "
-    "shift shard-size block-size recipe dry-run quiet verbose backend",
+    "labels-order classes spacing width fit align spacing-between split dataset-dir augment style "
+    "thin thick elastic elastic-correlation scale shear shear-y rotate perspective shift baseline "
+    "contrast blur strokes stroke-width background gradient texture invert dropout noise masks "
+    "shard-size block-size recipe dry-run quiet verbose backend",
     "regenerate": "sample-seed index out",
+    "preview": "count out boxes ladder columns zoom augment rotate",
     "info": "help",
 }
 
@@ -152,7 +155,7 @@ def test_examples_of_build_are_calls_that_work(capsys, tmp_path, monkeypatch):
 def test_the_command_names_its_verbs(capsys):
     """`digitseq --help` lists the verbs; without one, or with another, the call is wrong."""
     text = call(capsys, None, "--help").out
-    assert all(verb in text for verb in ("build", "regenerate", "info"))
+    assert all(verb in text for verb in ("build", "regenerate", "preview", "info"))
     for arguments in ([], ["bild"]):
         said = call(capsys, None, *arguments)
         assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
@@ -316,11 +319,16 @@ RECIPE_OPTIONS = [
     ("--split validation", {"split": "validation"}),
     ("--split fit", {"split": "fit"}),
     ("--augment none", {"augment": {}}),
-    ("--augment light", {"augment": {"scale": 0.08, "shift": 0.5}}),
-    ("--augment strong", {"augment": {"scale": 0.2, "shift": 2.0}}),
+    ("--augment light", {"augment": Augment.preset("light").to_json()}),
+    ("--augment strong", {"augment": Augment.preset("strong").to_json()}),
     ("--augment none --scale 0.3", {"augment": {"scale": 0.3}}),
-    ("--augment light --shift 0", {"augment": {"scale": 0.08}}),
-    ("--shift 3", {"augment": {"scale": 0.15, "shift": 3.0}}),
+    ("--augment light --shift 0", {"augment": Augment.preset("light", shift=0).to_json()}),
+    ("--shift 3", {"augment": Augment.preset("standard", shift=3).to_json()}),
+    ("--augment none --shear-y 0.1", {"augment": {"shear_y": 0.1}}),
+    (
+        "--augment none --elastic 1 --elastic-correlation 4",
+        {"augment": {"elastic": 1.0, "elastic_correlation": 4.0}},
+    ),
 ]
 
 
@@ -548,7 +556,8 @@ def test_info_says_what_a_dataset_is(capsys, dataset):
         manifest["plan"]["fingerprint"],
     )
     assert (rows["seed"], rows["length"], rows["width"]) == ("5", "1 3", "100")
-    assert (rows["augment"], rows["split"]) == ("scale 0.15, shift 1.0", "train")
+    assert rows["augment"].startswith("baseline 1.0, blur 0.5, contrast 0.4, elastic 0.7")
+    assert rows["split"] == "train"
     assert manifest["plan"]["recipe"].keys() <= rows.keys()
     assert "CC BY-SA 3.0" in said.out
     assert len(said.out.splitlines()) < 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -19,18 +20,25 @@ from tests import golden
 
 ROOT = Path(__file__).parents[1]
 
-DIGEST = """
-from builder import Recipe, generate
-from builder.digest import digest_of, written
-recipe = Recipe(seed=1, length=2, width=80, augment="strong")
-print(written(digest_of(generate(recipe, range({n})))))
+DIGESTS = """
+import json
+from tests import golden
+print(json.dumps(golden.digests({n})))
+"""
+
+WITHOUT_FEATURES = """
+import os
+import numpy as np
+from numpy._core._multiarray_umath import __cpu_features__ as there
+assert not any(there[name] for name in os.environ["NPY_DISABLE_CPU_FEATURES"].split())
+print(np.exp(np.linspace(0.1, 80.0, 20_000, dtype={kind!r})).tobytes().hex())
 """
 
 
-def digest_in_subprocess(samples, root=ROOT, **environment) -> str:
-    """Return the digest of the first samples of a recipe, computed by a fresh interpreter."""
+def in_subprocess(program, root=ROOT, python=sys.executable, **environment) -> str:
+    """Return what a program prints in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-c", DIGEST.format(n=samples)],
+        [python, "-c", program],
         env={**os.environ, "PYTHONPATH": str(root), **environment},
         cwd=root,
         capture_output=True,
@@ -40,11 +48,72 @@ def digest_in_subprocess(samples, root=ROOT, **environment) -> str:
     return done.stdout.strip()
 
 
-def test_equal_bits_without_compilation_and_for_a_generic_processor():
-    """A few samples are the same with compilation off, and compiled for a plain x86-64 or ARM."""
-    compiled = digest_in_subprocess(4)
-    assert digest_in_subprocess(4, NUMBA_DISABLE_JIT="1", PYTHONWARNINGS="error") == compiled
-    assert digest_in_subprocess(4, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == compiled
+def digests_in_subprocess(samples=golden.SAMPLES, **more) -> dict[str, dict[str, str]]:
+    """Return the digests of all golden recipes, computed by a fresh interpreter."""
+    found: dict[str, dict[str, str]] = json.loads(in_subprocess(DIGESTS.format(n=samples), **more))
+    return found
+
+
+PINNED = json.loads(golden.FILE.read_text())
+
+
+def test_equal_bits_without_compilation():
+    """Two samples of every golden recipe are the same with compilation off, without a warning."""
+    interpreted = digests_in_subprocess(2, NUMBA_DISABLE_JIT="1", PYTHONWARNINGS="error")
+    assert interpreted == golden.digests(2)
+
+
+@pytest.mark.parametrize(
+    ("processor", "features"),
+    [
+        ("generic", ""),
+        *([("x86-64-v2", ""), ("x86-64-v3", "")] if platform.machine() == "x86_64" else []),
+    ],
+)
+def test_equal_bits_on_other_processors(processor, features):
+    """All golden digests hold when compiled for processors with vectors of other widths."""
+    made = digests_in_subprocess(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
+    assert made == PINNED
+
+
+def test_equal_bits_without_numpys_processor_features():
+    """All golden digests hold with numpy's dispatched features off, which change `numpy.exp`."""
+    umath = np._core._multiarray_umath
+    there = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
+    if not there:
+        pytest.skip("numpy dispatches no feature that this processor has")
+    off = {"NPY_DISABLE_CPU_FEATURES": " ".join(there)}
+    controls = []
+    for kind in ("f4", "f8"):
+        values = np.exp(np.linspace(0.1, 80.0, 20_000, dtype=kind)).tobytes().hex()
+        controls.append(in_subprocess(WITHOUT_FEATURES.format(kind=kind), **off) != values)
+    assert any(controls), "the control did not change: were the features off?"
+    assert digests_in_subprocess(**off) == PINNED
+
+
+def other_pythons() -> dict[str, str]:
+    """Return the other interpreters that are installed, 3.10 to 3.14, by version."""
+    beside = Path(sys.base_prefix).parent
+    found = {}
+    for minor in range(10, 15):
+        name = f"python3.{minor}"
+        places = [shutil.which(name), *sorted(beside.glob(f"3.{minor}*/bin/{name}"))]
+        places = [*os.environ.get("OTHER_PYTHONS", "").split(os.pathsep), *places]
+        for place in filter(None, places):
+            version = f"{name} of {place}"
+            if sys.version_info[1] != minor and str(place).endswith((name, "python")):
+                found.setdefault(version, str(place))
+    return found
+
+
+@pytest.mark.parametrize("name", other_pythons())
+def test_equal_bits_under_other_pythons(name):
+    """All golden digests hold under each other Python that has the dependencies."""
+    python = other_pythons()[name]
+    needed = "import numpy, numba, pydantic, xxhash, platformdirs, joblib, h5py, pyarrow"
+    if subprocess.run([python, "-c", needed], capture_output=True, check=False).returncode:
+        pytest.skip(f"{name} lacks the dependencies")
+    assert digests_in_subprocess(python=python) == PINNED
 
 
 def test_equal_bits_in_threads():
@@ -65,25 +134,31 @@ def test_equal_bits_in_threads():
     assert all(np.array_equal(together[turn], alone[turn]) for turn in range(4))
 
 
-@pytest.mark.parametrize(
-    ("line", "instead"),
-    [
-        ("lower = i32(c * 2048 + (d - c) * fu)", "lower = i32(c * 2048)"),
-        ("next_u = math.floor(node_u * 65536.0 + 0.5)", "next_u = math.floor(node_u * 65535.0)"),
-    ],
-)
-def test_an_edited_helper_is_compiled_anew(tmp_path, line, instead):
-    """After an edit of a helper that keeps date and size of its file, callers give other bits."""
+NOISE = """
+import numpy as np
+from builder.kernels import elastic, mixing
+noise, words = np.zeros(512, np.int16), np.zeros((1, 2), np.uint64)
+elastic.draw_noise(np.uint64(7), noise)
+mixing.mix_all(np.zeros(1, np.uint64), np.array([1, 2**63 + 9], np.uint64), words)
+print(noise.sum(), words[0, 1])
+"""
+
+
+def test_an_edited_helper_is_compiled_anew(tmp_path):
+    """After an edit that keeps date and size of its file, callers in it and in others change."""
     shutil.copytree(ROOT / "builder", tmp_path / "builder")
-    before = digest_in_subprocess(20, root=tmp_path)
-    assert before == digest_in_subprocess(20)
-    source = tmp_path / "builder" / "kernels" / "mesh.py"
+    before = in_subprocess(NOISE, root=tmp_path).split()
+    assert before == in_subprocess(NOISE).split()
+    source = tmp_path / "builder" / "kernels" / "mixing.py"
     stat, text = source.stat(), source.read_text()
+    line = "x = u64((x ^ (x >> u64(30))) * u64(FIRST))"
     assert line in text
-    source.write_text(text.replace(line, instead.ljust(len(line))))
+    source.write_text(text.replace(line, line.replace("30", "29")))
     os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     shutil.rmtree(tmp_path / "builder" / "kernels" / "__pycache__", ignore_errors=True)
-    assert digest_in_subprocess(20, root=tmp_path) != before
+    after = in_subprocess(NOISE, root=tmp_path).split()
+    assert after[0] != before[0]  # another file's
+    assert after[1] != before[1]
 
 
 def test_an_edit_in_another_file_is_compiled_anew(tmp_path):
@@ -109,8 +184,8 @@ def test_no_writable_cache_folder_is_no_obstacle(tmp_path):
     blocked.write_text("")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    made = digest_in_subprocess(20, DIGITSEQ_CACHE=str(blocked / "x"), TMPDIR=str(temporary))
-    assert made == digest_in_subprocess(20)
+    made = digests_in_subprocess(5, DIGITSEQ_CACHE=str(blocked / "x"), TMPDIR=str(temporary))
+    assert made == golden.digests(5)
     assert any(temporary.rglob("*.npy"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from builder import streams
-from builder.augment.table import AUGMENTATIONS
+from builder.augment.table import AUGMENTATIONS, PRESETS, RANGES
 from builder.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +55,19 @@ def test_every_stream_is_in_the_docs():
     assert listed == {int(stream) for stream in streams.Stream} | set(AUGMENTATIONS)
 
 
+def test_every_range_is_in_the_docs():
+    """The table of ranges has each one with its presets and its limit, and no other."""
+    text = (ROOT / "docs" / "augmentation.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.M))
+    assert list(listed) == [item.name for item in RANGES]
+    for item in RANGES:
+        cells = listed[item.name].split(" | ")
+        named = [item.presets.get(name, item.default) for name in PRESETS[1:]]
+        assert [float(cell.strip() or 0) for cell in cells[1:4]] == named
+        assert cells[0] == item.help
+        assert f"{item.most:g} {item.unit}" in cells[4]
+
+
 def test_commands_of_the_readme_are_one_line_each():
     """The two commands of the start can be pasted as they are."""
     lines = re.findall(r"^    (python3 -m venv .*)$", README, re.M)
@@ -62,7 +75,7 @@ def test_commands_of_the_readme_are_one_line_each():
     assert len(lines) == 2
 
 
-@pytest.mark.parametrize("verb", ["build", "regenerate", "info"])
+@pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "info"])
 def test_every_verb_is_in_the_readme(verb, capsys):
     """Each script is shown in the README, and has examples in its help."""
     assert f"scripts/{verb}.py" in README
@@ -75,7 +88,7 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     """The Python blocks of the README run as written, with a smaller count."""
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         smaller = block.replace("1_000_000", "300").replace(
             "workers=16, progress=True", "workers=1"

@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 from builder import build
 from builder.formats import png
+from builder.version import FORMAT_VERSION, GENERATOR_VERSION
 
 COUNT = 250
 
@@ -61,7 +62,7 @@ def test_root_attributes_name_versions_recipe_and_start(hdf5_folder, recipe):
         assert json.loads(found.pop("recipe")) == recipe.to_json()
         assert found.pop("fingerprint") == recipe.fingerprint
         assert found.pop("start") == 110 * number
-        assert found == {"format_version": 1, "generator_version": 1}
+        assert found == {"format_version": FORMAT_VERSION, "generator_version": GENERATOR_VERSION}
 
 
 def test_raw_datasets_are_contiguous_and_gzipped_images_in_small_chunks(hdf5_folder):

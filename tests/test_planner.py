@@ -12,8 +12,9 @@ from scipy.stats import chisquare
 
 from builder import Recipe, generate
 from builder.errors import UsageError
+from builder.kernels.fitting import fit
 from builder.layout import Layout
-from builder.planner import planner_for, shift_into
+from builder.planner import planner_for
 
 ENOUGH = 1e-4
 """Below this p-value a distribution counts as wrong; the draws are fixed, so it never flickers."""
@@ -21,8 +22,11 @@ ENOUGH = 1e-4
 
 def columns(specs):
     """Return every array of specs by name, the samples first."""
-    found = {f.name: getattr(specs, f.name) for f in fields(specs) if f.name != "layout"}
-    found["warps"] = np.moveaxis(found["warps"], 1, 0)
+    parts = ("layout", "warp", "effects")
+    found = {f.name: getattr(specs, f.name) for f in fields(specs) if f.name not in parts}
+    found["warps"] = np.moveaxis(specs.warp.numbers, 1, 0)
+    found |= {"thickness": specs.warp.thickness, "keys": specs.warp.keys}
+    found |= {effect.name: numbers for effect, numbers in specs.effects}
     return found | {f.name: getattr(specs.layout, f.name) for f in fields(Layout)}
 
 
@@ -129,7 +133,7 @@ def test_each_augmentation_draws_from_a_stream_of_its_own():
 
     def factors(**strengths):
         specs = planner_for(Recipe(length=5, seed=5, augment=strengths)).plan(range(64))
-        return specs.warps[0] - 1, specs.warps[3] - 1
+        return specs.warp.numbers[0] - 1, specs.warp.numbers[3] - 1
 
     alone, together = factors(scale=0.1), factors(scale=0.1, shift=3.0)
     assert np.array_equal(alone, together)
@@ -184,8 +188,15 @@ def test_pull_in_keeps_ink_within_the_strip():
     [(3, 9, 0), (-2, 9, 2), (0, 28, 0), (20, 30, -2), (-3, 30, 0.5), (-9, 25, 6), (5, 40, -8.5)],
 )
 def test_ink_is_shifted_as_little_as_brings_it_inside(low, high, shift):
-    """Ink that fits is moved to the nearer edge, ink that does not is centred."""
-    assert shift_into(np.array([low]), np.array([high]), 0.0, 28.0)[0] == shift
+    """Ink that fits is moved to the nearer edge; ink that does not is made smaller, and fits."""
+    middle = (low + high) / 2 + 1
+    factor, moved = fit(low, high, middle, 0.0, 28.0)
+    assert factor == pytest.approx(min(28 / (high - low), 1))
+    if factor == 1:
+        assert moved == shift
+    else:
+        assert middle + factor * (low - middle) + moved == pytest.approx(0)
+        assert middle + factor * (high - middle) + moved == pytest.approx(28)
 
 
 def test_ink_spacing_is_between_ink():

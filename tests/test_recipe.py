@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder import Augment, Recipe
-from builder.augment.table import AUGMENTATIONS, PRESETS
+from builder.augment.table import PRESETS, RANGES
 from builder.bank import MNIST, Source
 from builder.errors import UsageError
 from builder.labelfile import LabelsFile
 
-STRENGTHS = {item.name: item.most for item in AUGMENTATIONS.values()}
+STRENGTHS = {item.name: item.most for item in RANGES if not item.default}
 FILE = LabelsFile("ab" * 32, 12, 7)
 
 
@@ -177,7 +177,7 @@ def test_bad_strengths_are_refused(name, value):
 def test_the_largest_strength_is_allowed_and_no_more(name):
     """The upper end of a strength's range belongs to it."""
     most = STRENGTHS[name]
-    assert Recipe(augment={name: most}).augment.strengths[name] == most
+    assert Recipe(augment={name: most}).augment.ranges[name] == most
     assert f"expected a number from 0 to {most}" in refusal(augment={name: most * 1.001})
 
 
@@ -480,8 +480,8 @@ def test_from_json_leaves_its_values_alone():
 def test_presets_get_stronger():
     """`none` is all off, and no strength falls from `light` over `standard` to `strong`."""
     assert PRESETS == ("none", "light", "standard", "strong")
-    strengths = [Augment.preset(name).strengths for name in PRESETS]
-    assert set(strengths[0].values()) == {0.0}
+    strengths = [Augment.preset(name).ranges for name in PRESETS]
+    assert {strengths[0][name] for name in STRENGTHS} == {0.0}
     for name, most in STRENGTHS.items():
         row = [values[name] for values in strengths]
         assert row == sorted(row)
@@ -500,8 +500,8 @@ def test_scale_stays_within_the_evidence():
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_every_strength_can_be_set_beside_a_preset(preset, name):
     """A preset with one strength changed differs from it in that strength alone."""
-    before, after = Augment.preset(preset).strengths, Augment.preset(preset, **{name: 0.03125})
-    assert after.strengths == {**before, name: 0.03125}
+    before, after = Augment.preset(preset).ranges, Augment.preset(preset, **{name: 0.03125})
+    assert after.ranges == {**before, name: 0.03125}
 
 
 @pytest.mark.parametrize("name", ["mild", "", "Standard", "strong "])

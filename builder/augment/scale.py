@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draw, Geometric
+from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
 
 
-def apply(warp: Warp, strength: float, draw: Draw) -> None:
-    """Scale x and y by independent uniform factors in [1 - strength, 1 + strength]."""
-    warp.linear[0:2] *= 1.0 + strength * draw.per_digit(0)
-    warp.linear[2:4] *= 1.0 + strength * draw.per_digit(1)
+def apply(warp: Warp, draw: Draw, scale: float) -> None:
+    """Scale x and y by independent uniform factors in [1 - scale, 1 + scale]."""
+    warp.linear[0:2] *= 1.0 + scale * draw.styled(0)
+    warp.linear[2:4] *= 1.0 + scale * draw.styled(1)
 
 
 SCALE = Geometric(
-    name="scale",
-    flag="S",
-    unit="share",
-    help="scale x and y by independent factors in [1 - S, 1 + S]",
-    most=0.5,
-    presets={"light": 0.08, "standard": 0.15, "strong": 0.2},
+    ranges=(
+        Range(
+            name="scale",
+            flag="S",
+            unit="share",
+            help="scale x and y by independent factors in [1 - S, 1 + S]",
+            most=0.5,
+            presets={"light": 0.08, "standard": 0.15, "strong": 0.2},
+        ),
+    ),
     apply=apply,
 )

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draw, Geometric
+from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
 
 
-def apply(warp: Warp, strength: float, draw: Draw) -> None:
-    """Shift x and y by independent uniform amounts in [-strength, strength] px."""
-    warp.shift[0] += strength * draw.per_digit(0)
-    warp.shift[1] += strength * draw.per_digit(1)
+def apply(warp: Warp, draw: Draw, pixels: float) -> None:
+    """Shift x and y by independent uniform amounts in [-pixels, pixels] px."""
+    warp.shift[0] += pixels * draw.per_digit(0)
+    warp.shift[1] += pixels * draw.per_digit(1)
 
 
 SHIFT = Geometric(
-    name="shift",
-    flag="PX",
-    unit="px",
-    help="shift right or left, down or up, by up to PX pixels",
-    most=8.0,
-    presets={"light": 0.5, "standard": 1.0, "strong": 2.0},
+    ranges=(
+        Range(
+            name="shift",
+            flag="PX",
+            unit="px",
+            help="shift right or left, down or up, by up to PX pixels",
+            most=8.0,
+            presets={"light": 0.5, "standard": 1.0, "strong": 2.0},
+        ),
+    ),
     apply=apply,
 )

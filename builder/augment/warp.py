@@ -1,12 +1,14 @@
-"""The warp of a digit: one projective map from its glyph's frame to the image.
+"""The warp of a digit: how its glyph gets into the image.
 
-A point of the frame, px, taken from its centre (p, q), goes to
+Above all that is one projective map. A point of the glyph's frame, px, taken from its centre
+(p, q), goes to
 
     d = 1 + g p + h q,   X = tx + (a p + b q) / d,   Y = ty + (c p + e q) / d.
 
 Augmentations compose into these eight numbers, so a glyph is resampled once however many
-of them are on. The order in which they act is fixed: first the linear ones (scale, shear,
-rotation), then perspective, then squeeze, then shift and placing.
+of them are on. The order in which they act is fixed: first an elastic deformation of the frame,
+then perspective and the linear ones (scale, shear, rotation), then squeeze, then shift and
+placing. Before all of them, strokes get thinner or thicker.
 """
 
 from __future__ import annotations
@@ -16,24 +18,30 @@ from typing import Any
 
 import numpy as np
 
-from builder.streams import Floats
+from builder.streams import Floats, Words
 
 
 @dataclass
 class Warp:
-    """The warps of a block, as eight arrays (B, L) float64 named as in the module's formula.
+    """The warps of a block.
 
-    They are views of `numbers` (8, B, L), which the kernel reads.
+    `numbers` (8, B, L) float64: a, b, c, e, g, h, tx, ty. `thickness` (B, L) float64: how much
+    strokes get wider, as a share; negative is thinner. `elastic`: root mean square in px and
+    correlation length in px of a random displacement of the frame's points, 0 for none;
+    `keys` (B, L) uint64: what its noise begins with.
     """
 
     numbers: Floats
+    thickness: Floats
+    keys: Words
+    elastic: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def identity(cls, samples: int, digits: int) -> Warp:
         """Return warps that leave every digit as it is, centred on the origin."""
         numbers = np.zeros((8, samples, digits))
         numbers[0] = numbers[3] = 1.0
-        return cls(numbers)
+        return cls(numbers, np.zeros((samples, digits)), np.zeros((samples, digits), np.uint64))
 
     @property
     def linear(self) -> Floats:
@@ -50,23 +58,12 @@ class Warp:
         """tx, ty, px: (2, B, L)."""
         return self.numbers[6:8]
 
+    def compose(self, a: Any, b: Any, c: Any, e: Any) -> None:
+        """Let a linear map act on what comes out: x' = a x + b y, y' = c x + e y, each (B, L)."""
+        x, y = self.linear[0:2].copy(), self.linear[2:4].copy()
+        self.linear[0:2] = a * x + b * y
+        self.linear[2:4] = c * x + e * y
+
     def squeeze(self, factor: Floats) -> None:
         """Scale what comes out by `factor` (B, L) along x."""
         self.linear[0:2] *= factor
-
-    def bounds(self, left: Any, top: Any, right: Any, bottom: Any) -> tuple[Floats, ...]:
-        """Return xmin, ymin, xmax, ymax, px, of the image of a rectangle of the frame.
-
-        The rectangle is given from the frame's centre, each side (B, L). A projective map
-        keeps it convex, so its four corners bound it.
-        """
-        x, y = self.project(
-            np.stack([left, right, right, left]), np.stack([top, top, bottom, bottom])
-        )
-        return x.min(axis=0), y.min(axis=0), x.max(axis=0), y.max(axis=0)
-
-    def project(self, p: Any, q: Any) -> tuple[Floats, Floats]:
-        """Return (X, Y), px, of frame points (p, q), px, which broadcast against (B, L)."""
-        a, b, c, e, g, h, tx, ty = self.numbers
-        d = 1.0 + g * p + h * q
-        return tx + (a * p + b * q) / d, ty + (c * p + e * q) / d

@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="HDF5 shards (default) or folders of PNG files")  # fmt: skip
     parser.add_argument("--compression", default=absent, choices=("none", "gzip"),
                         help="of HDF5 images (none)")  # fmt: skip
+    parser.add_argument("--masks", action="store_true", default=absent,
+                        help="store which digit each pixel belongs to (HDF5)")  # fmt: skip
     parser.add_argument("--shard-size", type=int, default=absent, metavar="N",
                         help=f"images per shard ({SHARD_SIZE})")  # fmt: skip
     parser.add_argument("--block-size", type=int, default=building.DEFAULT_BLOCK, metavar="N",
@@ -85,7 +87,7 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
     if arguments.recipe is not None and (plan := json_in(arguments.recipe).get("plan")):
         standing = Plan(**plan)
         given, count = standing.storage.model_dump(), standing.count
-    names = ("format", "compression", "shard_size")
+    names = ("format", "compression", "masks", "shard_size")
     given |= {name: vars(arguments)[name] for name in names if name in arguments}
     count = count if arguments.count is None else arguments.count
     if count is None:

@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     manifest, recipe = dataset.manifest, dataset.manifest.plan.recipe
     plan = manifest.plan
     packed = "" if plan.storage.compression == "none" else f", {plan.storage.compression}"
+    packed += ", with masks" if plan.storage.masks else ""
     rows = {
         "dataset": str(dataset.folder),
         "images": f"{plan.count:,} of 28 x {recipe['width']} px",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from builder import bank, labelfile, layout
-from builder.augment.table import AUGMENTATIONS, PRESETS
+from builder.augment.ranges import Augment
+from builder.augment.table import PRESETS, RANGES
 from builder.errors import UsageError
-from builder.recipe import Augment, Recipe
+from builder.recipe import Recipe
 from builder.records import LABELS
 
 
@@ -72,8 +73,9 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--augment", default=absent, choices=PRESETS,
                       help="preset of augmentation (standard)")  # fmt: skip
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
-    for item in AUGMENTATIONS.values():
-        ranges.add_argument(f"--{item.name}", type=float, default=absent, metavar=item.flag,
+    for item in RANGES:
+        option = f"--{item.name.replace('_', '-')}"
+        ranges.add_argument(option, type=float, default=absent, metavar=item.flag,
                             help=f"{item.help}, at most {item.most:g} {item.unit}")  # fmt: skip
 
 
@@ -86,7 +88,7 @@ RECIPE_OPTIONS = (
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe that the options ask for."""
     given = vars(arguments)
-    names = [item.name for item in AUGMENTATIONS.values()]
+    names = [item.name for item in RANGES]
     others = [n for n in (*RECIPE_OPTIONS, "augment", *names) if n in given and n != "labels_file"]
     if arguments.recipe is not None:
         if others:
@@ -94,8 +96,8 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
             raise UsageError(f"--{option} is given beside --recipe, which names the whole recipe")
         return _with_own_files(recipe_in(arguments.recipe), given)
     fields: dict[str, Any] = {name: given[name] for name in RECIPE_OPTIONS if name in given}
-    strengths = {name: given[name] for name in names if name in given}
-    fields["augment"] = Augment.preset(given.get("augment", "standard"), **strengths)
+    ranges = {name: given[name] for name in names if name in given}
+    fields["augment"] = Augment.preset(given.get("augment", "standard"), **ranges)
     if "dataset_dir" in given:
         fields["source"] = bank.register(given["dataset_dir"])
     return Recipe(**fields)

@@ -3,7 +3,7 @@
 A shard is laid out first, by h5py: every dataset with its storage allocated and no fill
 value written. Then its bytes are written once, by plain writes at the datasets' offsets:
 as fast as the disk, and an error of the disk is an `OSError` with its reason. Only gzipped
-images pass through HDF5, as whole chunks deflated here by ISA-L (5 times zlib's speed).
+images and masks pass through HDF5, as whole chunks deflated here by ISA-L (5 times zlib's speed).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from builder import files
-from builder.bank import FRAME
 from builder.batch import Batch
 from builder.errors import DatasetError
 from builder.formats.steady import SteadyFile
+from builder.frame import FRAME
 from builder.model import canonical_json
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
@@ -49,15 +49,16 @@ def bytes_per_image(plan: Plan) -> int:
     """Return what an image takes in all columns, before compression."""
     return sum(
         int(np.prod(tail, dtype=np.int64)) * np.dtype(kind).itemsize
-        for tail, kind in columns(Recipe.from_json(plan.recipe)).values()
+        for tail, kind in columns(plan).values()
     )
 
 
-def columns(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
+def columns(plan: Plan) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return the shape behind the first dimension, and the type, of every dataset of a shard."""
-    digits = recipe.label_source.longest
-    return {
-        "images": ((FRAME, recipe.width), "u1"),
+    recipe = Recipe.from_json(plan.recipe)
+    digits, pixels = recipe.label_source.longest, (FRAME, recipe.width)
+    of_every_shard: dict[str, tuple[tuple[int, ...], str]] = {
+        "images": (pixels, "u1"),
         "labels": ((digits,), "i1"),
         "lengths": ((), "u1"),
         "index": ((), "<i8"),
@@ -67,6 +68,12 @@ def columns(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
         "quads": ((digits, 4, 2), "<f4"),
         "visible": ((digits,), "<f4"),
     }
+    return of_every_shard | ({"masks": (pixels, "u1")} if plan.storage.masks else {})
+
+
+def is_chunked(plan: Plan, name: str) -> bool:
+    """Tell whether a dataset is stored in deflated chunks: those of pixels, where asked for."""
+    return plan.storage.compression == "gzip" and name in ("images", "masks")
 
 
 def chunk_rows(shard: Shard) -> int:
@@ -101,22 +108,23 @@ class Hdf5Writer:
         from builder.formats.table import LabelsWriter
 
         self._shard, self._row = shard, 0
-        self._gzip = plan.storage.compression == "gzip"
-        self._columns = columns(Recipe.from_json(plan.recipe))
+        self._columns = columns(plan)
+        self._waiting: dict[str, list[npt.NDArray[np.uint8]]] = {
+            name: [] for name in self._columns if is_chunked(plan, name)
+        }
         self._bytes = SteadyFile(images_path, "w+")
         self._file, self._offsets = lay_out(self._bytes, plan, shard, self._columns)
-        if not self._gzip:
+        if not self._waiting:
             self._file.close()
         self._bytes.check()
         self._labels = LabelsWriter(labels_path)
-        self._waiting: list[npt.NDArray[np.uint8]] = []
 
     def write(self, batch: Batch) -> None:
         """Add the next samples."""
         for name, (tail, kind) in self._columns.items():
             values = np.ascontiguousarray(getattr(batch, ATTRIBUTE_OF.get(name, name)), dtype=kind)
-            if name == "images" and self._gzip:
-                self._deflate(values)
+            if name in self._waiting:
+                self._deflate(name, values)
             else:
                 size = int(np.prod(tail, dtype=np.int64)) * values.itemsize
                 offset = self._offsets[name] + self._row * size
@@ -124,25 +132,24 @@ class Hdf5Writer:
         self._labels.write(batch, [image_file(self._shard)])
         self._row += len(batch)
 
-    def _deflate(self, images: npt.NDArray[np.uint8]) -> None:
+    def _deflate(self, name: str, images: npt.NDArray[np.uint8]) -> None:
         """Store images in whole chunks, keeping those that fill none for the next call."""
-        self._waiting.append(images)
-        ready = np.concatenate(self._waiting)
+        ready = np.concatenate([*self._waiting[name], images])
         begin = self._row + len(images) - len(ready)
         last = self._row + len(images) == self._shard.count
         step = chunk_rows(self._shard)
         whole = len(ready) if last else len(ready) // step * step
         for row in range(0, whole, step):
-            self._store_chunk(begin + row, ready[row : row + step])
-        self._waiting = [ready[whole:]]
+            self._store_chunk(name, begin + row, ready[row : row + step])
+        self._waiting[name] = [ready[whole:]]
 
-    def _store_chunk(self, row: int, images: npt.NDArray[np.uint8]) -> None:
+    def _store_chunk(self, name: str, row: int, images: npt.NDArray[np.uint8]) -> None:
         from isal import isal_zlib
 
         chunk = np.zeros((chunk_rows(self._shard), *images.shape[1:]), dtype=np.uint8)
         chunk[: len(images)] = images
         packed = isal_zlib.compress(chunk.data, DEFLATE_LEVEL)
-        self._file["images"].id.write_direct_chunk((row, 0, 0), packed)
+        self._file[name].id.write_direct_chunk((row, 0, 0), packed)
         self._bytes.check()
 
     def close(self) -> None:
@@ -202,7 +209,7 @@ def lay_out(
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         shape = (shard.count, *tail)
-        if name == "images" and plan.storage.compression == "gzip":
+        if is_chunked(plan, name):
             options = {
                 "chunks": (chunk_rows(shard), *tail),
                 "maxshape": shape,
@@ -232,7 +239,7 @@ class Hdf5Reader:
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise DatasetError(f"{path}: cannot be opened ({error})") from None
-        self._columns = columns(Recipe.from_json(plan.recipe))
+        self._columns = columns(plan)
         for name, (tail, kind) in self._columns.items():
             dataset = self._file.get(name)
             shape = getattr(dataset, "shape", None)

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from builder import files
-from builder.bank import FRAME
 from builder.batch import Batch
 from builder.errors import DatasetError
+from builder.frame import FRAME
 from builder.labels import PAD
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe

@@ -1,32 +1,34 @@
 """The one way in which this project compiles a function.
 
 numba keeps compiled code under the date of the function's own file: a change in a helper of
-another file goes unseen. The cache folder used here carries a hash of every source in this
-package instead, so any edit compiles anew, and a read-only install compiles into the
-user's cache folder or a temporary one.
+another file goes unseen. The cache folder used here carries a hash of every source that bears on
+compiled functions instead, so any edit compiles anew, and a read-only install compiles into
+the user's cache folder or a temporary one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property, update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numba
+from typing import Any, TypeVar, cast
 
 from builder.cache import cache_folder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+SOURCES = ("kernels/*.py", "augment/*.py", "frame.py")
+"""Sources of `builder` that hold compiled functions, or constants that these use."""
 
 
 @cache
 def compiled_folder() -> Path:
     """Return where the compiled form of the present sources is kept."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    for pattern in SOURCES:
+        for source in sorted(Path(__file__).parents[1].glob(pattern)):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return cache_folder() / f"kernels-{digest.hexdigest()[:16]}"
 
 
@@ -34,12 +36,40 @@ def compiled(function: Function) -> Function:
     """Compile `function` on its first call: no fast-math, no global lock, kept between runs.
 
     The promise of equal bits rests on the defaults kept here: numba reorders or fuses no
-    floating-point operation unless `fastmath` asks for it.
+    floating-point operation unless `fastmath` asks for it. Until that call numba, which takes
+    its time to load, is not imported: modules of compiled functions cost nothing to import.
+
+    A compiled function makes no arrays, it is given all that it writes to. So numba need not
+    count who holds an array, which was a fifth of the kernel's time.
     """
-    standing = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(compiled_folder())
-    try:
-        made: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    finally:
-        numba.config.CACHE_DIR = standing
-    return made
+    return cast(Function, _Compiled(function))
+
+
+class _Compiled:
+    """A function that is compiled when it is first called, from Python or from another one."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        update_wrapper(self, function)
+
+    @cached_property
+    def _made(self) -> Callable[..., Any]:
+        import numba
+
+        standing = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(compiled_folder())
+        try:
+            made: Callable[..., Any] = numba.njit(
+                cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True
+            )(self._function)
+        finally:
+            numba.config.CACHE_DIR = standing
+        return made
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba asks of a global that compiled code calls: the type of the compiled form."""
+        return cast(Any, self._made)._numba_type_
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._made(*arguments)

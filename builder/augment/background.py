@@ -1,0 +1,115 @@
+"""Backgrounds: paper that is not black: evenly grey, shaded from one side, or of a grain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from builder.augment.angles import sine_cosine
+from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.kernels.compiled import compiled
+from builder.kernels.noise import hashed
+from builder.streams import Ints
+
+i32, u32, u8 = np.int32, np.uint32, np.uint8
+
+GRAIN = 8
+"""Distance between the random points of a texture, px."""
+
+
+def flat_numbers(draw: Draw, level: float) -> Ints:
+    """Return (B, 3): a grey level uniform in [0, level], in 1/256; no slope."""
+    grey = up_to(level, draw.per_strip()) * 256
+    return rounded(grey, 0.0 * grey, 0.0 * grey)
+
+
+def gradient_numbers(draw: Draw, level: float) -> Ints:
+    """Return (B, 3): level in the middle, and its rise to the right and lower edge, in 1/256.
+
+    From 0 at one end to uniform in [0, level] at the other, in a uniform direction.
+    """
+    half = up_to(level, draw.per_strip(0)) * 128
+    sine, cosine = sine_cosine(180.0 * draw.per_strip(1))
+    reach = np.abs(sine) + np.abs(cosine)
+    return rounded(half, half * cosine / reach, half * sine / reach)
+
+
+@compiled
+def slope(images: Any, numbers: Any, scratch: Any) -> None:
+    """Lay ink on paper whose grey is a plane: value + (white - value) * grey."""
+    height, width = images.shape[1], images.shape[2]
+    for b in range(len(images)):
+        middle, across, down = numbers[b, 0], numbers[b, 1], numbers[b, 2]
+        for y in range(height):
+            row = images[b, y]
+            start = middle + down * (2 * y + 1 - height) // height
+            begin = i32((start - across) * 256 + across * 256 // width)
+            step = i32(across * 512 // width)
+            for x in range(width):
+                v, grey = i32(row[x]), min(max(i32(begin + step * i32(x)) >> 8, i32(0)), i32(65280))
+                row[x] = u8(v + (i32(i32((255 - v) * (grey >> 4)) * 257 + (1 << 19)) >> 20))
+
+
+def texture_numbers(draw: Draw, level: float) -> Ints:
+    """Return (B, 3): the largest grey level, uniform in [0, level]; a key's two words."""
+    return np.concatenate([rounded(up_to(level, draw.per_strip())), draw.key(1)], axis=1)
+
+
+@compiled
+def grain(images: Any, numbers: Any, scratch: Any) -> None:
+    """Lay ink on paper whose grey is bilinear between random points every 8 px.
+
+    `scratch`: the greys of a row of points, and of the next, stretched to every pixel.
+    """
+    height, width = images.shape[1], images.shape[2]
+    points = width // GRAIN + 2
+    above, below = scratch[0], scratch[1]
+    for b in range(len(images)):
+        level, key, other = i32(numbers[b, 0]), u32(numbers[b, 1]), u32(numbers[b, 2])
+        for y in range(height):
+            if y % GRAIN == 0:
+                for line, out in ((y // GRAIN, above), (y // GRAIN + 1, below)):
+                    for x in range(width):
+                        place = u32(line * points + x // GRAIN)
+                        a = i32(hashed(place, key, other) >> u32(24))
+                        c = i32(hashed(u32(place + u32(1)), key, other) >> u32(24))
+                        out[x] = i32(a * (GRAIN - x % GRAIN) + c * (x % GRAIN))
+            row, near, far = images[b, y], i32(GRAIN - y % GRAIN), i32(y % GRAIN)
+            for x in range(width):
+                v, grey = i32(row[x]), i32(above[x] * near + below[x] * far + 32) >> 6
+                product = i32(i32((255 - v) * grey) * level)  # 255**3 at most
+                row[x] = u8(v + (i32(product * 129 + (1 << 22)) >> 23))
+
+
+def _levels(name: str, help_text: str, strong: float) -> tuple[Range]:
+    return (
+        Range(
+            name=name,
+            flag="LEVEL",
+            unit="levels",
+            help=help_text,
+            most=255.0,
+            presets={"strong": strong},
+        ),
+    )
+
+
+FLAT = Effect(
+    ranges=_levels("background", "lighten the background evenly, to grey levels up to LEVEL", 40.0),
+    numbers=flat_numbers,
+    change=slope,
+)
+
+GRADIENT = Effect(
+    ranges=_levels("gradient", "lighten it from one side, to grey levels up to LEVEL", 40.0),
+    numbers=gradient_numbers,
+    change=slope,
+)
+
+TEXTURE = Effect(
+    ranges=_levels("texture", "give it a grain of grey levels up to LEVEL", 30.0),
+    numbers=texture_numbers,
+    change=grain,
+    lines=2,
+)

@@ -1,0 +1,50 @@
+"""Dropout: single pixels lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.kernels.compiled import compiled
+from builder.kernels.noise import hashed
+from builder.streams import Ints
+
+u32, u8 = np.uint32, np.uint8
+
+
+def numbers(draw: Draw, share: float) -> Ints:
+    """Return (B, 3): a share uniform in [0, share] in 1/65536; a key's two words."""
+    lost = rounded(up_to(share, draw.per_strip()) * 65536)
+    return np.concatenate([lost, draw.key(1)], axis=1)
+
+
+@compiled
+def change(images: Any, numbers: Any, scratch: Any) -> None:
+    """Set that share of the pixels to 0; a hash serves two of them, half an image apart."""
+    for b in range(len(images)):
+        pixels = images[b].reshape(-1)
+        half = len(pixels) // 2
+        first, second = pixels[:half], pixels[half:]
+        lost, key, other = u32(numbers[b, 0]), u32(numbers[b, 1]), u32(numbers[b, 2])
+        for i in range(half):
+            bits = hashed(u32(i), key, other)
+            first[i] *= u8((bits & u32(65535)) >= lost)
+            second[i] *= u8((bits >> u32(16)) >= lost)
+
+
+DROPOUT = Effect(
+    ranges=(
+        Range(
+            name="dropout",
+            flag="S",
+            unit="share",
+            help="set up to a share S of the pixels to 0",
+            most=0.5,
+            presets={"strong": 0.02},
+        ),
+    ),
+    numbers=numbers,
+    change=change,
+)

@@ -1,0 +1,36 @@
+"""Elastic deformation: every point of the frame displaced by smooth noise."""
+
+from __future__ import annotations
+
+from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.warp import Warp
+
+
+def apply(warp: Warp, draw: Draw, rms: float, correlation: float) -> None:
+    """Set strength and correlation length, px, and what each digit's noise begins with."""
+    warp.elastic = rms, correlation
+    warp.keys[:] = draw.words()
+
+
+ELASTIC = Geometric(
+    ranges=(
+        Range(
+            name="elastic",
+            flag="PX",
+            unit="px",
+            help="displace points smoothly, by PX pixels (root mean square)",
+            most=1.5,
+            presets={"light": 0.4, "standard": 0.7, "strong": 1.0},
+        ),
+        Range(
+            name="elastic_correlation",
+            flag="PX",
+            unit="px",
+            help="correlation length of that: the sigma of the Gaussian that smooths it",
+            least=3.0,
+            most=10.0,
+            default=5.0,
+        ),
+    ),
+    apply=apply,
+)

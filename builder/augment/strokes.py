@@ -1,0 +1,105 @@
+"""Occluding strokes: short lines of any grey over the digits, crossed out or rubbed away."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from builder.augment.angles import sine_cosine
+from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.kernels.compiled import compiled
+from builder.streams import Ints
+
+i32, u8 = np.int32, np.uint8
+
+LENGTHS = 10.0, 40.0
+"""Shortest and longest stroke, px."""
+
+FIELDS = 7
+"""Numbers of a stroke."""
+
+DRAWS = 6
+"""Draws of a stroke."""
+
+
+def numbers(draw: Draw, most: float, width: float) -> Ints:
+    """Return (B, 7 n): as many strokes as there can be, those past a sample's count of width 0.
+
+    The count is uniform in 0 to `most`; of 1.5 a fifth of the samples have 2 strokes.
+
+    Of each: x as 1/65536 of the image's width, y in 1/256 px, cosine and sine of its direction
+    in 1/16384, half its length and half its width in 1/256 px, grey.
+    """
+    count = np.floor(up_to(most + 1.0, draw.per_strip(0)))
+    columns = []
+    for stroke in range(math.ceil(most)):
+        x, y, turn, length, broad, grey = (
+            draw.per_strip(1 + DRAWS * stroke + n) for n in range(DRAWS)
+        )
+        sine, cosine = sine_cosine(180.0 * turn)
+        columns.append(
+            rounded(
+                up_to(65536.0, x),
+                up_to(28.0 * 256, y),
+                16384.0 * cosine,
+                16384.0 * sine,
+                128.0 * (LENGTHS[0] + up_to(LENGTHS[1] - LENGTHS[0], length)),
+                128.0 * (1.0 + up_to(width - 1.0, broad)) * (stroke < count),
+                up_to(255.0, grey),
+            )
+        )
+    return np.concatenate(columns, axis=1)
+
+
+@compiled
+def change(images: Any, numbers: Any, scratch: Any) -> None:
+    """Lay every stroke over what is there, its edges smooth over a pixel."""
+    height, width = images.shape[1], images.shape[2]
+    for b in range(len(images)):
+        for first in range(0, numbers.shape[1], FIELDS):
+            stroke = numbers[b, first : first + FIELDS]
+            middle_x, middle_y = (stroke[0] * width + 128) >> 8, stroke[1]
+            cosine, sine, long, broad, grey = stroke[2], stroke[3], stroke[4], stroke[5], stroke[6]
+            if broad == 0:
+                continue
+            reach = (long + broad >> 8) + 2
+            left = min(max((middle_x >> 8) - reach, 0), width)
+            right = min(max((middle_x >> 8) + reach, 0), width)
+            for y in range(height):
+                row = images[b, y]
+                dy = i32(256 * y + 128 - middle_y)
+                for x in range(left, right):
+                    dx = i32(256 * x + 128 - middle_x)
+                    along = i32(abs(i32(dx * i32(cosine) + dy * i32(sine))) + 8192) >> 14
+                    across = i32(abs(i32(dy * i32(cosine) - dx * i32(sine))) + 8192) >> 14
+                    inside = min(i32(long) - along, i32(broad) - across)
+                    cover = min(max(i32(inside + 128), i32(0)), i32(256))
+                    v = i32(row[x])
+                    row[x] = u8(v + (i32((i32(grey) - v) * cover + 128) >> 8))
+
+
+STROKES = Effect(
+    ranges=(
+        Range(
+            name="strokes",
+            flag="N",
+            unit="strokes",
+            help="lay up to N short strokes of any grey over the image, rounded up now and then",
+            most=20.0,
+            presets={"strong": 1.0},
+        ),
+        Range(
+            name="stroke_width",
+            flag="PX",
+            unit="px",
+            help="their width, from 1 to PX pixels",
+            least=1.0,
+            most=10.0,
+            default=3.0,
+        ),
+    ),
+    numbers=numbers,
+    change=change,
+)

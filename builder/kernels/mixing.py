@@ -1,0 +1,39 @@
+"""Words of a block and the numbers they become: what `builder.streams` defines, many at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from builder.kernels.compiled import compiled
+
+i64, u64 = np.int64, np.uint64
+
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST = 0xBF58476D1CE4E5B9
+SECOND = 0x94D049BB133111EB
+
+
+@compiled
+def mixed(x: Any) -> Any:
+    """Return SplitMix64's output function of a uint64."""
+    x = u64((x ^ (x >> u64(30))) * u64(FIRST))
+    x = u64((x ^ (x >> u64(27))) * u64(SECOND))
+    return x ^ (x >> u64(31))
+
+
+@compiled
+def mix_all(seeds: Any, addresses: Any, words: Any) -> None:
+    """Fill words (B, L) uint64 with the output function of each seed + address."""
+    for b in range(len(seeds)):
+        row = words[b]
+        for d in range(len(addresses)):
+            row[d] = mixed(u64(seeds[b] + addresses[d]))
+
+
+@compiled
+def signed_units(words: Any, numbers: Any) -> None:
+    """Fill numbers (N,) float64 with words (N,) mapped onto [-1, 1): exact multiples of 2**-52."""
+    for n in range(len(words)):
+        numbers[n] = float(i64(words[n] >> u64(11)) - i64(1 << 52)) * 2.0**-52

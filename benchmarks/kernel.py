@@ -36,7 +36,7 @@ LEFT = np.clip(SPECS.warp.numbers[6] - 20, 0, 160).astype(int)
 
 
 def matrices() -> list[list[np.ndarray]]:
-    """Return the affine part of each digit's map for OpenCV, into a window of 40 columns at LEFT."""
+    """Return the affine part of each digit's map for OpenCV, to 40 columns from LEFT on."""
     a, b, c, e, _, _, tx, ty = SPECS.warp.numbers
     linear = np.array([[a, b], [c, e]])
     shift = np.array([tx - LEFT, ty]) - np.einsum("ijbd,j->ibd", linear, (13.5, 13.5)) - 0.5

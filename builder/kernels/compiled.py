@@ -9,6 +9,7 @@ the user's cache folder or a temporary one.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from functools import cache, cached_property, update_wrapper
 from pathlib import Path
@@ -20,6 +21,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 SOURCES = ("kernels/*.py", "augment/*.py", "frame.py")
 """Sources of `builder` that hold compiled functions, or constants that these use."""
+
+OPTIONS = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "forceinline": True,  # calls between small functions with many arrays were a tenth of the time
+    "_nrt": False,  # no counting of who holds an array: a fifth; so functions can make none
+}
+"""What numba is told. It reorders or fuses no floating-point operation unless `fastmath` asks for
+it, which it must not: the promise of equal bits rests on that."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while numba's setting of its cache folder is another than it was."""
 
 
 @cache
@@ -33,14 +47,11 @@ def compiled_folder() -> Path:
 
 
 def compiled(function: Function) -> Function:
-    """Compile `function` on its first call: no fast-math, no global lock, kept between runs.
+    """Compile `function` on its first call, without the interpreter's lock, and keep it.
 
-    The promise of equal bits rests on the defaults kept here: numba reorders or fuses no
-    floating-point operation unless `fastmath` asks for it. Until that call numba, which takes
-    its time to load, is not imported: modules of compiled functions cost nothing to import.
-
-    A compiled function makes no arrays, it is given all that it writes to. So numba need not
-    count who holds an array, which was a fifth of the kernel's time.
+    Until that call numba, which takes its time to load, is not imported: modules of compiled
+    functions cost nothing to import. A compiled function makes no arrays, it is given all that
+    it writes to.
     """
     return cast(Function, _Compiled(function))
 
@@ -56,14 +67,13 @@ class _Compiled:
     def _made(self) -> Callable[..., Any]:
         import numba
 
-        standing = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(compiled_folder())
-        try:
-            made: Callable[..., Any] = numba.njit(
-                cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True
-            )(self._function)
-        finally:
-            numba.config.CACHE_DIR = standing
+        with _ONE_AT_A_TIME:
+            standing = numba.config.CACHE_DIR
+            numba.config.CACHE_DIR = str(compiled_folder())
+            try:
+                made: Callable[..., Any] = numba.njit(**OPTIONS)(self._function)
+            finally:
+                numba.config.CACHE_DIR = standing
         return made
 
     @property

@@ -140,7 +140,8 @@ def _check(image: Grey, name: str, value: float, most: float, least: float = 0) 
     if getattr(image, "ndim", 0) != 2 or not image.size or image.dtype.kind not in "biuf":
         shape = getattr(image, "shape", None)
         raise UsageError(f"image has shape {shape}, expected a grey image (H, W) of numbers")
-    if not isinstance(value, (int, float, np.number)) or not least <= value <= most:
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or not least <= value <= most:
         raise UsageError(f"{name} is {value!r}, expected a number from {least} to {most}")
 
 

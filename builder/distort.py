@@ -38,9 +38,10 @@ class _Canvas(NamedTuple):
     def sampled(self, x: Any, y: Any) -> Image:
         """Return the image whose pixels come from points (x, y), px from the centre."""
         height, width = self.image.shape
-        values = bilinear(self.image, x + width / 2, y + height / 2)
         whole = np.issubdtype(self.image.dtype, np.integer)
-        made: Image = (np.rint(values) if whole else values).astype(self.image.dtype)
+        with np.errstate(invalid="ignore"):  # of an image with NaN, or of 64-bit extremes
+            values = bilinear(self.image, x + width / 2, y + height / 2)
+            made: Image = (np.rint(values) if whole else values).astype(self.image.dtype)
         return made
 
 

@@ -27,7 +27,7 @@ EFFECTS = {
 }  # fmt: skip
 MOST = {
     "thin": 0.5, "thick": 1.0, "elastic": 1.5, "elastic_correlation": 3.0, "scale": 0.5,
-    "shear": 1.0, "shear_y": 1.0, "rotate": 180.0, "perspective": 0.3, "shift": 8.0,
+    "shear": 1.0, "shear_y": 1.0, "rotate": 180.0, "perspective": 0.2, "shift": 8.0,
     "baseline": 8.0, "contrast": 1.0, "blur": 1.0, "strokes": 20.0, "stroke_width": 10.0,
     "background": 255.0, "gradient": 255.0, "texture": 255.0, "invert": 1.0, "dropout": 0.5,
     "noise": 128.0,

@@ -170,3 +170,17 @@ def test_digests_in_another_form_are_refused(text):
     """A digest that is not c1: and 32 hex digits gets a clear error."""
     with pytest.raises(DatasetError, match="expected c1: and 32 hex digits"):
         digest.parsed(text)
+
+
+def test_no_sample_of_the_largest_ranges_needs_much_memory(monkeypatch):
+    """With every warp at its most, no digit's mesh grows out of bounds."""
+    from builder.kernels import draw
+
+    asked = []
+    find = draw.most_nodes
+    monkeypatch.setattr(draw, "most_nodes", lambda *given: asked.append(find(*given)) or asked[-1])
+    most = {**golden.MOST, **dict.fromkeys(golden.EFFECTS, 0.0), "stroke_width": 3.0}
+    recipe = Recipe(length=1, spacing=0, width=300, fit="fill", augment=most)
+    for start in range(0, 100_000, 5000):
+        generate(recipe, range(start, start + 5000))
+    assert max(asked) < 20_000

@@ -104,11 +104,9 @@ def projective(rng, count, share, spread):
     return warps
 
 
-@pytest.mark.parametrize(
-    ("share", "levels"), [(0.02, 0.7), (0.04, 0.7), (0.08, 0.9), (0.16, 2.0), (0.3, 8.0)]
-)
+@pytest.mark.parametrize(("share", "levels"), [(0.02, 0.7), (0.04, 0.7), (0.08, 0.9), (0.2, 4.0)])
 def test_mesh_is_close_to_true_perspective(share, levels):
-    """A map is bent between nodes by its second order: measured 0.61, 0.62, 0.78, 1.8, 7.6 levels.
+    """A map is bent between nodes by its second order: measured 0.61, 0.62, 0.78, 2.7 levels.
 
     The presets go to 0.08; without the second order it was 4 levels at 0.014 already.
     """

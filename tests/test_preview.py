@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -416,3 +417,16 @@ def test_the_script_is_the_verb(tmp_path):
     assert done.stdout.startswith("preview.png: 3 samples, ")
     images = generate(Recipe(width=160), range(3)).images
     assert shows(picture_in(tmp_path / "preview.png"), images)
+
+
+def test_only_a_regular_png_file_is_written(capsys, tmp_path, monkeypatch):
+    """What is no regular file is left alone, and so is a name that promises another format."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.png")
+    for name, complaint in (("pipe.png", "no regular file"), ("x.jpg", "ends in .png")):
+        assert main("preview", ["--count", "1", "--out", name]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert complaint in error
+    assert stat.S_ISFIFO((tmp_path / "pipe.png").stat().st_mode)
+    assert not (tmp_path / "x.jpg").exists()

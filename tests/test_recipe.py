@@ -640,3 +640,10 @@ def test_the_refusal_names_the_longest_label_and_the_largest_gap():
     message = refusal(width=40, length=(1, 5), spacing=(5, 10))
     assert "too small for 5 digits with gaps of up to 10 px" in message
     assert "too small for 1 digit:" in refusal(width=9, length=1)
+
+
+@pytest.mark.parametrize("value", [True, "5", "x", None, [1], 1j])
+def test_ranges_are_numbers(value):
+    """A range is a number: what could be read as one is not taken for it."""
+    with pytest.raises(UsageError, match="rotate is "):
+        Recipe(augment={"rotate": value})

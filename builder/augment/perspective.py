@@ -6,6 +6,10 @@ from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
 from builder.frame import HALF
 
+MOST = 0.2
+"""Beyond this the horizon would come near a displaced frame: up to here its points are at least
+0.14 of the distance of the middle, however far elastic deformation takes them."""
+
 
 def apply(warp: Warp, draw: Draw, share: float) -> None:
     """Tilt the frame about both axes: an edge's distance is uniform in [1 - share, 1 + share]."""
@@ -20,7 +24,7 @@ PERSPECTIVE = Geometric(
             flag="S",
             unit="share",
             help="bring an edge of the frame up to a share S nearer, its opposite farther",
-            most=0.3,
+            most=MOST,
             presets={"light": 0.02, "standard": 0.04, "strong": 0.08},
         ),
     ),

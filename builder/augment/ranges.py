@@ -16,7 +16,13 @@ _Ranges = create_model(
     **{  # type: ignore[call-overload]  # one field for each range of the table
         item.name: (
             float,
-            Field(default=item.default, ge=item.least, le=item.most, description=item.help),
+            Field(
+                default=item.default,
+                ge=item.least,
+                le=item.most,
+                strict=True,
+                description=item.help,
+            ),
         )
         for item in RANGES
     },

@@ -75,8 +75,9 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
     for item in RANGES:
         option = f"--{item.name.replace('_', '-')}"
+        allowed = f"{item.least:g} to {item.most:g} {item.unit}"
         ranges.add_argument(option, type=float, default=absent, metavar=item.flag,
-                            help=f"{item.help}, at most {item.most:g} {item.unit}")  # fmt: skip
+                            help=f"{item.help}; {allowed}")  # fmt: skip
 
 
 RECIPE_OPTIONS = (

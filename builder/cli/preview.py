@@ -98,6 +98,10 @@ def _check_out(out: Path) -> None:
     """Raise `UsageError` for a path where no file can be."""
     if out.is_dir():
         raise UsageError(f"{out}: is a folder, expected the name of a file such as preview.png")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out}: is no regular file, expected the name of one to write or replace")
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"{out}: expected a name that ends in .png, which the picture is")
     if not out.parent.is_dir():
         raise UsageError(f"{out}: there is no folder {out.parent}; make it, or give another --out")
 

@@ -337,3 +337,23 @@ def test_a_truncated_cache_file_of_own_digits_counts_as_not_there(fresh_cache, t
     cut(path, 130)
     with pytest.raises(BuilderError, match="--dataset-dir"):
         open_bank(source, "test")
+
+
+def slow_diagonals(image):
+    """Return the least and largest x + y and x - y of the corners of the pixels >= 1."""
+    rows, columns = np.nonzero(image)
+    if not len(rows):
+        return [0, 0, 0, 0]
+    pixels = list(zip(columns.tolist(), rows.tolist(), strict=True))
+    corners = [(x + i, y + j) for x, y in pixels for i in (0, 1) for j in (0, 1)]
+    sums, differences = [x + y for x, y in corners], [x - y for x, y in corners]
+    return [min(sums), min(differences), max(sums), max(differences)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.02, 0.5, 1.0])
+def test_diagonal_bounds_of_noise_equal_slow_ones(share):
+    """Bounds along the diagonals are those of every corner of every pixel."""
+    rng = np.random.default_rng(5)
+    images = ((rng.random((60, 28, 28)) < share) * 200).astype(np.uint8)
+    images[0, 27, 27] = images[1, 0, 0] = images[2, 27, 0] = images[3, 0, 27] = 1
+    assert bank.diagonal_bounds(images).tolist() == [slow_diagonals(image) for image in images]

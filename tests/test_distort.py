@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from builder import distort
 from builder.errors import UsageError
 from imgAug import (
     random_elastic_img,
@@ -191,3 +192,28 @@ def test_what_is_no_grey_image_is_refused(name, image):
     """An image is an array (H, W) of numbers."""
     with pytest.raises(UsageError, match="expected a grey image"):
         DISTORTIONS[name][0](image, 0.1)
+
+
+def test_perspective_tilts_both_axes_by_shares_of_the_image():
+    """At the middle of an edge the depth is 1 less a share, uniform in [-0.2, 0.2]."""
+    shares = []
+    for seed in range(60):
+        at_x, at_y, inside = source_of(random_perspective_img, 0.2, seed)
+        y, x = np.nonzero(inside)
+        p, q = x + 0.5 - SHAPE[1] / 2, y + 0.5 - SHAPE[0] / 2
+        u, v = at_x[inside] - SHAPE[1] / 2, at_y[inside] - SHAPE[0] / 2
+        rows = np.concatenate([np.stack([u * p, u * q], 1), np.stack([v * p, v * q], 1)])
+        g, h = np.linalg.lstsq(rows, np.concatenate([u - p, v - q]), rcond=None)[0]
+        shares.append([g * SHAPE[1] / 2, h * SHAPE[0] / 2])
+    for share in np.transpose(shares):
+        assert kstest(share / 0.4 + 0.5, "uniform").pvalue > 1e-4
+        assert np.abs(share).max() <= 0.2 + 1e-9
+
+
+def test_elastic_is_as_strong_at_the_edges(monkeypatch):
+    """The first column and row are displaced as far as the middle ones."""
+    monkeypatch.setattr(distort._Canvas, "sampled", lambda c, x, y: (x - c.x, y - c.y))
+    moved = np.array([distort.displaced(np.zeros(SHAPE), 1.0, 8.0, s) for s in range(200)])
+    rms = np.sqrt((moved**2).mean(axis=(0, 1)))
+    assert rms[:, 0].mean() > 0.85 * rms[:, 80].mean()
+    assert rms[0].mean() > 0.85 * rms[14].mean()

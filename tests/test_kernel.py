@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from builder import Recipe, bank
 from builder.augment.warp import Warp
 from builder.generator import render
+from builder.kernels import fitting
 from builder.layout import Layout
 from builder.planner import Planner, Specs
 from tests import reference
@@ -282,10 +285,11 @@ def test_quads_are_the_frames_corners():
         assert np.allclose(quads[n, 0], corners[:, :2] / corners[:, 2:], atol=1e-4)
 
 
-def test_strong_squeeze_keeps_to_the_reference():
+@pytest.mark.parametrize("squeezed", [0.36, 0.12])
+def test_strong_squeeze_keeps_to_the_reference(squeezed):
     """A digit squeezed to a third samples the same points as the reference, mesh step or not."""
     rng = np.random.default_rng(9)
-    warps, glyphs = random_affine(rng, 60, squeezed=0.36), random_glyphs(rng, 60)
+    warps, glyphs = random_affine(rng, 60, squeezed), random_glyphs(rng, 60)
     for warp, glyph, image in zip(
         warps[:, 0], glyphs[:, 0], drawn(warps, glyphs).images, strict=True
     ):
@@ -314,3 +318,30 @@ def test_images_are_cleared():
         used = np.full((20, 28, WIDTH), 255, dtype=np.uint8)  # memory that comes next is full
         del used
         assert np.array_equal(drawn(warps, glyphs).images, first)
+
+
+def test_a_blank_digit_shows_nothing():
+    """A glyph without ink has no box and a visible share of 0."""
+    blank = replace(DIGITS, glyphs=np.zeros_like(DIGITS.glyphs[:1]), ink=np.zeros((1, 4), np.int16))
+    recipe = Recipe(digits=[0], split="test", width=WIDTH, spacing=0)
+    warps = random_affine(np.random.default_rng(17), 20)
+    batch = render(Planner(recipe, blank), specs_of(warps, np.zeros((20, 1))), masks=True)
+    for values in (batch.images, batch.masks, batch.boxes, batch.visible):
+        assert not values.any()
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 3.5])
+def test_octagons_lie_close_around_ink(spread):
+    """They reach in each of eight directions as far as the ink, or their other sides, allow."""
+    corners = np.empty((8, 2))
+    for row in range(0, 10_000, 100):
+        ink, diagonals = DIGITS.ink[row], DIGITS.diagonals[row]
+        fitting.lay_octagon(ink, diagonals, spread, corners)
+        x, y = corners.T
+        left, top, right, bottom = ink + np.array([-1, -1, 1, 1]) * spread
+        assert [x.min(), y.min(), x.max(), y.max()] == [left, top, right, bottom]
+        slanted = spread * 2**0.5
+        assert (x + y).min() == pytest.approx(max(left + top, diagonals[0] - slanted))
+        assert (x - y).min() == pytest.approx(max(left - bottom, diagonals[1] - slanted))
+        assert (x + y).max() == pytest.approx(min(right + bottom, diagonals[2] + slanted))
+        assert (x - y).max() == pytest.approx(min(right - top, diagonals[3] + slanted))

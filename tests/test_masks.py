@@ -32,6 +32,7 @@ def test_stored_masks_are_those_of_the_samples(tmp_path, compression):
     with h5py.File(folder / "shard-000001.h5") as shard:
         assert np.array_equal(shard["masks"][:], expected.masks[40:])
         assert np.array_equal(shard["images"][:], expected.images[40:])
+        assert shard["masks"].compression == (None if compression == "none" else "gzip")
 
 
 def test_masks_change_nothing_else(tmp_path):

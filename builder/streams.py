@@ -15,6 +15,7 @@ from __future__ import annotations
 import operator
 import secrets
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -114,18 +115,25 @@ def address(stream: int, position: int, draw: int) -> int:
 
 def words(seeds: Words, stream: int, draw: int = 0) -> Words:
     """Return one word per sample, (B,) uint64, for a decision that a sample takes once."""
-    return _mixed(seeds, [address(stream, 0, draw)])[:, 0]
+    return _mixed(seeds, _addresses(stream, 1, draw))[:, 0]
 
 
 def digit_words(seeds: Words, digits: int, stream: int, draw: int = 0) -> Words:
     """Return one word per digit position, (B, digits) uint64."""
-    return _mixed(seeds, [address(stream, position, draw) for position in range(digits)])
+    return _mixed(seeds, _addresses(stream, digits, draw))
 
 
-def _mixed(seeds: Words, addresses: list[int]) -> Words:
+@lru_cache(maxsize=4096)
+def _addresses(stream: int, digits: int, draw: int) -> Words:
+    """Return the addresses of one draw for each digit position: kept, as every block asks again."""
+    found = [address(stream, position, draw) for position in range(digits)]
+    return np.array(found, dtype=np.uint64)
+
+
+def _mixed(seeds: Words, addresses: Words) -> Words:
     mixed = np.empty((len(seeds), len(addresses)), dtype=np.uint64)
     with np.errstate(over="ignore"):  # it wraps around; not compiled, numpy would warn of it
-        mixing.mix_all(seeds, np.array(addresses, dtype=np.uint64), mixed)
+        mixing.mix_all(seeds, addresses, mixed)
     return mixed
 
 

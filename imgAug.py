@@ -95,7 +95,7 @@ def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None
     """Return an image scaled in x and y by independent factors in [1 - scale_in, 1 + scale_in].
 
     Like all `random_..._img`: about the centre, keeping shape (H, W) and type, 0 outside; the
-    same again with the same `seed`, fresh without. `scale_in` is in [0, 1).
+    same again with the same `seed`, fresh without. `scale_in` is in [0, 0.99].
 
     >>> random_scale_img(np.eye(28, 100), 0.5, seed=3).shape
     (28, 100)

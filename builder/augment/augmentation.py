@@ -36,11 +36,12 @@ class Draw:
         """Return a word for every sample, (B,) uint64."""
         return streams.words(self.seeds, self.stream, STRIP + draw)
 
-    def key(self, draw: int = 0) -> Ints:
-        """Return the two halves of a word of every sample, (B, 2) int64, as a key for pixels."""
-        word = self.strip_words(draw)
+    def keyed(self, amount: Floats) -> Ints:
+        """Return (B, 3) int64: amounts (B,) rounded, and draw 1 in two halves, a key of pixels."""
+        word = self.strip_words(1)
         low, high = word & np.uint64(0xFFFFFFFF), word >> np.uint64(32)
-        return np.stack([low, high], axis=-1).astype(np.int64)
+        key = np.stack([low, high], axis=-1).astype(np.int64)
+        return np.concatenate([rounded(amount), key], axis=1)
 
     def per_digit(self, draw: int = 0) -> Floats:
         """Return uniform numbers in [-1, 1), (B, L) float64."""

@@ -53,7 +53,7 @@ def slope(images: Any, numbers: Any, scratch: Any) -> None:
 
 def texture_numbers(draw: Draw, level: float) -> Ints:
     """Return (B, 3): the largest grey level, uniform in [0, level]; a key's two words."""
-    return np.concatenate([rounded(up_to(level, draw.per_strip())), draw.key(1)], axis=1)
+    return draw.keyed(up_to(level, draw.per_strip()))
 
 
 @compiled

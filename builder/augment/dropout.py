@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.kernels.compiled import compiled
 from builder.kernels.noise import hashed
 from builder.streams import Ints
@@ -16,8 +16,7 @@ u32, u8 = np.uint32, np.uint8
 
 def numbers(draw: Draw, share: float) -> Ints:
     """Return (B, 3): a share uniform in [0, share] in 1/65536; a key's two words."""
-    lost = rounded(up_to(share, draw.per_strip()) * 65536)
-    return np.concatenate([lost, draw.key(1)], axis=1)
+    return draw.keyed(up_to(share, draw.per_strip()) * 65536)
 
 
 @compiled

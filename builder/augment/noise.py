@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.kernels.compiled import compiled
 from builder.kernels.noise import hashed
 from builder.streams import Ints
@@ -22,8 +22,7 @@ DEVIATION = math.sqrt(4 * (16**2 - 1) / 12)
 
 def numbers(draw: Draw, deviation: float) -> Ints:
     """Return (B, 3): a deviation uniform in [0, deviation], 1/256/DEVIATION; a key's words."""
-    strength = rounded(up_to(deviation, draw.per_strip()) * (256 / DEVIATION))
-    return np.concatenate([strength, draw.key(1)], axis=1)
+    return draw.keyed(up_to(deviation, draw.per_strip()) * (256 / DEVIATION))
 
 
 @compiled

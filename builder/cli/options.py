@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -86,18 +87,22 @@ RECIPE_OPTIONS = (
 )  # fmt: skip
 
 
+def whole_recipe_options(given: Mapping[str, Any]) -> list[str]:
+    """Return the given options that cannot go with a recipe that is named: all but own files."""
+    names = (*RECIPE_OPTIONS, "augment", *(item.name for item in RANGES))
+    return [name for name in names if name in given and name != "labels_file"]
+
+
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe that the options ask for."""
     given = vars(arguments)
-    names = [item.name for item in RANGES]
-    others = [n for n in (*RECIPE_OPTIONS, "augment", *names) if n in given and n != "labels_file"]
     if arguments.recipe is not None:
-        if others:
+        if others := whole_recipe_options(given):
             option = others[0].replace("_", "-")
             raise UsageError(f"--{option} is given beside --recipe, which names the whole recipe")
         return _with_own_files(recipe_in(arguments.recipe), given)
     fields: dict[str, Any] = {name: given[name] for name in RECIPE_OPTIONS if name in given}
-    ranges = {name: given[name] for name in names if name in given}
+    ranges = {item.name: given[item.name] for item in RANGES if item.name in given}
     fields["augment"] = Augment.preset(given.get("augment", "standard"), **ranges)
     if "dataset_dir" in given:
         fields["source"] = bank.register(given["dataset_dir"])

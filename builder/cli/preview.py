@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 
 from builder import files, sheet
-from builder.augment.table import RANGES
 from builder.batch import Sample
-from builder.cli.options import RECIPE_OPTIONS, add_recipe_options, recipe_from
+from builder.cli.options import add_recipe_options, recipe_from, whole_recipe_options
 from builder.cli.target import recipe_and_dataset
 from builder.errors import UsageError
 from builder.generator import generate
@@ -26,9 +25,6 @@ EXAMPLES = """examples:
 COUNT = 40
 MOST = 2000
 """Samples of a sheet: as many as are shown unless told, and at most."""
-
-OWN_FILES = ("labels_file", "dataset_dir")
-"""Options that may go with a recipe that is named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,8 +81,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _check_alone(arguments: argparse.Namespace) -> None:
     """Raise `UsageError` for options of a recipe beside a target, which names the whole recipe."""
-    names = (*RECIPE_OPTIONS, "augment", *(item.name for item in RANGES))
-    given = [name for name in names if name in arguments and name not in OWN_FILES]
+    given = whole_recipe_options(vars(arguments))
     for name in ["recipe"] * (arguments.recipe is not None) + given:
         raise UsageError(
             f"--{name.replace('_', '-')} is given beside {arguments.target}, "

@@ -154,5 +154,6 @@ def _padded(digits: npt.NDArray[np.int8], lengths: Ints) -> npt.NDArray[np.int8]
 
 def texts(labels: npt.NDArray[np.int8], lengths: npt.NDArray[np.integer]) -> list[str]:
     """Return the labels of a block as strings: `labels` (B, L) padded, `lengths` (B,)."""
-    shown = (labels + np.int8(ord("0"))).astype(np.uint8)
-    return [bytes(row[:n]).decode("ascii") for row, n in zip(shown, lengths.tolist(), strict=True)]
+    joined = (labels[labels >= 0] + np.int8(ord("0"))).tobytes().decode("ascii")
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    return [joined[a:b] for a, b in zip([0, *ends], ends, strict=False)]

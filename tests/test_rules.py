@@ -38,7 +38,7 @@ LAYERS = [
     ["planner", "plan", "digest"],
     ["generator", "tally", "records"],
     ["formats"],
-    ["formats.steady", "formats.table"],
+    ["formats.columns", "formats.steady", "formats.table"],
     ["formats.hdf5", "formats.png"],
     ["pool", "shards", "outdir", "reader", "sheet"],
     ["building"],

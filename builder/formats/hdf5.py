@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from builder import files
 from builder.batch import Batch
 from builder.errors import DatasetError
+from builder.formats.columns import DEFLATE_LEVEL, Column, InChunks, InPlace
 from builder.formats.steady import SteadyFile
 from builder.frame import FRAME
 from builder.model import canonical_json
@@ -28,9 +28,6 @@ from builder.records import FileRecord
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""
-
-DEFLATE_LEVEL = 1
-"""ISA-L's level: 880 MB/s at a ratio of 4.3, against zlib-6's 93 MB/s and 4.5."""
 
 LIBRARY_BOUNDS = ("v108", "v110")
 
@@ -108,55 +105,30 @@ class Hdf5Writer:
         from builder.formats.table import LabelsWriter
 
         self._shard, self._row = shard, 0
-        self._columns = columns(plan)
-        self._waiting: dict[str, list[npt.NDArray[np.uint8]]] = {
-            name: [] for name in self._columns if is_chunked(plan, name)
-        }
+        self._kinds = {name: kind for name, (_, kind) in columns(plan).items()}
         self._bytes = SteadyFile(images_path, "w+")
-        self._file, self._offsets = lay_out(self._bytes, plan, shard, self._columns)
-        if not self._waiting:
-            self._file.close()
+        self._file, self._columns = lay_out(self._bytes, plan, shard)
+        if all(isinstance(column, InPlace) for column in self._columns.values()):
+            self._file.close()  # the layout is all that HDF5 writes
         self._bytes.check()
         self._labels = LabelsWriter(labels_path)
 
     def write(self, batch: Batch) -> None:
         """Add the next samples."""
-        for name, (tail, kind) in self._columns.items():
-            values = np.ascontiguousarray(getattr(batch, ATTRIBUTE_OF.get(name, name)), dtype=kind)
-            if name in self._waiting:
-                self._deflate(name, values)
-            else:
-                size = int(np.prod(tail, dtype=np.int64)) * values.itemsize
-                offset = self._offsets[name] + self._row * size
-                files.write_at(self._bytes.fileno(), values, offset)
+        for name, column in self._columns.items():
+            values = getattr(batch, ATTRIBUTE_OF.get(name, name))
+            column.write(np.ascontiguousarray(values, dtype=self._kinds[name]))
+            self._bytes.check()
         self._labels.write(batch, [image_file(self._shard)])
         self._row += len(batch)
-
-    def _deflate(self, name: str, images: npt.NDArray[np.uint8]) -> None:
-        """Store images in whole chunks, keeping those that fill none for the next call."""
-        ready = np.concatenate([*self._waiting[name], images])
-        begin = self._row + len(images) - len(ready)
-        last = self._row + len(images) == self._shard.count
-        step = chunk_rows(self._shard)
-        whole = len(ready) if last else len(ready) // step * step
-        for row in range(0, whole, step):
-            self._store_chunk(name, begin + row, ready[row : row + step])
-        self._waiting[name] = [ready[whole:]]
-
-    def _store_chunk(self, name: str, row: int, images: npt.NDArray[np.uint8]) -> None:
-        from isal import isal_zlib
-
-        chunk = np.zeros((chunk_rows(self._shard), *images.shape[1:]), dtype=np.uint8)
-        chunk[: len(images)] = images
-        packed = isal_zlib.compress(chunk.data, DEFLATE_LEVEL)
-        self._file[name].id.write_direct_chunk((row, 0, 0), packed)
-        self._bytes.check()
 
     def close(self) -> None:
         """End both files, or raise if not all samples came."""
         if self._row != self._shard.count:
             raise DatasetError(f"{self._shard.name}: {self._row} of {self._shard.count} samples")
         self._labels.close()
+        for column in self._columns.values():
+            column.close()
         self._file.close()
         self._bytes.close()
         self._bytes.check()
@@ -185,12 +157,10 @@ class Hdf5Writer:
         return images, labels
 
 
-def lay_out(
-    target: SteadyFile, plan: Plan, shard: Shard, columns: dict[str, Any]
-) -> tuple[Any, Any]:
+def lay_out(target: SteadyFile, plan: Plan, shard: Shard) -> tuple[Any, dict[str, Column]]:
     """Create a shard's file with all its datasets and attributes, but no data.
 
-    Returns the open file, and the offset in it of every dataset (None for a chunked one).
+    Returns the open file of h5py, and how values get into each dataset.
     """
     import h5py
 
@@ -204,24 +174,22 @@ def lay_out(
             "recipe": canonical_json(plan.recipe),
         }
     )
-    offsets = {}
-    for name, (tail, kind) in columns.items():
+    made: dict[str, Column] = {}
+    for name, (tail, kind) in columns(plan).items():
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         shape = (shard.count, *tail)
         if is_chunked(plan, name):
-            options = {
-                "chunks": (chunk_rows(shard), *tail),
-                "maxshape": shape,
-                "compression": DEFLATE_LEVEL,
-            }
+            rows = chunk_rows(shard)
+            options = {"chunks": (rows, *tail), "maxshape": shape, "compression": DEFLATE_LEVEL}
+            dataset = file.create_dataset(name, shape, kind, dcpl=properties, **options)
+            made[name] = InChunks(dataset, rows)
         else:
             properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            options = {}
-        dataset = file.create_dataset(name, shape, kind, dcpl=properties, **options)
-        offsets[name] = dataset.id.get_offset()
+            dataset = file.create_dataset(name, shape, kind, dcpl=properties)
+            made[name] = InPlace(target.fileno(), dataset.id.get_offset())
     file.flush()
-    return file, offsets
+    return file, made
 
 
 def open_shard(folder: Path, plan: Plan, shard: Shard) -> Hdf5Reader:

@@ -1,17 +1,18 @@
 """PNG folders: one folder a shard, one file an image, and `metadata.parquet` beside them.
 
-The encoder is a few lines over ISA-L's deflate, with no filter: 29 us an image against 58 us
-of OpenCV's, and no larger. What OpenCV or any other reader decodes is the same array (tested).
-Format: ISO/IEC 15948, "Portable Network Graphics", sections 5 and 11.
+The encoder is a few lines over ISA-L's deflate, with no filter: 12 us an image against 66 us
+of OpenCV's, and 16 % larger. ISA-L's next level takes 26 us for 4 % less than OpenCV's size, but
+a file of either fills one block of 4 KiB on the disk. What OpenCV or any other reader decodes is
+the same array (tested). Format: ISO/IEC 15948, "Portable Network Graphics", sections 5 and 11.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+DEFLATE_LEVEL = 0
 GREY_8 = (8, 0, 0, 0, 0)
 """Bit depth 8, greyscale, and the only compression, filter and interlace methods used."""
 
@@ -57,19 +59,27 @@ def png_name(index: int, text: str) -> str:
 
 def encoded(image: npt.NDArray[np.uint8]) -> bytes:
     """Return a grey image (H, W) uint8 as a PNG file."""
+    return next(encoded_all(image[None]))
+
+
+def encoded_all(images: npt.NDArray[np.uint8]) -> Iterator[bytes]:
+    """Yield each of some grey images (B, H, W) uint8 as a PNG file."""
     from isal import isal_zlib
 
-    height, width = image.shape
-    rows = np.zeros((height, width + 1), dtype=np.uint8)  # each row behind its filter number, 0
-    rows[:, 1:] = image
-    head = struct.pack(">II5B", width, height, *GREY_8)
-    packed = isal_zlib.compress(rows.data, 1)
-    return SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+    samples, height, width = images.shape
+    rows = np.zeros((samples, height, width + 1), dtype=np.uint8)  # a 0, no filter, before each row
+    rows[:, :, 1:] = images
+    head = SIGNATURE + _chunk(b"IHDR", struct.pack(">II5B", width, height, *GREY_8))
+    end = _chunk(b"IEND", b"")
+    for row in rows.reshape(samples, -1):
+        yield head + _chunk(b"IDAT", isal_zlib.compress(row, DEFLATE_LEVEL)) + end
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    crc = zlib.crc32(data, zlib.crc32(kind))
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+    from isal import isal_zlib
+
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", isal_zlib.crc32(body))
 
 
 @contextmanager
@@ -78,8 +88,11 @@ def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[PngWriter]:
     with files.published(folder / image_file(shard)) as temporary:
         temporary.mkdir()
         opened = PngWriter(temporary, shard)
-        yield opened
-        opened.close()
+        try:
+            yield opened
+            opened.close()
+        finally:
+            opened.abandon()
 
 
 class PngWriter:
@@ -90,18 +103,26 @@ class PngWriter:
 
         self._folder, self._shard, self._row = folder, shard, 0
         self._labels = LabelsWriter(folder / METADATA)
+        self._handle = os.open(folder, os.O_RDONLY)
         self._lines: list[str] = []
         self._bytes = 0
 
     def write(self, batch: Batch) -> None:
         """Add the next samples."""
         names = [png_name(int(i), text) for i, text in zip(batch.index, batch.texts, strict=True)]
-        for name, image in zip(names, batch.images, strict=True):
-            data = encoded(image)
-            (self._folder / name).write_bytes(data)
+        for name, data in zip(names, encoded_all(batch.images), strict=True):
+            self._create(name, data)
             self._note(name, data)
         self._labels.write(batch, names)
         self._row += len(batch)
+
+    def _create(self, name: str, data: bytes) -> None:
+        """Write a file. Named from the open folder, it takes 9 us, and 21 us by its path."""
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self._handle)
+        try:
+            files.write_at(handle, data, 0)
+        finally:
+            os.close(handle)
 
     def _note(self, name: str, data: bytes) -> None:
         self._lines.append(f"{name} {len(data)} {hashlib.sha256(data).hexdigest()}\n")
@@ -117,6 +138,12 @@ class PngWriter:
         self._labels_file = FileRecord(
             name=labels_file(self._shard), bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
         )
+
+    def abandon(self) -> None:
+        """Close what is open; what goes wrong with that must not hide an error before it."""
+        os.close(self._handle)
+        with suppress(Exception):
+            self._labels.close()
 
     def files(self) -> tuple[FileRecord, FileRecord]:
         """Return the images' folder and the labels' file, after publishing.

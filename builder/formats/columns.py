@@ -1,0 +1,71 @@
+"""How the values of one dataset get into an HDF5 file: in place, or as deflated chunks."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from builder import files
+
+DEFLATE_LEVEL = 1
+"""ISA-L's level: 8.3 us an image of 5,600 px for 3.47 times less bytes. Level 0 takes 6.8 us for
+2.95, and zlib's level 6 is nine times slower."""
+
+
+class Column(Protocol):
+    """A dataset that takes its values in order."""
+
+    def write(self, values: npt.NDArray[Any]) -> None:
+        """Add the next rows, a contiguous array (B, ...) of the dataset's type."""
+
+    def close(self) -> None:
+        """Bring what is kept back into the file, while that is still open."""
+
+
+class InPlace:
+    """A contiguous dataset: plain writes at its offset in the file that `handle` has open."""
+
+    def __init__(self, handle: int, offset: int) -> None:
+        self._handle, self._offset = handle, offset
+
+    def write(self, values: npt.NDArray[Any]) -> None:
+        """Add the next rows."""
+        files.write_at(self._handle, values, self._offset)
+        self._offset += values.nbytes
+
+    def close(self) -> None:
+        """Nothing is kept back."""
+
+
+class InChunks:
+    """A dataset of chunks of `rows` rows, which pass through HDF5 whole and deflated by ISA-L."""
+
+    def __init__(self, dataset: Any, rows: int) -> None:
+        self._chunk_at, self._rows = dataset.id.write_direct_chunk, rows
+        self._begin = (0,) * (dataset.ndim - 1)
+        self._row = 0
+        self._waiting = np.zeros((0, *dataset.shape[1:]), dtype=dataset.dtype)
+
+    def write(self, values: npt.NDArray[Any]) -> None:
+        """Add the next rows; those that fill no chunk wait for more."""
+        if len(self._waiting):
+            values = np.concatenate([self._waiting, values])
+        whole = len(values) // self._rows * self._rows
+        for row in range(0, whole, self._rows):
+            self._store(values[row : row + self._rows])
+        self._waiting = values[whole:].copy()
+
+    def close(self) -> None:
+        """Store the last rows, in a chunk that ends with zeros."""
+        if len(self._waiting):
+            missing = self._rows - len(self._waiting)
+            self._store(np.pad(self._waiting, [(0, missing)] + [(0, 0)] * len(self._begin)))
+
+    def _store(self, chunk: npt.NDArray[Any]) -> None:
+        from isal import isal_zlib
+
+        packed = isal_zlib.compress(chunk.data, DEFLATE_LEVEL)
+        self._chunk_at((self._row, *self._begin), packed)
+        self._row += self._rows

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, labelfile, outdir, pool, stop
+from builder import files, labelfile, outdir, pool, stop, underway
 from builder.errors import BuilderError, DatasetError, UsageError
+from builder.kernels.compiled import announce
 from builder.logs import log
 from builder.plan import PLAN, Plan, Storage
 from builder.planner import planner_for
@@ -154,9 +155,12 @@ def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> in
         "shards to make: %d of %d; workers: %d%s; usable cores: %d",
         len(missing), plan.shards, processes, asked, pool.usable_cores(),
     )  # fmt: skip
+    announce()
     tasks = [ShardTask(folder, plan, number, run.block_size) for number in missing]
     to_make = sum(plan.shard(number).count for number in missing)
-    with pool.progress(plan.count, plan.count - to_make, run.progress) as count:
+    with pool.progress(
+        plan.count, plan.count - to_make, run.progress, lambda: underway.samples(folder)
+    ) as count:
         for shard in pool.run(build_shard, tasks, processes, run.backend):
             stop.check()
             log.debug("%s: %d images", shard.name, shard.count)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Generic, Literal, TypeVar, get_args
 
 from builder.errors import BuildFailed
+from builder.underway import INTERVAL
 
 Backend = Literal["loky", "threads", "sequential"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -100,15 +101,39 @@ def run(
 
 
 @contextmanager
-def progress(total: int, before: int, show: bool) -> Iterator[Callable[[int], object]]:
+def progress(
+    total: int, before: int, show: bool, under_way: Callable[[], int]
+) -> Iterator[Callable[[int], None]]:
     """Show images per second and time left on standard error; yield what counts images done.
 
-    `total` images are to be, `before` were there at the start.
+    `total` images are to be, `before` were there at the start. `under_way` is asked twice a
+    second how many are done besides those counted, and is not always exact: what is shown
+    never goes back.
     """
     from tqdm import tqdm
+
+    done, ended = before, threading.Event()
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
 
     with tqdm(
         total=total, initial=before, disable=not show, unit=" images",
         smoothing=0.1, dynamic_ncols=True,
     ) as bar:  # fmt: skip
-        yield bar.update
+
+        def follow() -> None:
+            while not ended.wait(INTERVAL):
+                bar.update(max(0, min(done + under_way(), total) - bar.n))
+
+        follower = threading.Thread(target=follow, daemon=True)
+        if show:
+            follower.start()
+        try:
+            yield count
+        finally:
+            ended.set()
+            if show:
+                follower.join()
+            bar.update(done - bar.n)

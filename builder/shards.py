@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, formats, stop
+from builder import files, formats, stop, underway
 from builder.errors import DatasetError
 from builder.generator import generate
 from builder.plan import Plan, Shard
@@ -35,13 +35,18 @@ def build_shard(task: ShardTask) -> Shard:
     recipe = Recipe.from_json(plan.recipe)
     tally = Tally()
     new_writer = formats.format_of(plan.storage.format).writer
-    with stop.deferred(), new_writer(task.folder, plan, shard) as writer:
+    with (
+        stop.deferred(),
+        underway.telling(task.folder, shard.name) as tell,
+        new_writer(task.folder, plan, shard) as writer,
+    ):
         for start in range(shard.start, shard.start + shard.count, task.block_size):
             stop.check()
             end = min(start + task.block_size, shard.start + shard.count)
             batch = generate(recipe, range(start, end), plan.storage.masks)
             tally.add(batch)
             writer.write(batch)
+            tell(end - shard.start)
     images, labels = writer.files()
     record = Record(
         shard=shard,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -13,6 +14,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,8 @@ import pytest
 
 from builder import Augment, Recipe, generate, labelfile, streams
 from builder.cli import main
+from builder.forecast import FIRST, forecast
+from builder.plan import Plan, Storage
 from builder.planner import planner_for
 
 ROOT = Path(__file__).parents[1]
@@ -246,21 +251,42 @@ def test_dry_run_answers_at_once_and_writes_nothing(capsys, tmp_path, monkeypatc
     assert rows["images"] == "1,000,000,000,000"
     assert rows["shards"].startswith("1,000,000,000 of 1,000 images")
     # 2800 of pixels, 3 labels, 1 length, 8 index, 8 seed, 12 glyphs, 48 boxes, 96 quads, 12 visible
-    assert rows["bytes"].startswith("about 2.99 PB ")
+    size = re.match(r"about ([\d.]+) PB; ", rows["bytes"])[1]
+    assert 2.988 < float(size) < 3.1  # and the Parquet file's share
     assert rows["folder"] == f"shards/{fingerprint[:12]}-h5"
     assert rows["recipe"] == fingerprint
     assert "disk" in rows["warning"]
 
 
-def test_dry_run_foresees_the_bytes_of_a_shard(capsys, hdf5):
-    """The bytes of a dry run are those of the stored columns."""
-    with h5py.File(hdf5 / "shard-000000.h5") as file:
-        per_image = sum(column.nbytes for column in file.values()) / 25
-    arguments = ["--recipe", hdf5 / "manifest.json", "--dry-run", "--count", 10**6]
-    rows = rows_of(call(capsys, "build", *arguments).out)
-    megabytes = re.match(r"about ([\d,.]+) GB", rows["bytes"])[1]
-    assert float(megabytes) == pytest.approx(per_image / 1000, rel=0.01)
-    assert rows["shards"].startswith("40,000 of 25 images")
+@pytest.mark.parametrize("form", ["--format hdf5", "--compression gzip", "--format png"])
+def test_dry_run_foresees_the_bytes_of_a_dataset(capsys, tmp_path, form):
+    """The bytes of a dry run are those of the files that a build makes, 2 % more or less."""
+    arguments = ["--count", 2000, "--shard-size", 700, "--augment", "light", *form.split()]
+    rows = rows_of(call(capsys, "build", *arguments, "--dry-run").out)
+    foretold = float(re.match(r"about ([\d.]+) MB", rows["bytes"])[1]) * 1e6
+    call(capsys, "build", *arguments, "--workers", 1, "--quiet", "--out", tmp_path / "made")
+    assert foretold == pytest.approx(manifest_of(tmp_path / "made")["bytes"], rel=0.02)
+
+
+def test_dry_run_times_a_little_and_multiplies(monkeypatch, recipe, tmp_path):
+    """Seconds are those of a trial by the count, over the workers; the trial leaves nothing."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    clock = itertools.count()  # each trial takes a second: from one look at the clock to the next
+    monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
+    plan = Plan.of(recipe, Storage(), 10**9)
+    assert forecast(plan, 4, 100).seconds == 10**9 / FIRST / 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_foresees_the_memory_of_large_blocks(tmp_path):
+    """A block of wide images is in the memory foretold: 1,500 of 8,192 px are 344 MB."""
+    wide = shlex.split("--dry-run --count 3000 --length 1 --width 8192 --augment none")
+    said = [
+        command(*script("build"), *wide, "--block-size", block, cwd=tmp_path).out
+        for block in (10, 1500)
+    ]
+    small, large = (float(re.match(r"about ([\d.]+) MB", rows_of(s)["memory"])[1]) for s in said)
+    assert large - small > 344
 
 
 def test_a_manifest_makes_the_same_dataset_elsewhere(capsys, dataset, tmp_path):
@@ -657,6 +683,8 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
 INSIDE_A_CALLBACK = """
 import signal, sys
 from builder.cli import main
+from builder.forecast import FIRST, forecast
+from builder.plan import Plan, Storage
 from builder.formats.steady import SteadyFile
 
 write, calls = SteadyFile.write, []

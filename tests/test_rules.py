@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "builder").rglob("*.py"))
 LAYERS = [
     ["errors", "frame", "logs", "stop", "version"],
     ["cache", "files", "model"],
-    ["kernels.compiled"],
+    ["kernels.compiled", "underway"],
     ["kernels.mesh", "kernels.mixing", "kernels.moments", "kernels.noise", "kernels.fitting"],
     ["kernels.elastic", "kernels.work"],
     ["kernels.glyph", "kernels.canvas"],
@@ -41,7 +41,7 @@ LAYERS = [
     ["formats.columns", "formats.steady", "formats.table"],
     ["formats.hdf5", "formats.png"],
     ["pool", "shards", "outdir", "reader", "sheet"],
-    ["building"],
+    ["building", "forecast"],
     ["cli.console", "cli.options"],
     ["cli.target"],
     ["cli.build", "cli.info", "cli.preview", "cli.regenerate"],

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from builder import building, formats, outdir, pool
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.errors import UsageError
+from builder.forecast import forecast
 from builder.logs import logged_to
 from builder.plan import PLAN, Plan, Storage
 
@@ -63,12 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
         block_size=arguments.block_size,
         progress=not arguments.quiet,
     )
-    if arguments.dry_run:
-        outdir.check(folder, plan)
-        print(_forecast(plan, folder, how))
-        return 0
     handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
     with logged_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
+        if arguments.dry_run:
+            print(_foretold(plan, folder, how))
+            return 0
         built = building.carry_out(plan, recipe, folder, how)
     manifest = built.manifest
     speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
@@ -95,25 +95,39 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
     return Storage(**given), count
 
 
-def _forecast(plan: Plan, folder: Path, how: building.Run) -> str:
-    """Say what a build would make; O(1) in the count."""
-    form = formats.format_of(plan.storage.format)
-    size = plan.count * form.bytes_per_image(plan)
+def _foretold(plan: Plan, folder: Path, how: building.Run) -> str:
+    """Say what a build would make and take; O(1) in the count."""
+    outdir.check(folder, plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     workers = pool.processes_for(how.workers, plan.shards, how.backend)
+    expected = forecast(plan, workers, how.block_size)
+    speed = plan.count / expected.seconds
     rows = {
         "folder": f"{folder}{' (begun or finished before)' if (folder / PLAN).exists() else ''}",
         "recipe": plan.fingerprint,
         "images": f"{plan.count:,}",
         "shards": f"{plan.shards:,} of {plan.storage.shard_size:,} images, {plan.storage.format}",
-        "bytes": f"about {_size(size)} before compression; {_size(free)} free",
+        "bytes": f"about {_size(expected.bytes)}; {_size(free)} free",
         "workers": f"{workers}",
+        "memory": f"about {_size(expected.memory)} a worker",
+        "time": f"about {_duration(expected.seconds)} ({speed:,.0f} images/s), "
+        f"if the disk takes {_size(expected.bytes / expected.seconds)}/s",
     }
-    lines = [f"{name:8} {value}" for name, value in rows.items()]
-    if size > free:
-        lines.append("warning  the disk will not hold this uncompressed")
-    return "\n".join(lines)
+    if expected.bytes > free:
+        rows["warning"] = "the disk will not hold this"
+    return "\n".join(f"{name:8} {value}" for name, value in rows.items())
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words, a second at least."""
+    seconds = max(seconds, 1.0)
+    units = (("seconds", 60), ("minutes", 60), ("hours", 24), ("days", 365.25))
+    for unit, following in units:
+        if seconds < following:
+            return f"{seconds:.1f} {unit}"
+        seconds /= following
+    return f"{seconds:,.1f} years"
 
 
 def _size(count: float) -> str:

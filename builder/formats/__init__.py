@@ -5,8 +5,7 @@ A format is a module with
     writer(folder, plan, shard): a context manager that yields a `ShardWriter` and
         publishes the shard's files when the body ends, or removes them when it raises;
     image_file(shard), labels_file(shard): the names of its files in the dataset's folder;
-    open_shard(folder, plan, shard): a `ShardReader`;
-    bytes_per_image(plan): what a million images take, per image, before compression.
+    open_shard(folder, plan, shard): a `ShardReader`.
 """
 
 from __future__ import annotations

@@ -42,14 +42,6 @@ def labels_file(shard: Shard) -> str:
     return f"{shard.name}.parquet"
 
 
-def bytes_per_image(plan: Plan) -> int:
-    """Return what an image takes in all columns, before compression."""
-    return sum(
-        int(np.prod(tail, dtype=np.int64)) * np.dtype(kind).itemsize
-        for tail, kind in columns(plan).values()
-    )
-
-
 def columns(plan: Plan) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return the shape behind the first dimension, and the type, of every dataset of a shard."""
     recipe = Recipe.from_json(plan.recipe)

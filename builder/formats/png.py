@@ -47,11 +47,6 @@ def labels_file(shard: Shard) -> str:
     return f"{shard.name}/{METADATA}"
 
 
-def bytes_per_image(plan: Plan) -> int:
-    """Return what an image takes, roughly: a PNG of digits has a third of its pixels' bytes."""
-    return FRAME * Recipe.from_json(plan.recipe).width // 3
-
-
 def png_name(index: int, text: str) -> str:
     """Return the file name of a sample: index, label."""
     return f"{index:012d}_{text}.png"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from builder.cache import cache_folder
+from builder.logs import log
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,6 +45,12 @@ def compiled_folder() -> Path:
         for source in sorted(Path(__file__).parents[1].glob(pattern)):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return cache_folder() / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def announce() -> None:
+    """Log that functions are to be compiled, unless a process before this one has done it."""
+    if not any(compiled_folder().rglob("*.nbi")):
+        log.info("compiling the kernels; this happens once, and takes some 20 s")
 
 
 def compiled(function: Function) -> Function:

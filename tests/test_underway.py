@@ -1,0 +1,133 @@
+"""Progress: told by workers within their shards, and shown without ever going back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+import pytest
+import tqdm
+
+from builder import build, pool, shards, underway
+from builder.tally import Tally
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Let workers tell after every block."""
+    monkeypatch.setattr(underway, "INTERVAL", 0)
+
+
+def test_samples_of_all_shards_add_up_and_are_gone_at_the_end(tmp_path, at_once):
+    """What two shards told last is the sum; a shard that ends, by an error too, counts no more."""
+    other = underway.telling(tmp_path, "shard-000004")
+    with underway.telling(tmp_path, "shard-000003") as tell:
+        tell(5)
+        with suppress(ZeroDivisionError), other as tell_other:
+            tell_other(10)
+            tell_other(30)
+            assert underway.samples(tmp_path) == 35
+            raise ZeroDivisionError
+        assert underway.samples(tmp_path) == 5
+    assert underway.samples(tmp_path) == 0
+
+
+def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
+    """The clock decides when a file is written, however often a worker calls."""
+    clock = [0.0]
+    monkeypatch.setattr(underway.time, "monotonic", lambda: clock[0])
+    heard = []
+    with underway.telling(tmp_path, "shard-000000") as tell:
+        for step in range(1, 11):
+            clock[0] = step * 0.2
+            tell(step)
+            heard.append(underway.samples(tmp_path))
+    assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
+
+
+def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
+    """A folder that is gone, and a file half written, are told of by nobody."""
+    with underway.telling(tmp_path / "gone", "shard-000000") as tell:
+        tell(5)
+    assert underway.samples(tmp_path / "gone") == 0
+    (tmp_path / underway.FOLDER).mkdir()
+    (tmp_path / underway.FOLDER / "shard-000001").write_text("")
+    assert underway.samples(tmp_path) == 0
+
+
+def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch, at_once):
+    """Within a shard of 40, blocks of 10 are heard of one by one; nothing of it stays."""
+    heard = []
+
+    class Listening(Tally):
+        def add(self, batch):
+            heard.append(underway.samples(tmp_path / "set"))
+            super().add(batch)
+
+    monkeypatch.setattr(shards, "Tally", Listening)
+    build(recipe, 80, tmp_path / "set", shard_size=40, block_size=10, workers=1)
+    assert heard == [0, 10, 20, 30, 0, 10, 20, 30]
+    assert not list((tmp_path / "set").glob(".tmp*"))
+
+
+def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
+    """What is shown is counted shards and told samples, grows only, and ends at what was made."""
+    shown = []
+
+    class Bar(tqdm.tqdm):
+        def update(self, n=1):
+            shown.append(self.n + n)
+            return super().update(n)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    monkeypatch.setattr(pool, "INTERVAL", 0.001)
+    told, asked_enough = itertools.chain([10, 40, 25, 60, 900], itertools.repeat(0)), 7
+    asked, done = itertools.count(1), threading.Event()
+
+    def under_way():
+        if next(asked) == asked_enough:
+            done.set()
+        return next(told)
+
+    with pool.progress(200, 50, True, under_way) as count:
+        assert done.wait(60)
+        count(100)
+    assert shown[:5] == [60, 90, 90, 110, 200]
+    assert sorted(shown[:-1]) == shown[:-1]
+    assert shown[-1] == 150
+
+
+WORKER = """
+import json, os, sys
+from pathlib import Path
+from builder import Recipe, pool
+from builder.plan import Plan, Storage
+from builder.shards import ShardTask, build_shard
+
+def make_and_look(task):
+    build_shard(task)
+    import pyarrow
+    unused = "cv2 pandas tqdm torch builder.cli builder.building".split()
+    return [[name for name in unused if name in sys.modules], pyarrow.cpu_count(), os.getpid()]
+
+plan = Plan.of(Recipe(), Storage(shard_size=20), 40)
+tasks = [ShardTask(Path(sys.argv[1]), plan, number, 20) for number in range(2)]
+print(json.dumps([os.getpid(), *pool.run(make_and_look, tasks, 2, "loky")]))
+"""
+
+
+def test_a_worker_loads_only_what_it_uses_and_takes_one_core(tmp_path):
+    """Neither OpenCV nor the parent's parts are in a worker, and libraries get one thread."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    parent, *workers = json.loads(done.stdout)
+    for loaded, threads, process in workers:
+        assert process != parent
+        assert threads == 1
+        assert loaded == []

@@ -25,15 +25,20 @@ class Column(Protocol):
 
 
 class InPlace:
-    """A contiguous dataset: plain writes at its offset in the file that `handle` has open."""
+    """A contiguous dataset: plain writes in the file that `handle` has open.
 
-    def __init__(self, handle: int, offset: int) -> None:
-        self._handle, self._offset = handle, offset
+    `offset` is where in the file the next values go, and `sha256` hears of them.
+    """
+
+    def __init__(self, handle: int, offset: int, sha256: files.RunningHash) -> None:
+        self.offset, self._handle, self._sha256 = offset, handle, sha256
 
     def write(self, values: npt.NDArray[Any]) -> None:
         """Add the next rows."""
-        files.write_at(self._handle, values, self._offset)
-        self._offset += values.nbytes
+        data = values.data.cast("B")
+        files.write_at(self._handle, data, self.offset)
+        self._sha256.written(data, self.offset)
+        self.offset += len(data)
 
     def close(self) -> None:
         """Nothing is kept back."""

@@ -8,6 +8,7 @@ images and masks pass through HDF5, as whole chunks deflated here by ISA-L (5 ti
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,7 +88,6 @@ def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[Hdf5Writer]:
             opened.close()
         finally:
             opened.abandon()
-    opened.note_files(folder)
 
 
 class Hdf5Writer:
@@ -99,11 +99,14 @@ class Hdf5Writer:
         self._shard, self._row = shard, 0
         self._kinds = {name: kind for name, (_, kind) in columns(plan).items()}
         self._bytes = SteadyFile(images_path, "w+")
-        self._file, self._columns = lay_out(self._bytes, plan, shard)
-        if all(isinstance(column, InPlace) for column in self._columns.values()):
+        self._sha256 = files.RunningHash(self._bytes.fileno())
+        self._file, self._columns = lay_out(self._bytes, self._sha256, plan, shard)
+        in_place = [c for c in self._columns.values() if isinstance(c, InPlace)]
+        if len(in_place) == len(self._columns):
             self._file.close()  # the layout is all that HDF5 writes
+            self._sha256.read_to(min(column.offset for column in in_place))
         self._bytes.check()
-        self._labels = LabelsWriter(labels_path)
+        self._labels_path, self._labels = labels_path, LabelsWriter(labels_path)
 
     def write(self, batch: Batch) -> None:
         """Add the next samples."""
@@ -122,8 +125,18 @@ class Hdf5Writer:
         for column in self._columns.values():
             column.close()
         self._file.close()
-        self._bytes.close()
         self._bytes.check()
+        self._images_file = FileRecord(
+            name=image_file(self._shard),
+            bytes=os.fstat(self._bytes.fileno()).st_size,
+            sha256=self._sha256.hexdigest(),
+        )
+        self._bytes.close()
+        self._labels_file = FileRecord(
+            name=labels_file(self._shard),
+            bytes=self._labels_path.stat().st_size,
+            sha256=files.sha256_of_file(self._labels_path),
+        )
 
     def abandon(self) -> None:
         """Close what an error left open; what goes wrong with that must not hide it."""
@@ -131,25 +144,14 @@ class Hdf5Writer:
             with suppress(Exception):
                 opened.close()
 
-    def note_files(self, folder: Path) -> None:
-        """Take size and sha256 of the published files."""
-        names = image_file(self._shard), labels_file(self._shard)
-        self._files = tuple(
-            FileRecord(
-                name=name,
-                bytes=(folder / name).stat().st_size,
-                sha256=files.sha256_of_file(folder / name),
-            )
-            for name in names
-        )
-
     def files(self) -> tuple[FileRecord, FileRecord]:
         """Return the images' and the labels' file, after publishing."""
-        images, labels = self._files
-        return images, labels
+        return self._images_file, self._labels_file
 
 
-def lay_out(target: SteadyFile, plan: Plan, shard: Shard) -> tuple[Any, dict[str, Column]]:
+def lay_out(
+    target: SteadyFile, sha256: files.RunningHash, plan: Plan, shard: Shard
+) -> tuple[Any, dict[str, Column]]:
     """Create a shard's file with all its datasets and attributes, but no data.
 
     Returns the open file of h5py, and how values get into each dataset.
@@ -179,7 +181,7 @@ def lay_out(target: SteadyFile, plan: Plan, shard: Shard) -> tuple[Any, dict[str
         else:
             properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             dataset = file.create_dataset(name, shape, kind, dcpl=properties)
-            made[name] = InPlace(target.fileno(), dataset.id.get_offset())
+            made[name] = InPlace(target.fileno(), dataset.id.get_offset(), sha256)
     file.flush()
     return file, made
 

@@ -84,7 +84,7 @@ def sample_seeds(master: int, index: Ints) -> Words:
     seed(i) = mix64(mix64(master) + (i + 1) * GOLDEN) mod 2**64, a bijection of the index.
     """
     steps = (index.astype(np.uint64) + np.uint64(1)) * np.uint64(GOLDEN)
-    return mix_words(steps + np.uint64(mix64(master)))
+    return _mixed(steps, np.array([mix64(master)], dtype=np.uint64))[:, 0]
 
 
 def index_of_seed(master: int, seed: int) -> int:
@@ -141,7 +141,8 @@ def below(word: Words, bound: Any) -> Ints:
     """Map words onto uniform integers in [0, bound), `bound` an int or array in [1, 2**31]."""
     half = np.uint64(32)
     scaled: Words = (word >> half) * np.asarray(bound, dtype=np.uint64)
-    return np.asarray(scaled >> half, dtype=np.int64)
+    scaled >>= half
+    return scaled.view(np.int64)
 
 
 def below_wide(word: Words, bound: int) -> Ints:
@@ -158,6 +159,17 @@ def signed_unit(word: Words) -> Floats:
     """Map words onto float64 in [-1, 1), exact multiples of 2**-52."""
     numbers = np.empty(word.shape)
     mixing.signed_units(word.reshape(-1), numbers.reshape(-1))
+    return numbers
+
+
+def folded(strip: Words, word: Words, residue: float) -> Floats:
+    """Return numbers in [-1, 1] for digits, (B, L): that of the strip + residue * their own.
+
+    Both are `signed_unit` of words, (B,) and (B, L), and what lies beyond -1 or 1 is folded back.
+    `residue` is 2 at most.
+    """
+    numbers = np.empty(word.shape)
+    mixing.fold_units(strip, word, residue, numbers)
     return numbers
 
 

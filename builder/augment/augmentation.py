@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -58,16 +59,10 @@ class Draw:
         back at the ends of the range. That keeps it uniform for every style: with 0 the digits
         are independent, with 1 they are the same.
         """
-        strip = self.per_strip(draw)[:, None]
         if self.style == 1.0:
-            return np.broadcast_to(strip, self.labels.shape)
-        return folded(strip + 2.0 * (1.0 - self.style) * self.per_digit(draw))
-
-
-def folded(x: Floats) -> Floats:
-    """Fold numbers in [-3, 3] at -1 and 1 into [-1, 1]."""
-    inward: Floats = np.where(x > 1.0, 2.0 - x, np.where(x < -1.0, -2.0 - x, x))
-    return inward
+            return np.broadcast_to(self.per_strip(draw)[:, None], self.labels.shape)
+        residue = 2.0 * (1.0 - self.style)
+        return streams.folded(self.strip_words(draw), self.words(draw), residue)
 
 
 @dataclass(frozen=True)
@@ -99,13 +94,18 @@ class Augmentation:
         """The name of its first range."""
         return self.ranges[0].name
 
+    @cached_property
+    def strengths(self) -> tuple[str, ...]:
+        """The names of those of its ranges that are no settings."""
+        return tuple(item.name for item in self.ranges if not item.default)
+
     def values(self, augment: Mapping[str, float]) -> tuple[float, ...]:
         """Return its own numbers, in order, out of those of all augmentations."""
         return tuple(augment[item.name] for item in self.ranges)
 
     def is_on(self, augment: Mapping[str, float]) -> bool:
         """Tell whether one of its strengths is not 0."""
-        return any(augment[item.name] for item in self.ranges if not item.default)
+        return any(augment[name] for name in self.strengths)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,32 @@ def mix_all(seeds: Any, addresses: Any, words: Any) -> None:
 
 
 @compiled
+def below(word: Any, bound: Any) -> Any:
+    """Return a word mapped onto [0, bound) int64, `bound` in [1, 2**31]."""
+    return i64((word >> u64(32)) * u64(bound) >> u64(32))
+
+
+@compiled
+def signed_unit(word: Any) -> Any:
+    """Return a word mapped onto [-1, 1): an exact multiple of 2**-52."""
+    return float(i64(word >> u64(11)) - i64(1 << 52)) * 2.0**-52
+
+
+@compiled
 def signed_units(words: Any, numbers: Any) -> None:
-    """Fill numbers (N,) float64 with words (N,) mapped onto [-1, 1): exact multiples of 2**-52."""
+    """Fill numbers (N,) float64 with words (N,) mapped onto [-1, 1)."""
     for n in range(len(words)):
-        numbers[n] = float(i64(words[n] >> u64(11)) - i64(1 << 52)) * 2.0**-52
+        numbers[n] = signed_unit(words[n])
+
+
+@compiled
+def fold_units(strip: Any, words: Any, residue: Any, numbers: Any) -> None:
+    """Fill numbers (B, L) with strip (B,) + residue * words (B, L), folded back into [-1, 1].
+
+    Words of strips and of digits are mapped onto [-1, 1) before; `residue` is 2 at most.
+    """
+    for b in range(len(words)):
+        common, row, out = signed_unit(strip[b]), words[b], numbers[b]
+        for d in range(len(row)):
+            x = common + residue * signed_unit(row[d])
+            out[d] = 2.0 - x if x > 1.0 else (-2.0 - x if x < -1.0 else x)

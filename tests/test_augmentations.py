@@ -712,7 +712,7 @@ def test_thickness_never_asks_for_more_than_the_kernel_can():
     """Over the whole range, for all widths there are, gain is below 4 and growth a few pixels."""
     shares = np.linspace(-0.5, 1.0, 151)[:, None]
     widths = np.unique(np.concatenate([DIGITS.strokes, [0, 12]]))[None, :].astype(float)
-    growth, gain = growth_of(np.broadcast_to(shares, (151, widths.size)), widths)
+    growth, gain = growth_of(*np.broadcast_arrays(shares, widths))
     assert gain.min() == 64
     assert gain.max() < 256
     assert np.abs(growth).max() < 20 * glyph.ONE

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from builder.kernels.compiled import compiled
 from builder.streams import Floats
 
 ERROR = 3e-9
 """How far `sine_cosine` is from the true values at most."""
 
 _RADIANS = math.pi / 180
-_SINE = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(7)]
-_COSINE = [(-1.0) ** k / math.factorial(2 * k) for k in range(8)]
+_SINE = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(7))
+_COSINE = tuple((-1.0) ** k / math.factorial(2 * k) for k in range(8))
 
 
 def sine_cosine(degrees: Any) -> tuple[Floats, Floats]:
@@ -26,15 +27,22 @@ def sine_cosine(degrees: Any) -> tuple[Floats, Floats]:
     >>> round(float(sine), 6), round(float(cosine), 6)
     (0.866025, 0.5)
     """
-    half = np.asarray(degrees, dtype=np.float64) * (_RADIANS / 2)
-    square = half * half
-    sine, cosine = _polynomial(_SINE, square) * half, _polynomial(_COSINE, square)
-    return 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
+    angles = np.asarray(degrees, dtype=np.float64)
+    sine, cosine = np.empty(angles.shape), np.empty(angles.shape)
+    turn_all(angles.reshape(-1), sine.reshape(-1), cosine.reshape(-1))
+    return sine, cosine
 
 
-def _polynomial(coefficients: list[float], x: Floats) -> Floats:
-    """Return the sum of coefficients[k] * x**k, by Horner's rule."""
-    total = np.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * x + coefficient
-    return total
+@compiled
+def turn_all(degrees: Any, sines: Any, cosines: Any) -> None:
+    """Set sines and cosines (N,) of angles (N,), the polynomials by Horner's rule."""
+    for n in range(len(degrees)):
+        half = degrees[n] * (_RADIANS / 2)
+        square = half * half
+        sine, cosine = _SINE[6], _COSINE[7]
+        for k in range(5, -1, -1):
+            sine = sine * square + _SINE[k]
+        for k in range(6, -1, -1):
+            cosine = cosine * square + _COSINE[k]
+        sine = sine * half
+        sines[n], cosines[n] = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine

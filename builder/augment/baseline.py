@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
-from builder.streams import Floats
+from builder.kernels.compiled import compiled
 
 
 def apply(warp: Warp, draw: Draw, pixels: float) -> None:
@@ -15,16 +17,24 @@ def apply(warp: Warp, draw: Draw, pixels: float) -> None:
     Half of that is a line of all digits that climbs or falls, between uniform heights of the
     strip's first and last; half is each digit's own.
     """
-    begin, end = draw.per_strip(0)[:, None], draw.per_strip(1)[:, None]
-    places = along(draw.labels.shape[1], (draw.labels >= 0).sum(axis=1))
-    line = begin + (end - begin) * places
+    line = np.empty(draw.labels.shape)
+    draw_lines(draw.per_strip(0), draw.per_strip(1), draw.labels, line)
     warp.shift[1] += pixels / 2 * (line + draw.per_digit())
 
 
-def along(digits: int, lengths: np.ndarray) -> Floats:
-    """Return how far along its strip each of a sample's digits stands, 0 to 1, (B, digits)."""
-    share: Floats = np.arange(digits) / np.maximum(lengths - 1, 1)[:, None]
-    return np.minimum(share, 1.0)
+@compiled
+def draw_lines(begins: Any, ends: Any, labels: Any, heights: Any) -> None:
+    """Set heights (B, L) on lines from begins, at the first digit, to ends, at the last, (B,).
+
+    Past a sample's length the heights are those of the end.
+    """
+    for b in range(len(labels)):
+        length = 0
+        for d in range(labels.shape[1]):
+            length += labels[b, d] >= 0
+        for d in range(labels.shape[1]):
+            along = min(d / max(length - 1, 1), 1.0)
+            heights[b, d] = begins[b] + (ends[b] - begins[b]) * along
 
 
 BASELINE = Geometric(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from builder.augment.augmentation import Draw, Geometric, Range, up_to
 from builder.augment.warp import Warp
+from builder.kernels.compiled import compiled
 from builder.streams import Floats, Ints
+
+i64 = np.int64
 
 MORE_INK = 1.07
 """Ink grows by this much more than twice the growth of an edge by the width: strokes have ends."""
@@ -22,15 +27,24 @@ FADE = 0.68
 def growth_of(thickness: Floats, widths: Floats) -> tuple[Ints, Ints]:
     """Return how far edges move outward, 1/256 px, and what brings back the contrast, 1/64.
 
-    `thickness` is the share by which strokes of `widths` px get wider. Calibrated so that the
-    ink of a glyph, its strokes' width times their length, changes by that share on average.
+    `thickness` is the share by which strokes of `widths` px get wider, both of one shape.
+    Calibrated so that the ink of a glyph, its strokes' width times their length, changes by that
+    share on average.
     """
-    s = np.maximum(-thickness, 0.0)
-    inward = ((THIN[2] * s + THIN[1]) * s + THIN[0]) * s
-    outward = np.maximum(thickness, 0.0) / MORE_INK
-    growth = np.floor((outward - inward) * widths * 128.0 + 0.5)
-    gain = np.floor(64.0 / (1.0 - FADE * inward) + 0.5)
-    return growth.astype(np.int64), gain.astype(np.int64)
+    growth, gain = np.empty((2, *thickness.shape), dtype=np.int64)
+    grow_all(*(part.reshape(-1) for part in (thickness, widths, growth, gain)))
+    return growth, gain
+
+
+@compiled
+def grow_all(thickness: Any, widths: Any, growth: Any, gain: Any) -> None:
+    """Set growth and gain (N,) int64 from thickness and widths (N,), as `growth_of` says."""
+    for n in range(len(thickness)):
+        s = max(-thickness[n], 0.0)
+        inward = ((THIN[2] * s + THIN[1]) * s + THIN[0]) * s
+        outward = max(thickness[n], 0.0) / MORE_INK
+        growth[n] = i64(np.floor((outward - inward) * widths[n] * 128.0 + 0.5))
+        gain[n] = i64(np.floor(64.0 / (1.0 - FADE * inward) + 0.5))
 
 
 def apply(warp: Warp, draw: Draw, thin: float, thick: float) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from builder import streams
+from builder.kernels import strips
 from builder.streams import Ints, Stream, Words
 
 Fit = Literal["squeeze", "fill", "error"]
@@ -21,7 +22,7 @@ Between = Literal["frame", "ink"]
 WIDEST = 8192
 """Largest image width, px."""
 
-ONE = 1 << 16
+ONE = strips.ONE
 """One pixel in units of position."""
 
 LOWEST_GAP = -9
@@ -103,10 +104,9 @@ def _width_needed(digits: int, extent: int, gap: int, fit: Fit) -> int:
 
 def draw_gaps(seeds: Words, lengths: Ints, digits: int, spacing: tuple[int, int]) -> Ints:
     """Return the gap before each digit, (B, digits) int64 px, uniform in `spacing`."""
-    low, high = spacing
-    gaps = low + streams.below(streams.digit_words(seeds, digits, Stream.GAP), high - low + 1)
-    gaps[:, 0] = 0
-    gaps[np.arange(digits) >= lengths[:, None]] = 0
+    words = streams.digit_words(seeds, digits, Stream.GAP)
+    gaps = np.empty(words.shape, dtype=np.int64)
+    strips.draw_gaps(words, lengths, *spacing, gaps)
     return gaps
 
 
@@ -117,36 +117,15 @@ def arrange(seeds: Words, nominal: Ints, gaps: Ints, width: int, fit: Fit, align
     `draw_gaps`. A strip is f * (sum of nominal) + (sum of gaps) wide: gaps are never scaled,
     and f is what makes the strip (and every run of neighbours in it) fit into the width.
     """
-    room, total = _tightest_run(nominal, gaps, width)
+    room, total, first, last = np.empty((4, len(nominal)), dtype=np.int64)
+    strips.measure_runs(nominal, gaps, width, SQUEEZE_LIMIT, room, total)
     factor = {"squeeze": np.minimum(room, total), "fill": room, "error": total}[fit]
-    extents = nominal * factor[:, None] * ONE // total[:, None]
-    ends = np.cumsum(extents + gaps * ONE, axis=1)
-    begins = ends - extents
-    first, last = begins.min(axis=1), ends.max(axis=1)
+    begins, extents = np.empty((2, *nominal.shape), dtype=np.int64)
+    strips.lay_digits(nominal, gaps, (factor, total), (begins, extents), (first, last))
     slack = np.maximum(width * ONE - (last - first), 0)
     offset = _left_slack(seeds, slack, align) - first
-    return Layout(begins + offset[:, None], extents, first + offset, last + offset, gaps)
-
-
-def _tightest_run(nominal: Ints, gaps: Ints, width: int) -> tuple[Ints, Ints]:
-    """Return room and nominal sum, px, (B,), of the run of neighbours with the least room for it.
-
-    That is the whole strip, unless a gap is so negative that a digit narrower than it stands
-    before the end of its left neighbour. Then what is left of it may be wider than the
-    strip, and decides how far all must be squeezed to stay inside the image.
-    """
-    room, total = width - gaps.sum(axis=1), nominal.sum(axis=1)
-    narrower = np.minimum(nominal[:, :-1], nominal[:, 1:]) * SQUEEZE_LIMIT[0]
-    if not (narrower < -gaps[:, 1:] * SQUEEZE_LIMIT[1]).any():  # frames never are
-        return room, total
-    for first in range(nominal.shape[1]):
-        totals = np.cumsum(nominal[:, first:], axis=1)
-        rooms = width - np.cumsum(gaps[:, first:], axis=1) + gaps[:, first : first + 1]
-        for last in range(totals.shape[1]):
-            tighter = rooms[:, last] * total < room * totals[:, last]
-            room = np.where(tighter, rooms[:, last], room)
-            total = np.where(tighter, totals[:, last], total)
-    return room, total
+    begins += offset[:, None]
+    return Layout(begins, extents, first + offset, last + offset, gaps)
 
 
 def _left_slack(seeds: Words, slack: Ints, align: Align) -> Ints:

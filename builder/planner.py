@@ -20,7 +20,7 @@ from builder.augment.thickness import growth_of
 from builder.augment.warp import Warp
 from builder.errors import UsageError
 from builder.frame import FRAME, HALF
-from builder.kernels import fitting
+from builder.kernels import fitting, strips
 from builder.labels import PAD
 from builder.recipe import Recipe
 from builder.streams import Floats, Ints, Stream, Words
@@ -73,13 +73,12 @@ class Planner:
         seeds = streams.sample_seeds(recipe.seed, index)
         labels, lengths = recipe.label_source.draw(recipe.seed, index, seeds)
         glyphs = self._draw_glyphs(seeds, labels)
-        ink = self.bank.ink[glyphs].astype(np.float64)
-        nominal, centres = self._extents(ink)
+        nominal, centres = self._extents(glyphs)
         placed = self._arrange(seeds, lengths, nominal)
         augment = recipe.augment.ranges
         warp = augmented(augment, seeds, labels)
         growth, gain = growth_of(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
-        self._place(warp, nominal, placed)
+        fitting.place(warp.numbers, placed.begins, placed.extents, nominal)
         self._pull_in(warp, glyphs, growth, centres, placed)
         glyphs[labels == PAD] = PAD
         drawn = effects(augment, seeds, labels)
@@ -89,44 +88,39 @@ class Planner:
 
     def _draw_glyphs(self, seeds: Words, labels: npt.NDArray[np.int8]) -> Rows:
         """Return a uniform glyph of each digit's class, (B, L) int32; glyph 0 for padding."""
-        starts, sizes = self.bank.starts, np.maximum(self.bank.class_sizes, 1)
-        word = streams.digit_words(seeds, labels.shape[1], Stream.GLYPH)
-        digits = np.maximum(labels, 0)
-        picked: Rows = self.bank.members[starts[digits] + streams.below(word, sizes[digits])]
+        words = streams.digit_words(seeds, labels.shape[1], Stream.GLYPH)
+        picked: Rows = np.empty(labels.shape, dtype=np.int32)
+        strips.pick_glyphs(words, labels, self.bank.starts, self.bank.members, picked)
         return picked
 
-    def _extents(self, ink: Floats) -> tuple[Floats, Floats]:
+    def _extents(self, glyphs: Rows) -> tuple[Ints, Floats]:
         """Return nominal extents and the frame's x at their middle, px, both (B, L)."""
         if self.recipe.spacing_between == "frame":
-            shape = ink.shape[:2]
-            return np.full(shape, float(FRAME)), np.full(shape, HALF)
-        return np.maximum(ink[..., 2] - ink[..., 0], 1.0), (ink[..., 0] + ink[..., 2]) / 2
+            return np.full(glyphs.shape, FRAME, np.int64), np.full(glyphs.shape, HALF)
+        ink = self.bank.ink[glyphs].astype(np.int64)
+        return np.maximum(ink[..., 2] - ink[..., 0], 1), (ink[..., 0] + ink[..., 2]) / 2
 
-    def _arrange(self, seeds: Words, lengths: Ints, nominal: Floats) -> layout.Layout:
+    def _arrange(self, seeds: Words, lengths: Ints, nominal: Ints) -> layout.Layout:
         recipe, digits = self.recipe, nominal.shape[1]
-        shown = np.arange(digits) < lengths[:, None]
-        whole = np.where(shown, nominal, 0).astype(np.int64)
+        shown = nominal * (np.arange(digits) < lengths[:, None])
         gaps = layout.draw_gaps(seeds, lengths, digits, recipe.spacing)
-        return layout.arrange(seeds, whole, gaps, recipe.width, recipe.fit, recipe.align)
+        return layout.arrange(seeds, shown, gaps, recipe.width, recipe.fit, recipe.align)
 
     def _pull_in(
         self, warp: Warp, glyphs: Rows, growth: Ints, centres: Floats, placed: layout.Layout
     ) -> None:
         """Bring the ink of each warp inside the image: see `builder.kernels.fitting`."""
-        spread = np.ceil(np.maximum(growth, 0) / 256) + ELASTIC_SPREAD * warp.elastic[0]
-        edges = np.stack([placed.left, placed.right]) / layout.ONE
         ink = self.bank.ink, self.bank.diagonals
-        fitting.pull_in(warp.numbers, glyphs, ink, spread, centres, edges, np.empty((8, 2)))
-
-    def _place(self, warp: Warp, nominal: Floats, placed: layout.Layout) -> None:
-        """Bring warps about the origin to the middles of their extents, squeezed as these are."""
-        warp.squeeze(placed.extents / layout.ONE / nominal)
-        warp.shift[0] += (placed.begins + placed.extents / 2) / layout.ONE
-        warp.shift[1] += HALF
+        spread = growth, ELASTIC_SPREAD * warp.elastic[0]
+        edges = placed.left, placed.right
+        scratch = np.empty((glyphs.shape[1], 4, 8))
+        fitting.pull_in(warp.numbers, glyphs, ink, spread, centres, edges, scratch)
 
 
 def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:
     """Return indices as (B,) int64. Raises `UsageError` for one that is not in [0, 2**63)."""
+    if isinstance(indices, range) and _is_plain(indices):
+        return np.arange(indices.start, indices.stop, dtype=np.int64)
     array = np.asarray(indices if isinstance(indices, (np.ndarray, range)) else list(indices))
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
@@ -137,6 +131,11 @@ def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:
             "from 0 to 2**63 - 1"
         )
     return array.astype(np.int64)
+
+
+def _is_plain(indices: range) -> bool:
+    """Tell whether a range has indices only, and all between two: it needs no look at each."""
+    return indices.step == 1 and 0 <= indices.start <= indices.stop < streams.INDEX_LIMIT
 
 
 @lru_cache(maxsize=16)

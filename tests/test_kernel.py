@@ -333,11 +333,11 @@ def test_a_blank_digit_shows_nothing():
 @pytest.mark.parametrize("spread", [0.0, 1.0, 3.5])
 def test_octagons_lie_close_around_ink(spread):
     """They reach in each of eight directions as far as the ink, or their other sides, allow."""
-    corners = np.empty((8, 2))
+    corners = np.empty((2, 8))
     for row in range(0, 10_000, 100):
         ink, diagonals = DIGITS.ink[row], DIGITS.diagonals[row]
         fitting.lay_octagon(ink, diagonals, spread, corners)
-        x, y = corners.T
+        x, y = corners
         left, top, right, bottom = ink + np.array([-1, -1, 1, 1]) * spread
         assert [x.min(), y.min(), x.max(), y.max()] == [left, top, right, bottom]
         slanted = spread * 2**0.5

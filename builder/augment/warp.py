@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from builder.kernels.compiled import compiled
 from builder.streams import Floats, Words
 
 
@@ -25,10 +26,10 @@ from builder.streams import Floats, Words
 class Warp:
     """The warps of a block.
 
-    `numbers` (8, B, L) float64: a, b, c, e, g, h, tx, ty. `thickness` (B, L) float64: how much
-    strokes get wider, as a share; negative is thinner. `elastic`: root mean square in px and
-    correlation length in px of a random displacement of the frame's points, 0 for none;
-    `keys` (B, L) uint64: what its noise begins with.
+    `numbers` (8, B, L) float64, in C order: a, b, c, e, g, h, tx, ty. `thickness` (B, L)
+    float64: how much strokes get wider, as a share; negative is thinner. `elastic`: root mean
+    square in px and correlation length in px of a random displacement of the frame's points, 0
+    for none; `keys` (B, L) uint64: what its noise begins with.
     """
 
     numbers: Floats
@@ -59,11 +60,25 @@ class Warp:
         return self.numbers[6:8]
 
     def compose(self, a: Any, b: Any, c: Any, e: Any) -> None:
-        """Let a linear map act on what comes out: x' = a x + b y, y' = c x + e y, each (B, L)."""
-        x, y = self.linear[0:2].copy(), self.linear[2:4].copy()
-        self.linear[0:2] = a * x + b * y
-        self.linear[2:4] = c * x + e * y
+        """Let a linear map act on what comes out: x' = a x + b y, y' = c x + e y.
 
-    def squeeze(self, factor: Floats) -> None:
-        """Scale what comes out by `factor` (B, L) along x."""
-        self.linear[0:2] *= factor
+        Each is a number for all, or (B, L), or what broadcasts to it.
+        """
+        parts = (_whole(part, self.thickness.shape).reshape(-1) for part in (a, b, c, e))
+        compose_all(self.linear.reshape(4, -1), *parts)
+
+
+def _whole(part: Any, shape: tuple[int, ...]) -> Floats:
+    """Return what broadcasts to a shape, a number or an array, in that shape."""
+    if isinstance(part, np.ndarray) and part.shape == shape:
+        return part
+    return np.full(shape, part, dtype=np.float64)
+
+
+@compiled
+def compose_all(linear: Any, a: Any, b: Any, c: Any, e: Any) -> None:
+    """Let linear maps act on what comes out of those of `linear` (4, N); a, b, c, e: (N,)."""
+    for n in range(len(a)):
+        xp, xq, yp, yq = linear[0, n], linear[1, n], linear[2, n], linear[3, n]
+        linear[0, n], linear[1, n] = a[n] * xp + b[n] * yp, a[n] * xq + b[n] * yq
+        linear[2, n], linear[3, n] = c[n] * xp + e[n] * yp, c[n] * xq + e[n] * yq

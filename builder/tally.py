@@ -10,6 +10,7 @@ import numpy as np
 from builder import digest
 from builder.bank import CLASSES
 from builder.batch import Batch
+from builder.labels import PAD
 
 
 @dataclass
@@ -30,10 +31,11 @@ class Tally:
         total, squares = moments(batch.images.reshape(-1))
         self.pixel_sum += int(total)
         self.pixel_square_sum += int(squares)
-        shown = np.bincount(batch.labels[batch.labels >= 0], minlength=CLASSES)
+        shown = np.bincount(batch.labels.reshape(-1) - PAD, minlength=CLASSES + 1)[1:]
         self.class_counts = [a + int(b) for a, b in zip(self.class_counts, shown, strict=True)]
-        for length, count in zip(*np.unique(batch.lengths, return_counts=True), strict=True):
-            self.length_counts[int(length)] = self.length_counts.get(int(length), 0) + int(count)
+        for length, count in enumerate(np.bincount(batch.lengths).tolist()):
+            if count:
+                self.length_counts[length] = self.length_counts.get(length, 0) + count
 
     def fields(self) -> dict[str, Any]:
         """Return the sums under the names that a record has for them."""

@@ -75,22 +75,22 @@ def labels_table(batch: Batch, file_names: list[str], rows: Any) -> pa.Table:
     The columns are the arrays' own memory: nothing is looked at value by value, and pyarrow
     does not load pandas, as it does (0.2 s) when it is given arrays of numpy to convert.
     """
-    shown = batch.labels >= 0
+    shown = np.flatnonzero(batch.labels >= 0)
+    digits, glyphs = batch.labels.reshape(-1).take(shown), batch.glyphs.reshape(-1).take(shown)
+    boxes = batch.boxes.reshape(-1, 4).take(shown, axis=0)
     offsets = _offsets(batch.lengths)
     names = file_names if len(file_names) == len(batch) else file_names * len(batch)
-    corners = pa.FixedSizeListArray.from_arrays(
-        _numbers(pa.float32(), batch.boxes[shown].reshape(-1)), 4
-    )
+    corners = pa.FixedSizeListArray.from_arrays(_numbers(pa.float32(), boxes.reshape(-1)), 4)
     starts = _numbers(pa.int32(), offsets)
     return pa.table(
         [
             _strings(_offsets([len(name) for name in names]), "".join(names).encode()),
             _numbers(pa.int64(), rows),
             _numbers(pa.int64(), batch.index),
-            _strings(offsets, batch.labels[shown] + np.int8(ord("0"))),
+            _strings(offsets, digits + np.int8(ord("0"))),
             _numbers(pa.uint8(), batch.lengths),
             _numbers(pa.uint64(), batch.seeds),
-            pa.ListArray.from_arrays(starts, _numbers(pa.int32(), batch.glyphs[shown])),
+            pa.ListArray.from_arrays(starts, _numbers(pa.int32(), glyphs)),
             pa.ListArray.from_arrays(starts, corners),
         ],
         schema=SCHEMA,

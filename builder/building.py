@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, labelfile, outdir, pool, stop, underway
+from builder import files, labelfile, outdir, pool, rounds
 from builder.errors import BuilderError, DatasetError, UsageError
 from builder.kernels.compiled import announce
 from builder.logs import log
@@ -14,35 +14,13 @@ from builder.plan import PLAN, Plan, Storage
 from builder.planner import planner_for
 from builder.recipe import Recipe
 from builder.records import LABELS, MANIFEST, Manifest, Totals, read
-from builder.shards import ShardTask, build_shard, finished
+from builder.run import DEFAULT_BLOCK, HANG_LIMIT, Run
+from builder.shards import ShardTask, finished
 
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
 MOST_SHARDS = 1_000_000
 """Shards of one dataset: each is two or three files of one folder, and a line of the manifest."""
-
-DEFAULT_BLOCK = 1024
-"""Samples rendered at a time. A raw build took 42 us of the processor an image by 128, 36 by 256,
-27.1 by 512, 25.4 by 1,024 and 26.0 by 2,048; more would only take more memory."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a build is carried out. None of it changes a byte of the dataset."""
-
-    workers: int | None = None
-    backend: pool.Backend = "loky"
-    block_size: int = DEFAULT_BLOCK
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value in (("workers", self.workers), ("block_size", self.block_size)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise UsageError(f"{name} is {value}, expected a whole number from 1")
-        if self.backend not in pool.BACKENDS:
-            raise UsageError(
-                f"backend is '{self.backend}', expected one of {', '.join(pool.BACKENDS)}"
-            )
 
 
 @dataclass(frozen=True)
@@ -72,6 +50,7 @@ def build(
     backend: pool.Backend = "loky",
     block_size: int = DEFAULT_BLOCK,
     progress: bool = False,
+    hang_limit: float = HANG_LIMIT,
 ) -> Built:
     """Write a dataset of `count` samples of a recipe, and return where it is and what it holds.
 
@@ -80,7 +59,9 @@ def build(
     with `compression` "none" or "gzip" and with `masks` or without, or "png". `workers` is
     a ceiling (default: all usable cores), `backend` "loky" (processes), "threads" or
     "sequential", `block_size` the samples rendered at a time, and `progress` asks for a bar on
-    standard error.
+    standard error. A shard whose worker dies, raises or hangs is tried three times; a worker
+    hangs that makes no progress for `hang_limit` seconds, or for 20 times what the slowest
+    shard took if that is more.
 
     The same call goes on where an interrupted one stopped, and a larger count extends. A
     folder that holds something else is refused with `UsageError`. Where the run fails, with
@@ -88,7 +69,7 @@ def build(
     """
     storage = Storage(format=format, compression=compression, masks=masks, shard_size=shard_size)
     plan = Plan.of(recipe, storage, count)
-    run = Run(workers, backend, block_size, progress)
+    run = Run(workers, backend, block_size, progress, hang_limit)
     return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
 
 
@@ -158,13 +139,8 @@ def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> in
     announce()
     tasks = [ShardTask(folder, plan, number, run.block_size) for number in missing]
     to_make = sum(plan.shard(number).count for number in missing)
-    with pool.progress(
-        plan.count, plan.count - to_make, run.progress, lambda: underway.samples(folder)
-    ) as count:
-        for shard in pool.run(build_shard, tasks, processes, run.backend):
-            stop.check()
-            log.debug("%s: %d images", shard.name, shard.count)
-            count(shard.count)
+    with pool.progress(plan.count, plan.count - to_make, run.progress) as bar:
+        rounds.make_all(tasks, run, bar)
     return to_make
 
 

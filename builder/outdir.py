@@ -51,6 +51,7 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         with files.locked(folder), logged_to(LogFile(folder / LOG)):
             begun_before = (folder / PLAN).exists()
+            _remove_leftovers(folder)
             try:
                 yield
             finally:
@@ -76,8 +77,7 @@ def _make_folders(folder: Path) -> list[Path]:
 
 def _remove_unfinished(folder: Path, begun_before: bool) -> None:
     """Remove temporary files, and all of a dataset that this call began if no shard is finished."""
-    for leftover in folder.glob(f"{files.TEMPORARY}*"):
-        files.remove(leftover)
+    _remove_leftovers(folder)
     if begun_before or any(folder.glob("shard-*.json")):
         return
     if (folder / PLAN).exists():
@@ -87,6 +87,11 @@ def _remove_unfinished(folder: Path, begun_before: bool) -> None:
             files.remove(folder / name)
     for name in (LOG, files.LOCK):
         files.remove(folder / name)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(f"{files.TEMPORARY}*"):
+        files.remove(leftover)
 
 
 def _told(error: OSError, folder: Path) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from builder.errors import BuildFailed
-from builder.underway import INTERVAL
 
 Backend = Literal["loky", "threads", "sequential"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -68,18 +68,28 @@ class Threaded(Generic[Task, Result]):
             self._changed.wait_for(lambda: self._inside == 0)
 
 
+class WorkersDied(Exception):
+    """The pool broke, and whatever its workers were doing is lost. The text says what happened."""
+
+
 def run(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, backend: Backend
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    backend: Backend,
+    apart: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(task)` of every task as it is done, in any order.
 
-    One worker runs in the process itself, by the same path without a pool. A worker starts
-    with one thread for each library. Raises `BuildFailed` where a worker dies; what a task
-    raises comes through as it is.
+    One worker runs in the process itself, by the same path without a pool, unless it must run
+    `apart` (and can: backend "loky"). A worker process starts with one thread for each library.
+    Raises `WorkersDied` where one dies; what a task raises comes through as it is.
     """
     import joblib
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    from joblib.externals.loky.process_executor import BrokenProcessPool
 
+    if apart and backend == "loky":
+        workers = max(workers, 2)  # joblib makes no process for one
     name = JOBLIB_NAMES["sequential" if workers == 1 else backend]
     threaded = Threaded(function)
     function = threaded if name == "threading" else function
@@ -91,49 +101,40 @@ def run(
         )
         try:
             yield from parallel(joblib.delayed(function)(task) for task in tasks)
-        except TerminatedWorkerError:
-            raise BuildFailed(
-                "a worker process died (killed, or out of memory?); the same call goes on from "
-                "the shards that are finished"
-            ) from None
+        except BrokenProcessPool as error:
+            codes = re.search(r"\{(.*)\}", str(error))
+            how = codes[1] if codes else "killed, or out of memory?"
+            raise WorkersDied(f"its worker process died ({how})") from None
         finally:
             threaded.wait()
 
 
+class Bar:
+    """A progress bar: images per second and time left, on standard error."""
+
+    def __init__(self, bar: Any, total: int) -> None:
+        self._bar, self._total, self._done = bar, total, int(bar.n)
+
+    def count(self, images: int) -> None:
+        """Count images that are done."""
+        self._done += images
+
+    def show(self, under_way: int) -> None:
+        """Show those counted and, roughly, what is under way. What is shown never goes back."""
+        self._bar.update(max(0, min(self._done + under_way, self._total) - self._bar.n))
+
+
 @contextmanager
-def progress(
-    total: int, before: int, show: bool, under_way: Callable[[], int]
-) -> Iterator[Callable[[int], None]]:
-    """Show images per second and time left on standard error; yield what counts images done.
-
-    `total` images are to be, `before` were there at the start. `under_way` is asked twice a
-    second how many are done besides those counted, and is not always exact: what is shown
-    never goes back.
-    """
+def progress(total: int, before: int, show: bool) -> Iterator[Bar]:
+    """Yield a bar, shown if asked for: `total` images are to be, `before` are there."""
     from tqdm import tqdm
-
-    done, ended = before, threading.Event()
-
-    def count(images: int) -> None:
-        nonlocal done
-        done += images
 
     with tqdm(
         total=total, initial=before, disable=not show, unit=" images",
         smoothing=0.1, dynamic_ncols=True,
-    ) as bar:  # fmt: skip
-
-        def follow() -> None:
-            while not ended.wait(INTERVAL):
-                bar.update(max(0, min(done + under_way(), total) - bar.n))
-
-        follower = threading.Thread(target=follow, daemon=True)
-        if show:
-            follower.start()
+    ) as shown:  # fmt: skip
+        bar = Bar(shown, total)
         try:
-            yield count
+            yield bar
         finally:
-            ended.set()
-            if show:
-                follower.join()
-            bar.update(done - bar.n)
+            bar.show(0)

@@ -24,6 +24,11 @@ class ShardTask:
     number: int
     block_size: int
 
+    @property
+    def shard(self) -> Shard:
+        """The shard to make."""
+        return self.plan.shard(self.number)
+
 
 def build_shard(task: ShardTask) -> Shard:
     """Make one shard, publish its completion record, and return the shard.
@@ -31,7 +36,7 @@ def build_shard(task: ShardTask) -> Shard:
     The same task gives the same bytes in any process, and takes the place of whatever an
     earlier attempt left.
     """
-    plan, shard = task.plan, task.plan.shard(task.number)
+    plan, shard = task.plan, task.shard
     recipe = Recipe.from_json(plan.recipe)
     tally = Tally()
     new_writer = formats.format_of(plan.storage.format).writer

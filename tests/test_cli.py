@@ -712,7 +712,7 @@ def test_a_signal_inside_a_callback_is_no_crash(tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_inside_a_destructor_is_not_lost(capsys, tmp_path, monkeypatch, number, code):
     """Python drops what a destructor raises; a build told to stop just then stops all the same."""
-    from builder import building
+    from builder import rounds
 
     class Unlucky:
         def __del__(self):
@@ -720,13 +720,13 @@ def test_a_signal_inside_a_destructor_is_not_lost(capsys, tmp_path, monkeypatch,
 
     made = []
 
-    def interrupted(task, build_shard=building.build_shard):
+    def interrupted(task, build_shard=rounds.build_shard):
         if task.number == 1:
             Unlucky()
         made.append(task.number)
         return build_shard(task)
 
-    monkeypatch.setattr(building, "build_shard", interrupted)
+    monkeypatch.setattr(rounds, "build_shard", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         said = call(capsys, "build", *SMALL, "--shard-size", 5, *ALONE, "--out", tmp_path / "new")

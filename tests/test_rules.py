@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "builder").rglob("*.py"))
 
 LAYERS = [
-    ["errors", "frame", "logs", "stop", "version"],
+    ["errors", "frame", "logs", "orphans", "stop", "version"],
     ["cache", "files", "model"],
     ["kernels.compiled", "underway"],
     ["kernels.mesh", "kernels.mixing", "kernels.moments", "kernels.noise"],
@@ -41,8 +41,10 @@ LAYERS = [
     ["formats"],
     ["formats.columns", "formats.steady", "formats.table"],
     ["formats.hdf5", "formats.png"],
-    ["pool", "shards", "outdir", "reader", "sheet"],
-    ["building", "forecast"],
+    ["pool", "shards", "outdir", "reader", "sheet", "watch"],
+    ["run"],
+    ["rounds", "forecast"],
+    ["building"],
     ["cli.console", "cli.options"],
     ["cli.target"],
     ["cli.build", "cli.info", "cli.preview", "cli.regenerate"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import os
+import platform
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 
 import pytest
@@ -22,30 +22,37 @@ def at_once(monkeypatch):
     monkeypatch.setattr(underway, "INTERVAL", 0)
 
 
-def test_samples_of_all_shards_add_up_and_are_gone_at_the_end(tmp_path, at_once):
-    """What two shards told last is the sum; a shard that ends, by an error too, counts no more."""
+def test_workers_tell_their_samples_process_and_host(tmp_path, at_once):
+    """A shard is told of from its beginning; one that ends, by an error too, no more."""
+    names = ["shard-000003", "shard-000004", "shard-000005"]
+    here = (os.getpid(), platform.node())
     other = underway.telling(tmp_path, "shard-000004")
     with underway.telling(tmp_path, "shard-000003") as tell:
+        assert underway.told(tmp_path, names) == {"shard-000003": underway.Told(0, *here)}
         tell(5)
         with suppress(ZeroDivisionError), other as tell_other:
             tell_other(10)
             tell_other(30)
-            assert underway.samples(tmp_path) == 35
+            assert underway.told(tmp_path, names) == {
+                "shard-000003": underway.Told(5, *here),
+                "shard-000004": underway.Told(30, *here),
+            }
+            assert list(underway.told(tmp_path, ["shard-000003"])) == ["shard-000003"]
             raise ZeroDivisionError
-        assert underway.samples(tmp_path) == 5
-    assert underway.samples(tmp_path) == 0
+        assert underway.begun(tmp_path) == {"shard-000003"}
+    assert underway.begun(tmp_path) == set()
 
 
 def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
     """The clock decides when a file is written, however often a worker calls."""
-    clock = [0.0]
+    clock = [100.0]
     monkeypatch.setattr(underway.time, "monotonic", lambda: clock[0])
     heard = []
     with underway.telling(tmp_path, "shard-000000") as tell:
         for step in range(1, 11):
-            clock[0] = step * 0.2
+            clock[0] = 100 + step * 0.2
             tell(step)
-            heard.append(underway.samples(tmp_path))
+            heard.append(underway.told(tmp_path, ["shard-000000"])["shard-000000"].samples)
     assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
 
 
@@ -53,10 +60,13 @@ def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
     """A folder that is gone, and a file half written, are told of by nobody."""
     with underway.telling(tmp_path / "gone", "shard-000000") as tell:
         tell(5)
-    assert underway.samples(tmp_path / "gone") == 0
+    assert underway.begun(tmp_path / "gone") == set()
     (tmp_path / underway.FOLDER).mkdir()
     (tmp_path / underway.FOLDER / "shard-000001").write_text("")
-    assert underway.samples(tmp_path) == 0
+    assert underway.told(tmp_path, ["shard-000001"]) == {}
+    assert underway.begun(tmp_path) == {"shard-000001"}
+    underway.forget(tmp_path, ["shard-000001", "shard-000002"])
+    assert underway.begun(tmp_path) == set()
 
 
 def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch, at_once):
@@ -65,12 +75,13 @@ def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch
 
     class Listening(Tally):
         def add(self, batch):
-            heard.append(underway.samples(tmp_path / "set"))
+            told = underway.told(tmp_path / "set", ["shard-000000", "shard-000001"])
+            heard.extend((name[-1], each.samples) for name, each in told.items())
             super().add(batch)
 
     monkeypatch.setattr(shards, "Tally", Listening)
     build(recipe, 80, tmp_path / "set", shard_size=40, block_size=10, workers=1)
-    assert heard == [0, 10, 20, 30, 0, 10, 20, 30]
+    assert heard == [(shard, done) for shard in "01" for done in (0, 10, 20, 30)]
     assert not list((tmp_path / "set").glob(".tmp*"))
 
 
@@ -84,21 +95,13 @@ def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
             return super().update(n)
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
-    monkeypatch.setattr(pool, "INTERVAL", 0.001)
-    told, asked_enough = itertools.chain([10, 40, 25, 60, 900], itertools.repeat(0)), 7
-    asked, done = itertools.count(1), threading.Event()
-
-    def under_way():
-        if next(asked) == asked_enough:
-            done.set()
-        return next(told)
-
-    with pool.progress(200, 50, True, under_way) as count:
-        assert done.wait(60)
-        count(100)
-    assert shown[:5] == [60, 90, 90, 110, 200]
-    assert sorted(shown[:-1]) == shown[:-1]
-    assert shown[-1] == 150
+    with pool.progress(200, 50, show=True) as bar:
+        for told in (10, 40, 25, 60):
+            bar.show(told)
+        bar.count(100)
+        bar.show(20)
+        bar.show(900)
+    assert shown == [60, 90, 90, 110, 170, 200, 200]
 
 
 WORKER = """

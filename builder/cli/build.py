@@ -15,6 +15,7 @@ from builder.errors import UsageError
 from builder.forecast import forecast
 from builder.logs import logged_to
 from builder.plan import PLAN, Plan, Storage
+from builder.run import DEFAULT_BLOCK, HANG_LIMIT, Run
 
 EXAMPLES = """examples:
   build.py --count 1000000 --workers 16
@@ -42,10 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="store which digit each pixel belongs to (HDF5)")  # fmt: skip
     parser.add_argument("--shard-size", type=int, default=absent, metavar="N",
                         help=f"images per shard ({SHARD_SIZE})")  # fmt: skip
-    parser.add_argument("--block-size", type=int, default=building.DEFAULT_BLOCK, metavar="N",
+    parser.add_argument("--block-size", type=int, default=DEFAULT_BLOCK, metavar="N",
                         help="images rendered at a time (%(default)s)")  # fmt: skip
     parser.add_argument("--backend", default="loky", choices=get_args(pool.Backend),
                         help="how workers run (%(default)s processes)")  # fmt: skip
+    parser.add_argument("--hang-limit", type=float, default=HANG_LIMIT, metavar="SECONDS",
+                        help="end a worker that makes no progress for so long (%(default)g), or "
+                        "for 20 times what the slowest shard took, if that is more")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only say what would be made")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="no progress, no log")
@@ -58,11 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipe_from(arguments)
     plan = Plan.of(recipe, *_storage_and_count(arguments))
     folder = arguments.out or building.default_folder(plan)
-    how = building.Run(
+    how = Run(
         workers=arguments.workers,
         backend=arguments.backend,
         block_size=arguments.block_size,
         progress=not arguments.quiet,
+        hang_limit=arguments.hang_limit,
     )
     handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
     with logged_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
@@ -95,7 +100,7 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
     return Storage(**given), count
 
 
-def _foretold(plan: Plan, folder: Path, how: building.Run) -> str:
+def _foretold(plan: Plan, folder: Path, how: Run) -> str:
     """Say what a build would make and take; O(1) in the count."""
     outdir.check(folder, plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())

@@ -1,0 +1,128 @@
+"""Shards made round by round, whatever becomes of workers, until each is made or given up."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from builder import orphans, pool, stop, underway
+from builder.errors import BuilderError, BuildFailed
+from builder.logs import log
+from builder.run import Run
+from builder.shards import ShardTask, build_shard, finished
+from builder.watch import Watch
+
+TRIES = 3
+"""Failures after which a shard is given up. After one less it is made alone, so that it costs no
+other shard its worker, and is not blamed for another."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of trying to make a shard: seconds that it took, and what it failed of."""
+
+    number: int
+    seconds: float
+    failure: str | None = None
+
+
+class Trying:
+    """What workers run: a function that makes a shard, its errors results where a try may help.
+
+    `builder` is the process that workers are to end with.
+    """
+
+    def __init__(self, function: Callable[[ShardTask], object], builder: int) -> None:
+        self._function, self._builder = function, builder
+
+    def __call__(self, task: ShardTask) -> Attempt:
+        """Make a shard. What another try would meet again (a full disk, say) is raised."""
+        orphans.end_with(self._builder)
+        began = time.monotonic()
+        try:
+            self._function(task)
+        except (BuilderError, OSError):
+            raise
+        except Exception as error:
+            log.debug("%s", traceback.format_exc())
+            failure = f"{type(error).__name__}: {error}"
+            return Attempt(task.number, time.monotonic() - began, failure)
+        return Attempt(task.number, time.monotonic() - began)
+
+
+def make_all(tasks: Iterable[ShardTask], run: Run, bar: pool.Bar) -> None:
+    """Make every shard.
+
+    Raises `BuildFailed` that names each shard that failed three times and what of, when all
+    others are made.
+    """
+    waiting = {task.number: task for task in tasks}
+    failures: dict[int, list[str]] = {number: [] for number in waiting}
+    given_up = {}
+    while waiting:
+        trusted = [task for n, task in waiting.items() if len(failures[n]) < TRIES - 1]
+        group = trusted or [next(iter(waiting.values()))]
+        apart = any(failures[task.number] for task in group)
+        for number, reason in _round(group, run, bar, apart, waiting.pop).items():
+            failures[number].append(reason)
+            name = waiting[number].shard.name
+            log.warning("%s failed (%d of %d): %s", name, len(failures[number]), TRIES, reason)
+            if len(failures[number]) == TRIES:
+                given_up[name] = reason
+                del waiting[number]
+    if given_up:
+        told = "; ".join(f"{name}: {reason}" for name, reason in given_up.items())
+        raise BuildFailed(
+            f"given up after {TRIES} tries: {told}; all other shards are kept, and the same call "
+            "tries these again"
+        )
+
+
+def _round(
+    group: list[ShardTask],
+    run: Run,
+    bar: pool.Bar,
+    apart: bool,
+    made: Callable[[int], ShardTask],
+) -> dict[int, str]:
+    """Try to make each shard of a group once, and call `made` with the number of each that is.
+
+    Returns why others failed. One that was not begun is neither made nor failed.
+    """
+    folder, names = group[0].folder, {task.shard.name: task for task in group}
+    failed: dict[int, str] = {}
+    waiting = {task.number: task for task in group}
+
+    def count(number: int) -> None:
+        shard = waiting.pop(number).shard
+        made(number)
+        log.debug("%s: %d images", shard.name, shard.count)
+        bar.count(shard.count)
+
+    trying = Trying(build_shard, os.getpid())
+    workers = pool.processes_for(run.workers, len(group), run.backend)
+    underway.forget(folder, names)
+    with Watch(folder, names, run.hang_limit, bar.show) as watch:
+        try:
+            for attempt in pool.run(trying, group, workers, run.backend, apart):
+                stop.check()
+                watch.slowest = max(watch.slowest, attempt.seconds)
+                if attempt.failure is None:
+                    count(attempt.number)
+                else:
+                    failed[attempt.number] = attempt.failure
+                    del waiting[attempt.number]
+        except pool.WorkersDied as died:
+            for task in list(waiting.values()):  # some were made, and their results lost
+                if finished(folder, task.plan, task.shard):
+                    count(task.number)
+            begun = underway.begun(folder)
+            suspects = {n: str(died) for n, t in waiting.items() if t.shard.name in begun}
+            hung = {n: watch.hung[t.shard.name] for n, t in waiting.items()
+                    if t.shard.name in watch.hung}  # fmt: skip
+            failed |= hung or suspects or dict.fromkeys(waiting, str(died))
+    underway.forget(folder, names)
+    return failed

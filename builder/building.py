@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, labelfile, outdir, pool, rounds
+from builder import cluster, files, labelfile, outdir, pool, rounds
 from builder.errors import BuilderError, DatasetError, UsageError
 from builder.kernels.compiled import announce
 from builder.logs import log
-from builder.plan import PLAN, Plan, Storage
+from builder.plan import PLAN, Part, Plan, Storage
 from builder.planner import planner_for
 from builder.recipe import Recipe
 from builder.records import LABELS, MANIFEST, Manifest, Totals, read
@@ -51,17 +53,18 @@ def build(
     block_size: int = DEFAULT_BLOCK,
     progress: bool = False,
     hang_limit: float = HANG_LIMIT,
+    scheduler: str | None = None,
 ) -> Built:
     """Write a dataset of `count` samples of a recipe, and return where it is and what it holds.
 
     Samples 0 to count - 1 go to the folder `out` (default: `shards/` and a name made of the
     recipe's fingerprint and the format), in shards of `shard_size` images: `format` "hdf5",
     with `compression` "none" or "gzip" and with `masks` or without, or "png". `workers` is
-    a ceiling (default: all usable cores), `backend` "loky" (processes), "threads" or
-    "sequential", `block_size` the samples rendered at a time, and `progress` asks for a bar on
-    standard error. A shard whose worker dies, raises or hangs is tried three times; a worker
-    hangs that makes no progress for `hang_limit` seconds, or for 20 times what the slowest
-    shard took if that is more.
+    a ceiling (default: all usable cores), `backend` "loky" (processes), "threads", "sequential"
+    or "dask" (the workers of the cluster whose `scheduler` has that address), `block_size` the
+    samples rendered at a time, and `progress` asks for a bar on standard error. A shard whose
+    worker dies, raises or hangs is tried three times; a worker hangs that makes no progress for
+    `hang_limit` seconds, or for 20 times what the slowest shard took if that is more.
 
     The same call goes on where an interrupted one stopped, and a larger count extends. A
     folder that holds something else is refused with `UsageError`. Where the run fails, with
@@ -69,7 +72,7 @@ def build(
     """
     storage = Storage(format=format, compression=compression, masks=masks, shard_size=shard_size)
     plan = Plan.of(recipe, storage, count)
-    run = Run(workers, backend, block_size, progress, hang_limit)
+    run = Run(workers, backend, block_size, progress, hang_limit, scheduler)
     return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
 
 
@@ -83,6 +86,47 @@ def default_folder(plan: Plan) -> Path:
 def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
     """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
     began = time.perf_counter()
+    with _claimed(folder, plan, recipe):
+        missing = _missing(folder, plan, range(plan.shards))
+        manifest = None if missing else _standing_manifest(folder, plan)
+        made = 0
+        if manifest is None:
+            _publish_plan(folder, plan, recipe)
+            made = _build_missing(folder, plan, missing, run)
+            manifest = _publish_manifest(folder, plan, recipe)
+    return Built(folder, manifest, made, time.perf_counter() - began)
+
+
+def carry_out_part(plan: Plan, recipe: Recipe, folder: Path, run: Run, part: Part) -> int:
+    """Make what is missing of one part of a dataset's shards; return how many images that were.
+
+    Other parts may be made at the same time, on any machine that shares the folder. When all
+    are, `finalise` ends the dataset.
+    """
+    with _claimed(folder, plan, recipe, part):
+        if _standing_manifest(folder, plan) is not None:
+            return 0
+        if not (folder / PLAN).exists() or read(folder / PLAN, Plan) != plan:
+            _publish_plan(folder, plan, recipe)
+        return _build_missing(folder, plan, _missing(folder, plan, part.shards(plan)), run)
+
+
+def finalise(plan: Plan, recipe: Recipe, folder: Path) -> Built:
+    """Publish the manifest of a dataset whose parts are made.
+
+    Raises `BuilderError` that lists every shard that is missing.
+    """
+    began = time.perf_counter()
+    if not (folder / PLAN).exists():
+        raise UsageError(f"{folder}: has no {PLAN}: make the parts first, with --part I/N")
+    with _claimed(folder, plan, recipe):
+        manifest = _standing_manifest(folder, plan) or _publish_manifest(folder, plan, recipe)
+    return Built(folder, manifest, 0, time.perf_counter() - began)
+
+
+@contextmanager
+def _claimed(folder: Path, plan: Plan, recipe: Recipe, part: Part | None = None) -> Iterator[None]:
+    """Hold the folder, or a part of it, after all that can be refused was looked at."""
     if plan.shards > MOST_SHARDS:
         raise UsageError(
             f"{plan.count} images are {plan.shards} shards of {plan.storage.shard_size}, expected "
@@ -90,17 +134,9 @@ def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
         )
     planner_for(recipe)  # refuses what cannot be drawn before anything is written
     outdir.check(folder, plan)
-    with outdir.claimed(folder):
+    with outdir.claimed(folder, part):
         outdir.check(folder, plan)  # once more, now that nobody else can change it
-        missing = _missing(folder, plan)
-        manifest = None if missing else _standing_manifest(folder, plan)
-        made = 0
-        if manifest is None:
-            _publish_plan(folder, plan, recipe)
-            made = _build_missing(folder, plan, missing, run)
-            manifest = _publish_manifest(folder, plan, recipe)
-            log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
-    return Built(folder, manifest, made, time.perf_counter() - began)
+        yield
 
 
 def _standing_manifest(folder: Path, plan: Plan) -> Manifest | None:
@@ -119,9 +155,9 @@ def _publish_plan(folder: Path, plan: Plan, recipe: Recipe) -> None:
         files.publish_bytes(folder / LABELS, labelfile.packed(recipe.labels_file))
 
 
-def _missing(folder: Path, plan: Plan) -> list[int]:
-    """Return the numbers of the shards to make."""
-    return [s.number for s in plan.all_shards() if finished(folder, plan, s) is None]
+def _missing(folder: Path, plan: Plan, numbers: range) -> list[int]:
+    """Return those of the numbers whose shards are to be made."""
+    return [n for n in numbers if finished(folder, plan, plan.shard(n)) is None]
 
 
 def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> int:
@@ -130,18 +166,24 @@ def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> in
         return 0
     for number in missing:  # while a shard is made again, no old record calls it done
         files.remove(folder / plan.shard(number).record_name)
-    processes = pool.processes_for(run.workers, len(missing), run.backend)
-    asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
-    log.info(
-        "shards to make: %d of %d; workers: %d%s; usable cores: %d",
-        len(missing), plan.shards, processes, asked, pool.usable_cores(),
-    )  # fmt: skip
+    log.info("shards to make: %d of %d; %s", len(missing), plan.shards, _workers(run, len(missing)))
     announce()
-    tasks = [ShardTask(folder, plan, number, run.block_size) for number in missing]
+    place = folder.absolute()  # on other machines a relative one means nothing
+    tasks = [ShardTask(place, plan, number, run.block_size) for number in missing]
     to_make = sum(plan.shard(number).count for number in missing)
-    with pool.progress(plan.count, plan.count - to_make, run.progress) as bar:
+    far = cluster.connected(run.scheduler, place) if run.scheduler else nullcontext()
+    with far, pool.progress(plan.count, plan.count - to_make, run.progress) as bar:
         rounds.make_all(tasks, run, bar)
     return to_make
+
+
+def _workers(run: Run, tasks: int) -> str:
+    """Say who makes the shards."""
+    if run.scheduler:
+        return f"workers: those of {run.scheduler}"
+    processes = pool.processes_for(run.workers, tasks, run.backend)
+    asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
+    return f"workers: {processes}{asked}; usable cores: {pool.usable_cores()}"
 
 
 def _publish_manifest(folder: Path, plan: Plan, recipe: Recipe) -> Manifest:
@@ -157,4 +199,5 @@ def _publish_manifest(folder: Path, plan: Plan, recipe: Recipe) -> Manifest:
         raise BuilderError(f"{folder}: not finished: {', '.join(absent)}; call again to make them")
     manifest = totals.manifest(plan, recipe)
     files.publish_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

@@ -130,20 +130,23 @@ def write_at(handle: int, data: Any, offset: int) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an output folder. Raises `BuilderError` where another build holds it."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+def locked(folder: Path, name: str = LOCK, shared: bool = False) -> Iterator[None]:
+    """Hold the lock `name` of an output folder, alone, or with others who share it.
+
+    Raises `BuilderError` where another build holds it in a way that does not go with this.
+    """
+    handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 200).decode("utf-8", "replace") or "unknown"
             raise BuilderError(
                 f"{folder}: another build is writing here ({holder}); wait for it, or end it"
             ) from None
         # a build that leaves nothing behind removes its lock: was it this one?
-        if not (folder / LOCK).exists() or not os.path.samestat(
-            os.fstat(handle), (folder / LOCK).stat()
+        if not (folder / name).exists() or not os.path.samestat(
+            os.fstat(handle), (folder / name).stat()
         ):
             raise BuilderError(f"{folder}: another build has just ended here; call again")
         with suppress(OSError):  # a full disk: the lock holds without a name in it

@@ -9,7 +9,7 @@ from pathlib import Path
 from builder import files
 from builder.errors import BuildFailed, UsageError
 from builder.logs import LogFile, logged_to
-from builder.plan import PLAN, Plan
+from builder.plan import PLAN, Part, Plan
 from builder.records import LABELS, LOG, read
 
 
@@ -34,9 +34,8 @@ def check(folder: Path, plan: Plan) -> None:
 def _check_empty(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file, expected a folder for the dataset")
-    ours = (files.LOCK, LOG)
-    others = sorted(path.name for path in folder.glob("*") if path.name not in ours)
-    others = [name for name in others if not name.startswith(files.TEMPORARY)]
+    names = sorted(path.name for path in folder.glob("*"))
+    others = [n for n in names if n != LOG and not n.startswith((files.LOCK, files.TEMPORARY))]
     if others:
         raise UsageError(
             f"{folder}: holds {others[0]} and no {PLAN}, so it is not a dataset of this program; "
@@ -45,24 +44,41 @@ def _check_empty(folder: Path) -> None:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Hold the output folder; at the end remove what is unfinished, and the folder if all is."""
+def claimed(folder: Path, part: Part | None = None) -> Iterator[None]:
+    """Hold the output folder, or a part of it; at the end remove what is unfinished.
+
+    Where nothing of a dataset is finished that this call began, the folder goes too. Whoever
+    holds a part shares the folder with other parts, and leaves everything else alone.
+    """
     made = _make_folders(folder)
     try:
-        with files.locked(folder), logged_to(LogFile(folder / LOG)):
+        with _locked(folder, part), logged_to(LogFile(folder / LOG)):
             begun_before = (folder / PLAN).exists()
-            _remove_leftovers(folder)
+            if part is None:
+                _remove_leftovers(folder)
             try:
                 yield
             finally:
-                with suppress(OSError):  # what ended the body matters more
-                    _remove_unfinished(folder, begun_before)
+                if part is None:
+                    with suppress(OSError):  # what ended the body matters more
+                        _remove_unfinished(folder, begun_before)
     except OSError as error:
         raise BuildFailed(_told(error, folder)) from error
     finally:
         for path in [] if (folder / PLAN).exists() else reversed(made):
             with suppress(OSError):
                 path.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path, part: Part | None) -> Iterator[None]:
+    if part is None:
+        with files.locked(folder):
+            yield
+        return
+    own = f"{files.LOCK}-part-{part.number}-of-{part.of}"
+    with files.locked(folder, shared=True), files.locked(folder, own):
+        yield
 
 
 def _make_folders(folder: Path) -> list[Path]:

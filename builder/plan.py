@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -109,3 +110,24 @@ class Plan(Frozen):
     def _flat(self) -> dict[str, Any]:
         values = self.model_dump(mode="json", exclude={"count", "fingerprint", "recipe", "storage"})
         return {**values, **self.storage.model_dump(), **self.recipe}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of `of` parts of a dataset's shards, by its number from 1: runs of neighbours."""
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise UsageError(f"part is {self}, expected I/N with I from 1 to N, such as 3/8")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def shards(self, plan: Plan) -> range:
+        """Return the numbers of its shards; there are none where parts are more than shards."""
+        return range(
+            plan.shards * (self.number - 1) // self.of, plan.shards * self.number // self.of
+        )

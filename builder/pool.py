@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import threading
 import warnings
@@ -11,9 +12,9 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from builder.errors import BuildFailed
 
-Backend = Literal["loky", "threads", "sequential"]
+Backend = Literal["loky", "threads", "sequential", "dask"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-JOBLIB_NAMES = {"loky": "loky", "threads": "threading", "sequential": "sequential"}
+JOBLIB_NAMES = {"loky": "loky", "threads": "threading", "sequential": "sequential", "dask": "dask"}
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,8 +28,11 @@ def usable_cores() -> int:
 
 
 def processes_for(workers: int | None, tasks: int, backend: Backend) -> int:
-    """Return how many workers run: at most `workers` (all cores if None), cores, and tasks."""
-    cores = 1 if backend == "sequential" else usable_cores()
+    """Return how many workers run: at most `workers` (all cores if None), cores, and tasks.
+
+    Of a cluster's nobody knows how many cores there will be: as many as there are tasks.
+    """
+    cores = {"sequential": 1, "dask": tasks}.get(backend) or usable_cores()
     return max(1, min(workers or cores, cores, tasks))
 
 
@@ -78,17 +82,21 @@ def run(
     workers: int,
     backend: Backend,
     apart: bool = False,
+    patience: float | None = None,
 ) -> Iterator[Result]:
     """Yield `function(task)` of every task as it is done, in any order.
 
     One worker runs in the process itself, by the same path without a pool, unless it must run
     `apart` (and can: backend "loky"). A worker process starts with one thread for each library.
-    Raises `WorkersDied` where one dies; what a task raises comes through as it is.
+    Raises `WorkersDied` where one dies, or where a cluster, which may never say that, has
+    finished no task for `patience` seconds; what a task raises comes through as it is.
     """
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    if apart and backend == "loky":
+    if backend == "dask":
+        workers = -1
+    elif apart and backend == "loky":
         workers = max(workers, 2)  # joblib makes no process for one
     name = JOBLIB_NAMES["sequential" if workers == 1 else backend]
     threaded = Threaded(function)
@@ -97,14 +105,17 @@ def run(
     with joblib.parallel_config(backend=name, **threads), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")  # known by then
         parallel = joblib.Parallel(
-            n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
-        )
+            n_jobs=workers, return_as="generator_unordered", batch_size=1,
+            pre_dispatch="2*n_jobs", timeout=patience if name == "dask" else None,
+        )  # fmt: skip
         try:
             yield from parallel(joblib.delayed(function)(task) for task in tasks)
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
             how = codes[1] if codes else "killed, or out of memory?"
             raise WorkersDied(f"its worker process died ({how})") from None
+        except multiprocessing.TimeoutError:
+            raise WorkersDied(f"no worker finished a shard for {patience:.0f} s") from None
         finally:
             threaded.wait()
 

@@ -20,6 +20,10 @@ TRIES = 3
 other shard its worker, and is not blamed for another."""
 
 
+LEAST_SPEED = 100
+"""Images a second that a worker of a cluster makes at least: it is waited for so long."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """What came of trying to make a shard: seconds that it took, and what it failed of."""
@@ -104,10 +108,11 @@ def _round(
 
     trying = Trying(build_shard, os.getpid())
     workers = pool.processes_for(run.workers, len(group), run.backend)
+    patience = max(run.hang_limit, max(task.shard.count for task in group) / LEAST_SPEED)
     underway.forget(folder, names)
     with Watch(folder, names, run.hang_limit, bar.show) as watch:
         try:
-            for attempt in pool.run(trying, group, workers, run.backend, apart):
+            for attempt in pool.run(trying, group, workers, run.backend, apart, patience):
                 stop.check()
                 watch.slowest = max(watch.slowest, attempt.seconds)
                 if attempt.failure is None:

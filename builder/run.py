@@ -24,6 +24,7 @@ class Run:
     block_size: int = DEFAULT_BLOCK
     progress: bool = False
     hang_limit: float = HANG_LIMIT
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("workers", self.workers), ("block_size", self.block_size)):
@@ -34,4 +35,9 @@ class Run:
         if self.backend not in pool.BACKENDS:
             raise UsageError(
                 f"backend is '{self.backend}', expected one of {', '.join(pool.BACKENDS)}"
+            )
+        if (self.backend == "dask") != (self.scheduler is not None):
+            raise UsageError(
+                f"backend is '{self.backend}' and scheduler is '{self.scheduler}', expected both "
+                "or neither of 'dask' and the address of a scheduler, such as tcp://host:8786"
             )

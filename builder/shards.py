@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder import files, formats, stop, underway
-from builder.errors import DatasetError
+from builder import files, formats, labelfile, stop, underway
+from builder.errors import BuilderError, BuildFailed, DatasetError
 from builder.generator import generate
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
-from builder.records import FileRecord, Record, read
+from builder.records import LABELS, FileRecord, Record, read
 from builder.tally import Tally
+from builder.version import GENERATOR_VERSION
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def build_shard(task: ShardTask) -> Shard:
     earlier attempt left.
     """
     plan, shard = task.plan, task.shard
-    recipe = Recipe.from_json(plan.recipe)
+    recipe = _recipe(task.folder, plan)
     tally = Tally()
     new_writer = formats.format_of(plan.storage.format).writer
     with (
@@ -63,6 +65,25 @@ def build_shard(task: ShardTask) -> Shard:
     )
     files.publish_json(task.folder / shard.record_name, record.model_dump(mode="json"))
     return shard
+
+
+def _recipe(folder: Path, plan: Plan) -> Recipe:
+    """Return the recipe of a plan, its labels taken from the dataset's copy if they are new here.
+
+    Raises `BuildFailed` where the plan is another generator's than this process has.
+    """
+    if plan.generator_version != GENERATOR_VERSION:
+        raise BuildFailed(
+            f"{platform.node()}: has generator version {GENERATOR_VERSION}, and the dataset is "
+            f"of {plan.generator_version}: install the same version on all machines"
+        )
+    recipe = Recipe.from_json(plan.recipe)
+    if recipe.labels_file is not None:
+        try:
+            labelfile.open_lines(recipe.labels_file)
+        except BuilderError:  # another machine has not seen them
+            labelfile.register(folder / LABELS)
+    return recipe
 
 
 def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord] | None:

@@ -42,7 +42,7 @@ LAYERS = [
     ["formats.columns", "formats.steady", "formats.table"],
     ["formats.hdf5", "formats.png"],
     ["pool", "shards", "outdir", "reader", "sheet", "watch"],
-    ["run"],
+    ["cluster", "run"],
     ["rounds", "forecast"],
     ["building"],
     ["cli.console", "cli.options"],

@@ -14,7 +14,7 @@ from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.errors import UsageError
 from builder.forecast import forecast
 from builder.logs import logged_to
-from builder.plan import PLAN, Plan, Storage
+from builder.plan import PLAN, Part, Plan, Storage
 from builder.run import DEFAULT_BLOCK, HANG_LIMIT, Run
 
 EXAMPLES = """examples:
@@ -46,15 +46,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--block-size", type=int, default=DEFAULT_BLOCK, metavar="N",
                         help="images rendered at a time (%(default)s)")  # fmt: skip
     parser.add_argument("--backend", default="loky", choices=get_args(pool.Backend),
-                        help="how workers run (%(default)s processes)")  # fmt: skip
+                        help="how workers run (%(default)s: processes)")  # fmt: skip
     parser.add_argument("--hang-limit", type=float, default=HANG_LIMIT, metavar="SECONDS",
                         help="end a worker that makes no progress for so long (%(default)g), or "
                         "for 20 times what the slowest shard took, if that is more")  # fmt: skip
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of the cluster for --backend dask, such as tcp://host:8786",
+    )
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--part",
+        type=part_of,
+        metavar="I/N",
+        help="make one of N parts of the shards, beside others, anywhere",
+    )
+    parts.add_argument("--finalise", action="store_true",
+                       help="end a dataset whose parts are all made")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only say what would be made")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="no progress, no log")
     loudness.add_argument("--verbose", action="store_true", help="a log line for every shard")
     add_recipe_options(parser)
+
+
+def part_of(text: str) -> Part:
+    """Read `3/8`."""
+    try:
+        return Part(*map(int, text.split("/")))
+    except (ValueError, TypeError):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a part such as 3/8") from None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,13 +90,22 @@ def run(arguments: argparse.Namespace) -> int:
         block_size=arguments.block_size,
         progress=not arguments.quiet,
         hang_limit=arguments.hang_limit,
+        scheduler=arguments.scheduler,
     )
     handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
     with logged_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
         if arguments.dry_run:
             print(_foretold(plan, folder, how))
             return 0
-        built = building.carry_out(plan, recipe, folder, how)
+        if arguments.part:
+            made = building.carry_out_part(plan, recipe, folder, how, arguments.part)
+            print(f"{folder}: part {arguments.part} is made, {made:,} images by this call; "
+                  "when all parts are, the same call with --finalise ends the dataset")  # fmt: skip
+            return 0
+        if arguments.finalise:
+            built = building.finalise(plan, recipe, folder)
+        else:
+            built = building.carry_out(plan, recipe, folder, how)
     manifest = built.manifest
     speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
     print(

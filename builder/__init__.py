@@ -13,6 +13,8 @@ _HOMES = {
     "regenerate": "builder.generator",
     "build": "builder.building",
     "open_dataset": "builder.reader",
+    "verify": "builder.verifying",
+    "repair": "builder.repairing",
 }
 """Public names and the modules that hold them, imported when first asked for: `--help` and
 worker processes load nothing that they do not use."""

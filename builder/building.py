@@ -15,7 +15,7 @@ from builder.logs import log
 from builder.plan import PLAN, Part, Plan, Storage
 from builder.planner import planner_for
 from builder.recipe import Recipe
-from builder.records import LABELS, MANIFEST, Manifest, Totals, read
+from builder.records import LABELS, MANIFEST, Manifest, Totals, file_record, read
 from builder.run import DEFAULT_BLOCK, HANG_LIMIT, Run
 from builder.shards import ShardTask, finished
 
@@ -197,7 +197,8 @@ def _publish_manifest(folder: Path, plan: Plan, recipe: Recipe) -> Manifest:
             totals.add(*found)
     if absent:
         raise BuilderError(f"{folder}: not finished: {', '.join(absent)}; call again to make them")
-    manifest = totals.manifest(plan, recipe)
+    carried = None if recipe.labels_file is None else file_record(folder / LABELS)
+    manifest = totals.manifest(plan, recipe, carried)
     files.publish_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

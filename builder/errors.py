@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """Return a text with all that cannot be printed, line ends too, written as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class BuilderError(Exception):
     """Anything that goes wrong for a reason a user can act on.
 
@@ -13,7 +18,7 @@ class BuilderError(Exception):
     exit_code = 1
 
     def __init__(self, text: str) -> None:
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+        super().__init__(one_line(text))
 
 
 class UsageError(BuilderError, ValueError):

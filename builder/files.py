@@ -84,8 +84,12 @@ def publish_bytes(path: Path, data: bytes) -> None:
 
 def publish_json(path: Path, value: Any) -> None:
     """Publish a value as JSON that people can read, with sorted keys."""
-    data = (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
-    publish_bytes(path, data)
+    publish_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return the bytes that `publish_json` writes: the only ones of a value."""
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
 def sha256_of_file(path: Path) -> str:

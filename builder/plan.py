@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from builder.errors import UsageError
+from builder.errors import BuilderError, UsageError
 from builder.model import Frozen
 from builder.recipe import Recipe, Whole
 from builder.version import FORMAT_VERSION, GENERATOR_VERSION
@@ -97,6 +98,14 @@ class Plan(Frozen):
     def all_shards(self) -> Iterator[Shard]:
         """Yield every shard, in order."""
         return (self.shard(number) for number in range(self.shards))
+
+    def require_own_version(self, folder: Path) -> None:
+        """Raise `BuilderError` where another generator version made the dataset in `folder`."""
+        if self.generator_version != GENERATOR_VERSION:
+            raise BuilderError(
+                f"{folder}: was made by generator version {self.generator_version}, and this is "
+                f"{GENERATOR_VERSION}: its samples cannot be made again with this one"
+            )
 
     def differences(self, other: Plan) -> list[str]:
         """Return what tells this plan from another but the count: 'field: this, not that' each."""

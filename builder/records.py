@@ -7,13 +7,13 @@ import math
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from builder import digest
+from builder import digest, files
 from builder.bank import CLASSES
 from builder.errors import DatasetError, UsageError
 from builder.frame import FRAME
-from builder.model import Frozen
+from builder.model import Frozen, sha256_of
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
 
@@ -67,7 +67,9 @@ class ShardEntry(Frozen):
 class Manifest(Frozen):
     """What a finished dataset is: its plan, its shards, and what its images are like as a whole.
 
-    `pixel_mean` and `pixel_deviation` are over all grey values, 0 to 255.
+    `pixel_mean` and `pixel_deviation` are over all grey values, 0 to 255. `labels_file` is the copy
+    of the labels file, where the recipe has one. `checksum` is the sha256 of the canonical JSON
+    of all other fields: of the library versions, say, nothing else would show a flipped bit.
     """
 
     plan: Plan
@@ -80,6 +82,8 @@ class Manifest(Frozen):
     length_counts: dict[int, int]
     licence: str
     libraries: dict[str, str]
+    labels_file: FileRecord | None = None
+    checksum: str | None = None
 
 
 class Totals:
@@ -112,24 +116,37 @@ class Totals:
         for length, count in record.length_counts.items():
             self.length_counts[length] = self.length_counts.get(length, 0) + count
 
-    def manifest(self, plan: Plan, recipe: Recipe) -> Manifest:
+    def manifest(self, plan: Plan, recipe: Recipe, labels_file: FileRecord | None) -> Manifest:
         """Return the manifest of the plan of which all records were added."""
         pixels = self.count * FRAME * recipe.width
         mean = Fraction(self.pixel_sum, pixels)
         variance = Fraction(self.pixel_square_sum, pixels) - mean**2
-        files = [file for e in self.entries for file in (e.images, e.labels, e.record)]
-        return Manifest(
+        listed = [file for e in self.entries for file in (e.images, e.labels, e.record)]
+        manifest = Manifest(
             plan=plan,
             shards=tuple(sorted(self.entries, key=lambda entry: entry.shard.number)),
             content_digest=digest.written(self.digest),
-            bytes=sum(file.bytes for file in files),
+            bytes=sum(file.bytes for file in listed),
             pixel_mean=float(mean),
             pixel_deviation=math.sqrt(variance),
             class_counts=tuple(self.class_counts),
             length_counts=dict(sorted(self.length_counts.items())),
             licence=recipe.source.licence,
             libraries={name: version(name) for name in LIBRARIES},
+            labels_file=labels_file,
         )
+        return manifest.model_copy(update={"checksum": checksum(manifest.model_dump(mode="json"))})
+
+
+def checksum(manifest: dict[str, Any]) -> str:
+    """Return the checksum of a manifest's JSON values, whether they have one already or not."""
+    return sha256_of({name: value for name, value in manifest.items() if name != "checksum"})
+
+
+def file_record(path: Path) -> FileRecord:
+    """Return name, size and sha256 of a file that is there."""
+    sha256 = files.sha256_of_file(path)
+    return FileRecord(name=path.name, bytes=path.stat().st_size, sha256=sha256)
 
 
 def read(path: Path, model: type[Model]) -> Model:

@@ -12,7 +12,7 @@ from builder.errors import BuilderError, BuildFailed, DatasetError
 from builder.generator import generate
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
-from builder.records import LABELS, FileRecord, Record, read
+from builder.records import LABELS, FileRecord, Record, file_record, read
 from builder.tally import Tally
 from builder.version import GENERATOR_VERSION
 
@@ -100,8 +100,7 @@ def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord
             return None
     except (DatasetError, OSError):
         return None
-    own = FileRecord(name=path.name, bytes=path.stat().st_size, sha256=files.sha256_of_file(path))
-    return record, own
+    return record, file_record(path)
 
 
 def _sizes_hold(folder: Path, plan: Plan, record: Record) -> bool:

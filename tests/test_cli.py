@@ -118,7 +118,7 @@ def hdf5(tmp_path_factory):
 # Help
 
 
-@pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "info"])
+@pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "verify", "info"])
 def test_every_verb_has_help_with_examples(capsys, verb):
     """`--help` goes to standard output, ends with 0, and shows calls to copy."""
     said = call(capsys, verb, "--help")
@@ -134,6 +134,7 @@ OPTIONS = {
     "shard-size block-size recipe dry-run quiet verbose backend",
     "regenerate": "sample-seed index out",
     "preview": "count out boxes ladder columns zoom augment rotate",
+    "verify": "full deep samples repair dataset-dir workers quiet",
     "info": "help",
 }
 

@@ -75,7 +75,7 @@ def test_commands_of_the_readme_are_one_line_each():
     assert len(lines) == 2
 
 
-@pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "info"])
+@pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "verify", "info"])
 def test_every_verb_is_in_the_readme(verb, capsys):
     """Each script is shown in the README, and has examples in its help."""
     assert f"scripts/{verb}.py" in README

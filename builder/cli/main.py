@@ -13,6 +13,7 @@ VERBS = {
     "build": "make a dataset, or go on with one",
     "regenerate": "make single samples again, by seed or index",
     "preview": "make a picture of samples, or of what each augmentation does",
+    "verify": "check a dataset, and repair it",
     "info": "say what a dataset is, on one screen",
 }
 """Verb and what it does; each is a module here with `EXAMPLES`, `add_arguments` and `run`."""

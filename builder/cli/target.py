@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.cli.options import recipe_in
-from builder.errors import BuilderError
 from builder.reader import Dataset, open_dataset
 from builder.recipe import Recipe
-from builder.version import GENERATOR_VERSION
 
 
 def recipe_and_dataset(path: Path) -> tuple[Recipe, Dataset | None]:
@@ -20,10 +18,5 @@ def recipe_and_dataset(path: Path) -> tuple[Recipe, Dataset | None]:
     if not path.is_dir():
         return recipe_in(path), None
     dataset = open_dataset(path)
-    made_by = dataset.manifest.plan.generator_version
-    if made_by != GENERATOR_VERSION:
-        raise BuilderError(
-            f"{path}: was made by generator version {made_by}, and this is {GENERATOR_VERSION}: "
-            "its samples cannot be made again with this one"
-        )
+    dataset.manifest.plan.require_own_version(path)
     return dataset.recipe, dataset

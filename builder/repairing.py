@@ -1,0 +1,119 @@
+"""Repair: the broken shards of a dataset are made again, and all ends as it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import building, digest, faults, files, labelfile, stop
+from builder.building import Run
+from builder.documents import Documents
+from builder.errors import BuilderError
+from builder.faults import Fault
+from builder.plan import PLAN
+from builder.planner import planner_for
+from builder.records import MANIFEST, Manifest
+from builder.survey import Survey
+from builder.verifying import DEFAULT_SAMPLES, Check, Level, Report, checked
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A repair: what was wrong before, the numbers of the shards made again, and what is wrong now.
+
+    `unequal`: the shards whose samples are not those that they had.
+    """
+
+    before: Report
+    made: tuple[int, ...]
+    after: Report
+    unequal: tuple[Fault, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the dataset is whole now, and the one that it was."""
+        return self.after.whole and not self.unequal
+
+
+def repair(
+    path: str | Path,
+    level: Level = "quick",
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Repaired:
+    """Check a dataset as `verify` does, make what is broken again, and check it once more.
+
+    Shards at fault are made again, and plan and manifest written from the other one and the
+    completion records. A file that is not of the dataset is never removed; one in the way, such
+    as a symbolic link, is refused with its name, before anything is changed, by `BuilderError`.
+    So is a dataset of another generator version, and one of which neither plan nor manifest
+    can be read. While shards are made again, the dataset has no manifest.
+    """
+    return carry_out(Path(path), Check(level, samples, Run(workers, progress=progress)))
+
+
+def carry_out(folder: Path, check: Check) -> Repaired:
+    """Repair the dataset in a folder. See `repair`."""
+    before, found = checked(folder, check)
+    known = found.known
+    if known is None:
+        raise BuilderError(
+            f"{folder}: neither {PLAN} nor {MANIFEST} tells what this is to be, so it cannot be "
+            f"repaired ({before.faults[0]})"
+        )
+    known.plan.require_own_version(folder)
+    if before.whole:
+        return Repaired(before, (), before)
+    _require_ours(folder, found)
+    planner_for(known.recipe)  # refuses here what cannot be drawn, with all still in its place
+    if known.recipe.labels_file is not None:
+        labelfile.open_lines(known.recipe.labels_file)
+    _clear(folder, known, found.findings.to_make)
+    built = building.carry_out(known.plan, known.recipe, folder, check.run)
+    unequal = _unequal(found, built.manifest)
+    after, _ = checked(folder, check)
+    return Repaired(before, tuple(sorted(found.findings.to_make)), after, unequal)
+
+
+def _require_ours(folder: Path, found: Survey) -> None:
+    """Raise `BuilderError` for anything that a repair would have to remove or write through."""
+    links = [e.name for e in faults.listed(folder) if e.is_symlink()]
+    if in_the_way := sorted({*found.findings.foreign, *links}):
+        raise BuilderError(
+            f"{folder}: {', '.join(in_the_way)} is not this program's and would be in the way; "
+            "move it elsewhere and call again"
+        )
+
+
+def _clear(folder: Path, known: Documents, to_make: set[int]) -> None:
+    """Leave of plan, manifest and records those that hold: what a build then finds to do."""
+    with files.locked(folder):
+        stop.check()
+        files.remove(folder / MANIFEST)
+        for number in to_make:
+            files.remove(folder / known.plan.shard(number).record_name)
+        files.publish_json(folder / PLAN, known.plan.model_dump(mode="json", exclude_unset=True))
+
+
+def _unequal(found: Survey, manifest: Manifest) -> tuple[Fault, ...]:
+    """Return a fault for each shard whose content digest is no longer the one expected of it."""
+    unequal = []
+    for entry in manifest.shards:
+        expected = found.expected.get(entry.shard.number)
+        if expected is not None and expected.content_digest != entry.content_digest:
+            unequal.append(
+                Fault(
+                    entry.shard.name,
+                    f"came back with content digest {entry.content_digest}, expected "
+                    f"{expected.content_digest}: it is not the one that it was",
+                )
+            )
+    known = found.known  # a manifest that was changed is no witness
+    if known and known.manifest and known.sound and not unequal:
+        before = known.manifest.content_digest
+        total = digest.written(sum(digest.parsed(e.content_digest) for e in manifest.shards))
+        if before != total:
+            unequal.append(Fault(None, f"the content digest is {total}, expected {before}"))
+    return tuple(unequal)

@@ -232,6 +232,27 @@ def test_flipped_bytes_are_repaired(raw, originals, file):
         assert contents(raw) == contents(originals["raw"])
 
 
+RECORDS = {
+    "content digest": lambda v: v.update(content_digest="c1:" + "0" * 32),
+    "images": lambda v: v["images"].update(sha256="0" * 64),
+    "labels": lambda v: v["labels"].update(sha256="0" * 64),
+    "own file": lambda v: v.update(pixel_sum=v["pixel_sum"] ^ 1),
+    "fingerprint": lambda v: v.update(fingerprint="0" * 64),
+    "generator version": lambda v: v.update(generator_version=1),
+}
+
+
+@pytest.mark.parametrize("field", RECORDS)
+def test_records_say_what_the_manifest_says(raw, originals, field):
+    """A record with another value in any field is found by a quick check, which names the field."""
+    rewritten(raw / f"{SHARD}.json", RECORDS[field])
+    found = told(raw)
+    assert any(line.startswith(f"{SHARD}: {SHARD}.json: {field} is ") for line in found)
+    assert all(line.startswith(SHARD) for line in found)
+    assert repair(raw, workers=1).made == (1,)
+    assert contents(raw) == contents(originals["raw"])
+
+
 @pytest.mark.parametrize("records_too", [False, True])
 def test_shards_that_were_swapped_are_found(raw, originals, records_too):
     """Two shards' files exchanged are found by a full check; with their records by a quick one."""

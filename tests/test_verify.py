@@ -12,10 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-from builder import Recipe, build, open_dataset, repair, verify
+from builder import Recipe, bank, build, cache, files, open_dataset, repair, verify
 from builder.cli import main
 from builder.digest import digest_of, written
 from builder.errors import BuilderError, UsageError
+from builder.planner import planner_for
 from builder.recheck import spread
 from builder.records import checksum
 
@@ -623,3 +624,44 @@ def test_a_dataset_that_lost_plan_and_manifest_cannot_be_repaired(raw, capsys):
     code, out, err = call(capsys, raw, "--repair")
     assert (code, out) == (1, [])
     assert "neither plan.json nor manifest.json tells" in err
+
+
+def test_a_repair_waits_for_nobody_and_disturbs_no_build(raw):
+    """While a build holds the folder a repair is refused, and nothing is changed."""
+    (raw / f"{SHARD}.h5").unlink()
+    before = contents(raw)
+    with files.locked(raw), pytest.raises(BuilderError, match="another build is writing here"):
+        repair(raw, workers=1)
+    assert contents(raw) == before
+
+
+def write_digits(folder: Path, value: int) -> Path:
+    """Write twenty glyphs, blocks of one grey value, as the four IDX files of a folder."""
+    folder.mkdir()
+    labels = np.arange(20) % 10
+    images = np.zeros((20, 28, 28), dtype=np.uint8)
+    images[:, 4:24, 4:24] = value
+    for split in ("train", "t10k"):
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">i4").tobytes()
+            (folder / f"{split}-{kind}-ubyte").write_bytes(head + array.astype("u1").tobytes())
+    return folder
+
+
+def test_digits_of_ones_own_are_named_for_a_deep_check(tmp_path, capsys):
+    """Where its digits are not known, a dataset is checked but for a deep check, till named."""
+    own, others = write_digits(tmp_path / "own", 90), write_digits(tmp_path / "others", 91)
+    source = bank.register(own)
+    build(Recipe(source=source), 5, tmp_path / "set", workers=1)
+    shutil.rmtree(cache.cache_folder() / f"digits-2-{source.digest[:32]}")
+    bank.open_bank.cache_clear()
+    planner_for.cache_clear()
+    assert told(tmp_path / "set", "full") == []
+    deep = (tmp_path / "set", "--deep", "--quiet", "--workers", 1)
+    code, _, err = call(capsys, *deep)
+    assert code == 1
+    assert "name their folder with --dataset-dir" in err
+    code, _, err = call(capsys, *deep, "--dataset-dir", others)
+    assert code == 2
+    assert "but the dataset is of digits" in err
+    assert call(capsys, *deep, "--dataset-dir", own)[0] == 0

@@ -72,7 +72,7 @@ class Threaded(Generic[Task, Result]):
             self._changed.wait_for(lambda: self._inside == 0)
 
 
-class WorkersDied(Exception):
+class WorkersDied(BuildFailed):
     """The pool broke, and whatever its workers were doing is lost. The text says what happened."""
 
 
@@ -113,7 +113,7 @@ def run(
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
             how = codes[1] if codes else "killed, or out of memory?"
-            raise WorkersDied(f"its worker process died ({how})") from None
+            raise WorkersDied(f"a worker process died ({how})") from None
         except multiprocessing.TimeoutError:
             raise WorkersDied(f"no worker finished a shard for {patience:.0f} s") from None
         finally:

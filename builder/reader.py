@@ -28,7 +28,8 @@ def open_dataset(path: str | Path) -> Dataset:
     folder = Path(path)
     if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
         raise DatasetError(
-            f"{folder}: the build of this dataset is not finished; the call that began it goes on"
+            f"{folder}: the build of this dataset is not finished; to finish it: "
+            f"digitseq build --recipe {folder / PLAN} --out {folder}"
         )
     manifest = read(folder / MANIFEST, Manifest)
     plan = manifest.plan

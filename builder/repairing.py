@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import building, digest, faults, files, labelfile, stop
-from builder.building import Run
 from builder.documents import Documents
 from builder.errors import BuilderError
 from builder.faults import Fault
 from builder.plan import PLAN
 from builder.planner import planner_for
 from builder.records import MANIFEST, Manifest
+from builder.run import Run
 from builder.survey import Survey
 from builder.verifying import DEFAULT_SAMPLES, Check, Level, Report, checked
 
@@ -75,6 +75,23 @@ def carry_out(folder: Path, check: Check) -> Repaired:
     unequal = _unequal(found, built.manifest)
     after, _ = checked(folder, check)
     return Repaired(before, tuple(sorted(found.findings.to_make)), after, unequal)
+
+
+def distrust(folder: Path, run: Run) -> int:
+    """Take away the records of shards that are not as recorded; return how many there were.
+
+    For a dataset that is begun, or finished: every byte is read. What builds there next makes
+    these shards again.
+    """
+    _, found = checked(folder, Check("full", run=run))
+    if found.known is None:
+        return 0
+    _require_ours(folder, found)
+    recorded = {n for n in found.findings.to_make
+                if (folder / found.known.plan.shard(n).record_name).exists()}  # fmt: skip
+    if recorded:
+        _clear(folder, found.known, recorded)
+    return len(recorded)
 
 
 def _require_ours(folder: Path, found: Survey) -> None:

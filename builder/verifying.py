@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from builder import bank, pool, stop
-from builder.building import Run
 from builder.errors import UsageError
 from builder.faults import Fault
 from builder.kernels.compiled import announce
@@ -18,6 +17,7 @@ from builder.planner import planner_for
 from builder.recheck import CheckTask, check_shard, spread
 from builder.recipe import Recipe
 from builder.records import MANIFEST
+from builder.run import Run
 from builder.survey import Survey, survey
 
 Level = Literal["quick", "full", "deep"]
@@ -180,11 +180,12 @@ def _recheck(found: Survey, tasks: list[CheckTask], check: Check) -> int:
     run = check.run
     total = sum(t.expected.shard.count if t.rows is None else len(t.rows) for t in tasks)
     workers = pool.processes_for(run.workers, len(tasks), run.backend)
-    with pool.progress(total, 0, run.progress, lambda: 0) as count:
+    with pool.progress(total, 0, run.progress) as bar:
         for result in pool.run(check_shard, tasks, workers, run.backend):
             stop.check()
             found.findings.faults.extend(result.faults)
             if result.faults:
                 found.findings.to_make.add(result.number)
-            count(result.samples)
+            bar.count(result.samples)
+            bar.show(0)
     return total

@@ -92,7 +92,7 @@ def digest(recipe, tmp_path_factory):
 @pytest.mark.parametrize(
     ("faults", "times", "said"),
     [
-        ({"1": "die", "4": "raise"}, 2, r"its worker process died \(SIGKILL\(-9\)\)"),
+        ({"1": "die", "4": "raise"}, 2, r"a worker process died \(SIGKILL\(-9\)\)"),
         ({"1": "hang"}, 1, "it made no progress for 4 s"),
     ],
     ids=["die and raise", "hang"],
@@ -109,7 +109,7 @@ def test_a_build_survives_its_workers(recipe, digest, tmp_path, faults, times, s
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("die", r"its worker process died \(SIGKILL\(-9\)\)"), ("raise", "RuntimeError: no luck")],
+    [("die", r"a worker process died \(SIGKILL\(-9\)\)"), ("raise", "RuntimeError: no luck")],
 )
 def test_a_shard_that_always_fails_is_named_and_all_others_are_kept(
     recipe, digest, tmp_path, fault, reason

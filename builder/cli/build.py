@@ -13,8 +13,9 @@ from builder import building, formats, outdir, pool
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.errors import UsageError
 from builder.forecast import forecast
-from builder.logs import logged_to
+from builder.logs import log, logged_to
 from builder.plan import PLAN, Part, Plan, Storage
+from builder.repairing import distrust
 from builder.run import DEFAULT_BLOCK, HANG_LIMIT, Run
 
 EXAMPLES = """examples:
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="of the cluster for --backend dask, such as tcp://host:8786",
     )
+    parser.add_argument("--verify", action="store_true", help="read every byte of the shards that "
+                        "are there, and make those again that are not as recorded")  # fmt: skip
     parts = parser.add_mutually_exclusive_group()
     parts.add_argument(
         "--part",
@@ -97,6 +100,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             print(_foretold(plan, folder, how))
             return 0
+        if arguments.verify:
+            outdir.check(folder, plan)
+            if (folder / PLAN).exists():
+                log.info("shards that are not as recorded: %d", distrust(folder, how))
         if arguments.part:
             made = building.carry_out_part(plan, recipe, folder, how, arguments.part)
             print(f"{folder}: part {arguments.part} is made, {made:,} images by this call; "

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.building import Run
 from builder.errors import UsageError
 from builder.faults import Fault
 from builder.logs import logged_to
 from builder.repairing import carry_out
+from builder.run import Run
 from builder.verifying import DEFAULT_SAMPLES, Check, Report, checked
 
 EXAMPLES = """examples:

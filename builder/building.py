@@ -12,7 +12,7 @@ from builder import cluster, files, labelfile, outdir, pool, rounds
 from builder.errors import BuilderError, DatasetError, UsageError
 from builder.kernels.compiled import announce
 from builder.logs import log
-from builder.plan import PLAN, Part, Plan, Storage
+from builder.plan import MOST_SHARDS, PLAN, Part, Plan, Storage
 from builder.planner import planner_for
 from builder.recipe import Recipe
 from builder.records import LABELS, MANIFEST, Manifest, Totals, file_record, read
@@ -21,8 +21,6 @@ from builder.shards import ShardTask, finished
 
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
-MOST_SHARDS = 1_000_000
-"""Shards of one dataset: each is two or three files of one folder, and a line of the manifest."""
 
 
 @dataclass(frozen=True)

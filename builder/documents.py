@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from builder import building, faults, files, labelfile, records
+from builder import faults, files, labelfile, records
 from builder.errors import BuilderError, UsageError
 from builder.faults import Findings
 from builder.model import Frozen
-from builder.plan import PLAN, Plan
+from builder.plan import MOST_SHARDS, PLAN, Plan
 from builder.recipe import Recipe
 from builder.records import LABELS, LOG, MANIFEST, Manifest, Record
 from builder.version import FORMAT_VERSION
@@ -114,8 +114,8 @@ def _recipe_of(plan: Plan, name: str, findings: Findings) -> Recipe | None:
     try:
         if plan.format_version != FORMAT_VERSION:
             raise BuilderError(f"has format version {plan.format_version}, not {FORMAT_VERSION}")
-        if plan.shards > building.MOST_SHARDS:
-            raise BuilderError(f"is of {plan.shards} shards, not {building.MOST_SHARDS} at most")
+        if plan.shards > MOST_SHARDS:
+            raise BuilderError(f"is of {plan.shards} shards, not {MOST_SHARDS} at most")
         recipe = Recipe.from_json(plan.recipe)
         if recipe.fingerprint != plan.fingerprint:
             raise BuilderError("the fingerprint is not that of the recipe")

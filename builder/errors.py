@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 
-def one_line(text: str) -> str:
-    """Return a text with all that cannot be printed, line ends too, written as escapes."""
+def printable(text: str) -> str:
+    """Return a text as one line that moves no cursor: what is not printable is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -18,7 +18,7 @@ class BuilderError(Exception):
     exit_code = 1
 
     def __init__(self, text: str) -> None:
-        super().__init__(one_line(text))
+        super().__init__(printable(text))
 
 
 class UsageError(BuilderError, ValueError):

@@ -19,10 +19,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from builder import cache
-from builder.errors import BuilderError, UsageError
+from builder import cache, foreign
+from builder.errors import BuilderError, DatasetError, UsageError
 
 LONGEST_LABEL = 255
+MOST_BYTES = 1 << 28
+"""Bytes of a file of labels at most: 44 million labels of five digits, which take 1.5 GB to read.
+A gzipped file can hold a thousand times its size."""
+
 ARRAYS = ("text", "begins")
 
 
@@ -54,14 +58,47 @@ def register(path: str | Path) -> LabelsFile:
     """Read and check a file of labels (plain or gzipped), keep its text, and return its identity.
 
     Raises `UsageError` that names the line of the first blank line, letter, or label of more
-    than 255 digits, and for a file that cannot be read or holds no line.
+    than 255 digits, and for a file that cannot be read, holds no line, or more than 256 MiB.
     """
     try:
-        data = Path(path).read_bytes()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        with Path(path).open("rb") as file:
+            data = foreign.unzipped(file, MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
-    text = b"\n".join(line.strip(b" \r") for line in data.split(b"\n"))
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"labels file {path}: holds more than {MOST_BYTES} bytes of labels")
+    if re.search(rb"[ \r]", data):  # else it need not be taken to pieces, 35 bytes a line
+        data = b"\n".join(line.strip(b" \r") for line in data.split(b"\n"))
+    return _kept(path, data)
+
+
+def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
+    """Keep the text of the copy of a labels file that a dataset's folder holds under `name`.
+
+    Raises `DatasetError` where it is not the expected file, before it is looked at closer.
+    """
+    path = folder / name
+    most = min(MOST_BYTES, expected.lines * (expected.longest + 1))
+    try:
+        with foreign.open_below(folder, name, MOST_BYTES) as file:
+            text = foreign.unzipped(file, most)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from None
+    if len(text) > most or hashlib.sha256(text).hexdigest() != expected.sha256:
+        raise DatasetError(f"{path}: is not the labels file of the recipe")
+    try:
+        found = _kept(path, text)
+    except UsageError as error:
+        raise DatasetError(str(error)) from None
+    if found != expected:
+        raise DatasetError(
+            f"{path}: has {found.lines} lines of up to {found.longest} digits, "
+            f"expected {expected.lines} of up to {expected.longest}"
+        )
+
+
+def _kept(path: str | Path, text: bytes) -> LabelsFile:
+    """Keep lines, stripped of spaces, in the cache, and return their identity."""
     text += b"" if text.endswith(b"\n") or not text else b"\n"
     _check(str(path), text)
     flat = np.frombuffer(text, dtype=np.uint8)

@@ -5,13 +5,24 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from typing import Any
+import reprlib
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from builder.errors import UsageError
+
+Whole = Annotated[int, Strict()]
+"""A whole number, and not a text, truth or fraction that looks like one."""
+
+Count = Annotated[Whole, Field(ge=0, lt=1 << 127)]
+
+_REPR = reprlib.Repr()
+"""Writes the beginning of a value, however long or deep it is."""
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 100
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 30
 
 
 class Frozen(BaseModel):
@@ -33,6 +44,7 @@ def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
     path = [part for part in error["loc"] if isinstance(part, str) and "-" not in part]
     field = ".".join(path) or model.__name__.lower()
     if error["type"] == "extra_forbidden":
+        field = field[:60]
         close = difflib.get_close_matches(field, model.model_fields, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(model.model_fields)}"
         return f"{model.__name__} has no field '{field}': {hint}"
@@ -43,7 +55,7 @@ def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
     wanted = _bounds(info) or error["msg"].removeprefix("Input should be ")
     if error["type"] in ("missing", "too_long"):
         wanted = "one value more" if error["type"] == "missing" else "fewer values"
-    return f"{field} is {_shown(error['input'])}, expected {wanted}{meaning}"
+    return f"{field} is {shown(error['input'])}, expected {wanted}{meaning}"
 
 
 def _bounds(info: FieldInfo | None) -> str:
@@ -64,8 +76,9 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """Return a value as errors show it: the first 60 characters of it."""
+    text = _REPR.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -10,11 +10,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from builder.errors import BuilderError, UsageError
-from builder.model import Frozen
-from builder.recipe import Recipe, Whole
+from builder.model import Count, Frozen, Whole
+from builder.recipe import Recipe
 from builder.version import FORMAT_VERSION, GENERATOR_VERSION
 
 PLAN = "plan.json"
+
+MOST_SHARDS = 1_000_000
+"""Shards of one dataset: each is two or three files of one folder, and a line of the manifest."""
 
 LONGEST_PNG_LABEL = 200
 """A file name holds 255 bytes: an index of up to 19 digits, the label, and `.png`."""
@@ -49,9 +52,9 @@ class Storage(Frozen):
 class Shard(Frozen):
     """A fixed range of sample indices, [start, start + count), made by one task, alone."""
 
-    number: int
-    start: int
-    count: int
+    number: Count
+    start: Count
+    count: Count
 
     @property
     def name(self) -> str:
@@ -71,8 +74,8 @@ class Plan(Frozen):
     storage: Storage
     count: Whole = Field(ge=1, lt=1 << 63, description="how many samples")
     fingerprint: str
-    generator_version: int = GENERATOR_VERSION
-    format_version: int = FORMAT_VERSION
+    generator_version: Whole = GENERATOR_VERSION
+    format_version: Whole = FORMAT_VERSION
 
     @classmethod
     def of(cls, recipe: Recipe, storage: Storage, count: int) -> Plan:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import overload
 
-from builder import formats, labelfile
+import numpy as np
+
+from builder import digest, formats, labelfile
+from builder.bank import CLASSES
 from builder.batch import Batch, Sample
 from builder.errors import DatasetError, UsageError
-from builder.plan import PLAN
+from builder.labels import PAD
+from builder.model import shown as said
+from builder.plan import MOST_SHARDS, PLAN
 from builder.recipe import Recipe
 from builder.records import LABELS, MANIFEST, Manifest, read
 from builder.version import FORMAT_VERSION
+
+FARTHEST = 1 << 20
+"""Px from the corner of an image that a corner of a glyph can have; a warp reaches some 20,000."""
 
 OPEN_SHARDS = 16
 """Shards held open at a time; the one used longest ago is closed first."""
@@ -26,7 +35,7 @@ def open_dataset(path: str | Path) -> Dataset:
     Raises `DatasetError` for a folder that is no dataset, or one whose build is not finished.
     """
     folder = Path(path)
-    if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
+    if not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / PLAN):
         raise DatasetError(
             f"{folder}: the build of this dataset is not finished; to finish it: "
             f"digitseq build --recipe {folder / PLAN} --out {folder}"
@@ -43,7 +52,58 @@ def open_dataset(path: str | Path) -> Dataset:
         raise DatasetError(f"{folder / MANIFEST}: {error}") from None
     if recipe.fingerprint != plan.fingerprint:
         raise DatasetError(f"{folder / MANIFEST}: the fingerprint is not that of the recipe")
+    _check_shards(folder / MANIFEST, manifest)
     return Dataset(folder, manifest, recipe)
+
+
+def _check_shards(path: Path, manifest: Manifest) -> None:
+    """Raise `DatasetError` unless the manifest lists the plan's shards, and adds up."""
+    plan, form = manifest.plan, formats.format_of(manifest.plan.storage.format)
+    listed, wanted = len(manifest.shards), plan.shards
+    if wanted > MOST_SHARDS or listed != wanted:
+        raise DatasetError(
+            f"{path}: lists {listed} shards, expected {wanted} of {plan.storage.shard_size} "
+            f"images for {plan.count}, and {MOST_SHARDS} at most"
+        )
+    for entry, shard in zip(manifest.shards, plan.all_shards(), strict=True):
+        if entry.shard != shard:
+            raise DatasetError(f"{path}: lists {entry.shard!r}, expected {shard!r}")
+        names = entry.images.name, entry.labels.name, entry.record.name
+        implied = form.image_file(shard), form.labels_file(shard), shard.record_name
+        if names != implied:
+            raise DatasetError(
+                f"{path}: {shard.name} names {said(names)}, expected {', '.join(implied)}"
+            )
+    try:
+        total = sum(digest.parsed(entry.content_digest) for entry in manifest.shards)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    if manifest.content_digest != digest.written(total):
+        raise DatasetError(f"{path}: the content digest is not the sum of those of the shards")
+    if len(manifest.class_counts) != CLASSES or sum(manifest.length_counts.values()) != plan.count:
+        raise DatasetError(
+            f"{path}: counts {len(manifest.class_counts)} classes and "
+            f"{sum(manifest.length_counts.values())} labels, expected {CLASSES} and {plan.count}"
+        )
+
+
+def _check_values(place: Path, batch: Batch, first: int, step: int) -> None:
+    """Raise `DatasetError` for labels and corners of digits that no sample can have.
+
+    `first` is the index of the first sample, and `step` the distance to the next ones.
+    """
+    if not np.array_equal(batch.index, first + step * np.arange(len(batch))):
+        raise DatasetError(f"{place}: holds other indices than those from {first} on")
+    labels, shown = batch.labels, np.arange(batch.labels.shape[1]) < batch.lengths[:, None]
+    digits = (labels >= 0) & (labels < CLASSES)
+    if not ((digits == shown) & (shown | (labels == PAD))).all() or not batch.lengths.all():
+        raise DatasetError(f"{place}: holds labels that are no digits, or shorter than said")
+    if (batch.lengths > labels.shape[1]).any():
+        raise DatasetError(f"{place}: holds lengths of more than {labels.shape[1]} digits")
+    for name in ("boxes", "quads", "visible"):
+        values = getattr(batch, name)
+        if values is not None and not (np.abs(values) < FARTHEST).all():
+            raise DatasetError(f"{place}: holds {name} that are no places near an image")
 
 
 class Dataset:
@@ -62,12 +122,8 @@ class Dataset:
         named = self._recipe.labels_file
         if named is None:
             return self._recipe
-        try:
-            if labelfile.register(self.folder / LABELS) == named:
-                return self._recipe
-        except UsageError as error:
-            raise DatasetError(str(error)) from None
-        raise DatasetError(f"{self.folder / LABELS}: is not the labels file of the recipe")
+        labelfile.register_copy(self.folder, LABELS, named)
+        return self._recipe
 
     def __len__(self) -> int:
         return self.manifest.plan.count
@@ -118,7 +174,10 @@ class Dataset:
         skipped = -(-max(shard.start - indices.start, 0) // indices.step)
         first = indices.start + skipped * indices.step - shard.start
         stop = min(indices.stop - shard.start, shard.count)
-        return self._reader(number).read(slice(first, max(stop, first), indices.step))
+        rows = range(first, max(stop, first), indices.step)
+        batch = self._reader(number).read(np.arange(rows.start, rows.stop, rows.step))
+        _check_values(self.folder / shard.name, batch, shard.start + rows.start, rows.step)
+        return batch
 
     def _reader(self, number: int) -> formats.ShardReader:
         if number not in self._open:

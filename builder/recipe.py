@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from builder import bank, labelfile, labels, layout
 from builder.augment.ranges import Augment
 from builder.errors import UsageError
 from builder.frame import FRAME
-from builder.model import Frozen, sha256_of
+from builder.model import Frozen, Whole, sha256_of, shown
 from builder.version import RECIPE_VERSION
 
 DEFAULT_LENGTH = (1, 5)
@@ -42,7 +42,6 @@ def _augment(value: Any) -> Any:
 
 
 Order = Literal["file", "shuffled"]
-Whole = Annotated[int, Strict()]
 Range = Annotated[tuple[Whole, Whole], BeforeValidator(_pair)]
 Digits = Annotated[tuple[Whole, ...], BeforeValidator(_digit_tuple)]
 
@@ -191,18 +190,18 @@ expected at least 90, or length at most 2, or spacing at most -3
         values = dict(values)
         if isinstance(values.get("labels_file"), str):
             raise UsageError(
-                f"labels_file is '{values['labels_file']}', expected sha256, lines and longest: "
-                "a stored recipe names no path"
+                f"labels_file is {shown(values['labels_file'])}, expected sha256, lines "
+                "and longest: a stored recipe names no path"
             )
         if not isinstance(values.get("augment", {}), dict):
             raise UsageError(
-                f"augment is {values['augment']!r}, expected ranges by name: "
+                f"augment is {shown(values['augment'])}, expected ranges by name: "
                 "a stored recipe names no preset"
             )
         version = values.pop("recipe_version", None)
         if type(version) is not int or version != RECIPE_VERSION:
             raise UsageError(
-                f"recipe_version is {version!r}, expected {RECIPE_VERSION}: "
+                f"recipe_version is {shown(version)}, expected {RECIPE_VERSION}: "
                 "the recipe was written by another version of this program"
             )
         return cls(**values)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from builder import digest, files
+from builder import digest, files, foreign
 from builder.bank import CLASSES
 from builder.errors import DatasetError, UsageError
 from builder.frame import FRAME
-from builder.model import Frozen, sha256_of
+from builder.model import Count, Frozen, Whole, sha256_of
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
 
 MANIFEST = "manifest.json"
 LABELS = "labels.txt.gz"
 LOG = "build.log"
+
+MOST_BYTES = {MANIFEST: 1 << 30}
+"""Bytes of a manifest at most: a million shards, the most there are, take 0.9 GB."""
+
+MOST_OF_OTHERS = 1 << 22
+"""Bytes of a plan or record at most. They have a thousand or two, and a large recipe 5,000."""
 
 LIBRARIES = ("numpy", "numba", "h5py", "isal", "pyarrow", "xxhash")
 """Libraries whose version can change a file's bytes, though never a pixel or label."""
@@ -31,7 +36,7 @@ class FileRecord(Frozen):
     """One file of a shard: its name in the dataset's folder, size in bytes, and sha256."""
 
     name: str
-    bytes: int
+    bytes: Count
     sha256: str
 
 
@@ -46,12 +51,12 @@ class Record(Frozen):
     images: FileRecord
     labels: FileRecord
     content_digest: str
-    pixel_sum: int
-    pixel_square_sum: int
-    class_counts: tuple[int, ...]
-    length_counts: dict[int, int]
+    pixel_sum: Count
+    pixel_square_sum: Count
+    class_counts: tuple[Count, ...]
+    length_counts: dict[int, Count]
     fingerprint: str
-    generator_version: int
+    generator_version: Whole
 
 
 class ShardEntry(Frozen):
@@ -75,11 +80,11 @@ class Manifest(Frozen):
     plan: Plan
     shards: tuple[ShardEntry, ...]
     content_digest: str
-    bytes: int
+    bytes: Count
     pixel_mean: float
     pixel_deviation: float
-    class_counts: tuple[int, ...]
-    length_counts: dict[int, int]
+    class_counts: tuple[Count, ...]
+    length_counts: dict[int, Count]
     licence: str
     libraries: dict[str, str]
     labels_file: FileRecord | None = None
@@ -152,13 +157,14 @@ def file_record(path: Path) -> FileRecord:
 def read(path: Path, model: type[Model]) -> Model:
     """Return a JSON file as a value of `model`.
 
-    Raises `DatasetError` where it is not there, not JSON, or not of the expected form.
+    Raises `DatasetError` where it is not there, a link, too large, not JSON, or not of the
+    expected form.
     """
+    most = MOST_BYTES.get(path.name, MOST_OF_OTHERS)
+    data = foreign.read_below(path.parent, path.name, most)
     try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: is not there") from None
-    except (ValueError, RecursionError, IsADirectoryError) as error:
+        values = foreign.parsed_json(data)
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: is not JSON ({error})") from None
     if not isinstance(values, dict):
         raise DatasetError(f"{path}: holds {type(values).__name__}, expected a JSON object")

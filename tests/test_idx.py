@@ -188,7 +188,7 @@ BAD_FILES = {
     "count-cut": (TEST_LABELS, lambda data: data[:6], "truncated: 6 bytes where"),
     "body-cut": (TEST_IMAGES, lambda data: data[:-1], "truncated: 2367 bytes where"),
     "body-gone": (TRAIN_LABELS, lambda data: data[:8], "truncated: 8 bytes where"),
-    "too-long": (TRAIN_IMAGES, lambda data: data + b"\0", "too long: 5505 bytes where"),
+    "too-long": (TRAIN_IMAGES, lambda data: data + b"\0", "too long: 5505 bytes or more where"),
     "endless": (TEST_IMAGES, lambda data: ENDLESS, "truncated: 16 bytes where"),
     "wrong-magic": (TRAIN_IMAGES, lambda data: b"\x89PNG" + data[4:], "bytes '89 50 4e 47'"),
     "float-magic": (TRAIN_LABELS, lambda data: b"\0\0\x0d\1" + data[4:], "bytes '00 00 0d 01'"),

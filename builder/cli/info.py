@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from builder.errors import printable
 from builder.reader import open_dataset
 
 EXAMPLES = """examples:
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         "digits of": manifest.licence,
     }
     width = max(len(name) for name in rows)
-    print("\n".join(f"{name:{width}}  {value}" for name, value in rows.items()))
+    print("\n".join(f"{name:{width}}  {printable(value)}" for name, value in rows.items()))
     return 0
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from builder import bank, labelfile, layout
+from builder import bank, foreign, labelfile, layout
 from builder.augment.ranges import Augment
 from builder.augment.table import PRESETS, RANGES
 from builder.errors import UsageError
 from builder.recipe import Recipe
-from builder.records import LABELS
+from builder.records import LABELS, MANIFEST, MOST_BYTES
 
 
 def digit_list(text: str) -> tuple[int, ...]:
@@ -129,15 +129,17 @@ def recipe_in(path: Path) -> Recipe:
         recipe = Recipe.from_json(values)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    if recipe.labels_file is not None and (path.parent / LABELS).is_file():
-        labelfile.register(path.parent / LABELS)  # a dataset brings its labels along
+    if recipe.labels_file is not None and os.path.lexists(path.parent / LABELS):
+        labelfile.register_copy(path.parent, LABELS, recipe.labels_file)  # a dataset brings it
     return recipe
 
 
 def json_in(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises `UsageError` for anything else."""
     try:
-        values = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES[MANIFEST])
+        values = foreign.parsed_json(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(values, dict):

@@ -16,16 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from builder import files
+from builder import files, foreign
 from builder.batch import Batch
 from builder.errors import DatasetError
 from builder.formats.columns import DEFLATE_LEVEL, Column, InChunks, InPlace
 from builder.formats.steady import SteadyFile
+from builder.formats.stored import Expected, locate
 from builder.frame import FRAME
 from builder.model import canonical_json
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
 from builder.records import FileRecord
+from builder.streams import Ints
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""
@@ -188,35 +190,42 @@ def lay_out(
 
 def open_shard(folder: Path, plan: Plan, shard: Shard) -> Hdf5Reader:
     """Return a reader of a shard. Raises `DatasetError` where it is not what the plan says."""
-    return Hdf5Reader(folder / image_file(shard), plan, shard)
+    return Hdf5Reader(folder, plan, shard)
 
 
 class Hdf5Reader:
-    """A shard open for reading, through h5py."""
+    """A shard open for reading: its layout was checked, its values are read as they lie."""
 
-    def __init__(self, path: Path, plan: Plan, shard: Shard) -> None:
-        import h5py
-
+    def __init__(self, folder: Path, plan: Plan, shard: Shard) -> None:
+        name = image_file(shard)
+        self._file = foreign.open_below(folder, name)
         try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be opened ({error})") from None
-        self._columns = columns(plan)
-        for name, (tail, kind) in self._columns.items():
-            dataset = self._file.get(name)
-            shape = getattr(dataset, "shape", None)
-            if shape != (shard.count, *tail) or dataset.dtype != np.dtype(kind):
-                raise DatasetError(
-                    f"{path}: dataset '{name}' is {shape} of {getattr(dataset, 'dtype', None)}, "
-                    f"expected {(shard.count, *tail)} of {np.dtype(kind)}"
-                )
+            self._stored = locate(self._file, folder / name, expected(plan, shard))
+        except BaseException:
+            self.close()
+            raise
 
-    def read(self, rows: Any) -> Batch:
-        """Return the samples of increasing rows, a slice or an array (B,) int64."""
+    def read(self, rows: Ints) -> Batch:
+        """Return the samples of increasing rows, an array (B,) int64."""
         return Batch(
-            **{ATTRIBUTE_OF.get(name, name): self._file[name][rows] for name in self._columns}
+            **{ATTRIBUTE_OF.get(n, n): stored.read(rows) for n, stored in self._stored.items()}
         )
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self.close()
+
+
+def expected(plan: Plan, shard: Shard) -> dict[str, Expected]:
+    """Return what each dataset of a shard is."""
+    rows = chunk_rows(shard)
+    return {
+        name: Expected(
+            (shard.count, *tail), np.dtype(kind), (rows, *tail) if is_chunked(plan, name) else None
+        )
+        for name, (tail, kind) in columns(plan).items()
+    }

@@ -37,7 +37,7 @@ class ShardReader(Protocol):
     """A finished shard, open for reading."""
 
     def read(self, rows: Any) -> Batch:
-        """Return the samples of increasing rows, a slice or an array (B,) int64."""
+        """Return the samples of increasing rows, an array (B,) int64."""
 
     def close(self) -> None:
         """Give back what is open."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from builder import files
+from builder import files, foreign
 from builder.batch import Batch
 from builder.errors import DatasetError
 from builder.frame import FRAME
@@ -27,9 +27,16 @@ from builder.labels import PAD
 from builder.plan import Plan, Shard
 from builder.recipe import Recipe
 from builder.records import FileRecord
+from builder.streams import Ints
 
 METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""
+
+LABELS_BYTES = (1 << 20, 600)
+"""Bytes of the labels of a shard at most, and of each sample beside its digits."""
+
+MORE_BYTES = 1 << 16
+"""Bytes that a PNG file may have beside twice its pixels."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFLATE_LEVEL = 0
@@ -64,10 +71,15 @@ def encoded_all(images: npt.NDArray[np.uint8]) -> Iterator[bytes]:
     samples, height, width = images.shape
     rows = np.zeros((samples, height, width + 1), dtype=np.uint8)  # a 0, no filter, before each row
     rows[:, :, 1:] = images
-    head = SIGNATURE + _chunk(b"IHDR", struct.pack(">II5B", width, height, *GREY_8))
+    head = _head(height, width)
     end = _chunk(b"IEND", b"")
     for row in rows.reshape(samples, -1):
         yield head + _chunk(b"IDAT", isal_zlib.compress(row, DEFLATE_LEVEL)) + end
+
+
+def _head(height: int, width: int) -> bytes:
+    """Return what a grey PNG of a size begins with."""
+    return SIGNATURE + _chunk(b"IHDR", struct.pack(">II5B", width, height, *GREY_8))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -157,51 +169,60 @@ class PngWriter:
 
 def open_shard(folder: Path, plan: Plan, shard: Shard) -> PngReader:
     """Return a reader of a shard. Raises `DatasetError` where its labels cannot be read."""
-    return PngReader(folder / shard.name, plan, shard)
+    return PngReader(folder, plan, shard)
 
 
 class PngReader:
     """A PNG folder open for reading: labels in memory, images through OpenCV when asked for."""
 
     def __init__(self, folder: Path, plan: Plan, shard: Shard) -> None:
-        from builder.formats.table import read_labels
-
         recipe = Recipe.from_json(plan.recipe)
-        self._folder = folder
+        self._folder, self._name = folder, shard.name
         self._shape = (FRAME, recipe.width)
-        try:
-            table = read_labels(folder / METADATA)
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{folder / METADATA}: cannot be read ({error})") from None
-        if len(table) != shard.count:
-            raise DatasetError(f"{folder}: has {len(table)} labels, expected {shard.count}")
+        self._head = _head(*self._shape)
+        table = _table(folder, shard, recipe.label_source.longest)
         self._texts = table["label"].to_pylist()
         self._index = table["index"].to_numpy()
         self._seeds = table["seed"].to_numpy()
         self._lengths = table["length"].to_numpy()
+        self._check(folder / labels_file(shard), shard, recipe.label_source.longest)
         shown = np.arange(recipe.label_source.longest) < self._lengths[:, None]
         self._labels = np.full(shown.shape, PAD, dtype=np.int8)
         self._labels[shown] = [int(digit) for text in self._texts for digit in text]
         self._glyphs = np.full(shown.shape, PAD, dtype=np.int32)
-        self._glyphs[shown] = table["glyphs"].combine_chunks().flatten().to_numpy()
+        glyphs = table["glyphs"].combine_chunks()
+        boxes = table["boxes"].combine_chunks()
+        for lists in (glyphs, boxes):
+            if not np.array_equal(np.diff(lists.offsets.to_numpy()), self._lengths):
+                raise DatasetError(f"{folder / labels_file(shard)}: lists and lengths differ")
+        self._glyphs[shown] = glyphs.flatten().to_numpy()
         self._boxes = np.zeros((*shown.shape, 4), dtype=np.float32)
-        corners = table["boxes"].combine_chunks().flatten().flatten().to_numpy()
-        self._boxes[shown] = corners.reshape(-1, 4)
+        self._boxes[shown] = boxes.flatten().flatten().to_numpy().reshape(-1, 4)
 
-    def read(self, rows: Any) -> Batch:
-        """Return the samples of increasing rows, a slice or an array (B,) int64."""
-        picked = np.arange(len(self._texts))[rows]
-        images = np.empty((len(picked), *self._shape), dtype=np.uint8)
-        for image, row in zip(images, picked.tolist(), strict=True):
+    def _check(self, path: Path, shard: Shard, longest: int) -> None:
+        """Raise `DatasetError` unless the labels name the shard's files, and no others."""
+        if not np.array_equal(self._index, np.arange(shard.start, shard.start + shard.count)):
+            raise DatasetError(f"{path}: has other indices than those from {shard.start} on")
+        for text, length in zip(self._texts, self._lengths.tolist(), strict=True):
+            if not (text.isascii() and text.isdecimal() and len(text) == length <= longest):
+                raise DatasetError(
+                    f"{path}: label '{text[:60]}' of length {length}, "
+                    f"expected 1 to {longest} digits"
+                )
+
+    def read(self, rows: Ints) -> Batch:
+        """Return the samples of increasing rows, an array (B,) int64."""
+        images = np.empty((len(rows), *self._shape), dtype=np.uint8)
+        for image, row in zip(images, rows.tolist(), strict=True):
             image[:] = self._image(row)
         return Batch(
             images=images,
-            labels=self._labels[picked],
-            lengths=self._lengths[picked],
-            index=self._index[picked],
-            seeds=self._seeds[picked],
-            glyphs=self._glyphs[picked],
-            boxes=self._boxes[picked],
+            labels=self._labels[rows],
+            lengths=self._lengths[rows],
+            index=self._index[rows],
+            seeds=self._seeds[rows],
+            glyphs=self._glyphs[rows],
+            boxes=self._boxes[rows],
             quads=None,
             visible=None,
         )
@@ -209,15 +230,31 @@ class PngReader:
     def _image(self, row: int) -> npt.NDArray[np.uint8]:
         import cv2
 
-        path = self._folder / png_name(int(self._index[row]), self._texts[row])
-        try:
-            data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be read ({error})") from None
+        name = f"{self._name}/{png_name(int(self._index[row]), self._texts[row])}"
+        height, width = self._shape
+        data = foreign.read_below(self._folder, name, MORE_BYTES + 2 * height * width)
+        image = None
+        if data.startswith(self._head):  # of another size, nothing is decoded
+            with suppress(cv2.error):
+                image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
         if image is None or image.shape != self._shape:
-            raise DatasetError(f"{path}: is not a PNG of {self._shape[1]} x {self._shape[0]} px")
+            raise DatasetError(f"{self._folder / name}: is not a grey PNG of {width} x {height} px")
         return np.asarray(image, dtype=np.uint8)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _table(folder: Path, shard: Shard, longest: int) -> Any:
+    """Return the labels of a shard as a table of pyarrow."""
+    from builder.formats.table import read_labels
+
+    name = labels_file(shard)
+    data = foreign.read_below(
+        folder, name, LABELS_BYTES[0] + shard.count * (LABELS_BYTES[1] + 24 * longest)
+    )
+    try:
+        return read_labels(data, shard.count, longest)
+    except Exception as error:  # a damaged file makes pyarrow raise errors of any kind
+        said = str(error).partition("\n")[0][:200]
+        raise DatasetError(f"{folder / name}: {said}") from None

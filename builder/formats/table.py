@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.batch import Batch
+from builder.errors import DatasetError
+from builder.formats.pages import check_column
 
 GROUP = 8192
 """Rows in a row group. Fixed, so that equal shards give equal bytes whatever the block size."""
@@ -31,6 +33,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+
+READ = ("index", "label", "length", "seed", "glyphs", "boxes")
+"""Columns that a reader needs; the others follow from the plan."""
 
 DICTIONARY = ("file_name", "length")
 """Columns of few values. A dictionary for the others made files a tenth larger, and slower."""
@@ -116,7 +121,40 @@ def _strings(offsets: Any, characters: Any) -> Any:
     )
 
 
-def read_labels(path: Path) -> pa.Table:
-    """Return the labels of a shard as a table of `SCHEMA`."""
-    with path.open("rb") as file:
-        return pq.read_table(file, schema=SCHEMA, partitioning=None)
+def read_labels(data: bytes, count: int, longest: int) -> pa.Table:
+    """Return the labels of a shard of `count` samples: all columns but names and rows.
+
+    `longest` is the most digits that a label can have. Raises `DatasetError` for anything
+    that no shard of this size has, before it is inflated.
+    """
+    limits = {"thrift_string_size_limit": 1 << 20, "thrift_container_size_limit": 1 << 20}
+    file = pq.ParquetFile(pa.BufferReader(data), **limits)
+    if file.metadata.num_rows != count:
+        raise DatasetError(f"has {file.metadata.num_rows} labels, expected {count}")
+    if not file.schema_arrow.equals(SCHEMA):
+        raise DatasetError("has other columns than labels have")
+    if not (file.metadata.created_by or "").startswith("parquet-cpp-arrow "):
+        raise DatasetError("was not written by this program")
+    view = memoryview(data)
+    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+        rows = group.num_rows
+        most = {"index": (rows, 8), "label": (rows, 4 + longest), "length": (rows, 1),
+                "seed": (rows, 8), "glyphs": (rows * longest, 4),
+                "boxes": (4 * rows * longest, 4)}  # fmt: skip
+        if not 0 <= rows <= count:
+            raise DatasetError(f"has {rows} rows in a group, expected at most {count}")
+        for column in map(group.column, range(group.num_columns)):
+            name = column.path_in_schema.partition(".")[0]
+            if name in most:
+                check_column(view, column, *most[name])
+    table = file.read(list(READ), use_threads=False)
+    if len(table) != count or any(_has_null(column) for column in table.columns):
+        raise DatasetError(f"has {len(table)} labels, some of them null, expected {count}")
+    return table
+
+
+def _has_null(column: Any) -> bool:
+    column = column.combine_chunks()
+    while not column.null_count and pa.types.is_nested(column.type):
+        column = column.flatten()
+    return bool(column.null_count)

@@ -129,7 +129,7 @@ def broken(folder, name, change) -> None:
             "format version 9, expected 1",
         ),
         (lambda f: (f / "shard-000000.h5").write_bytes(b"no HDF5"), "cannot be opened"),
-        (lambda f: (f / "shard-000000.h5").unlink(), "cannot be opened"),
+        (lambda f: (f / "shard-000000.h5").unlink(), "is not there"),
         (
             lambda f: (f / "shard-000002.h5").replace(f / "shard-000000.h5"),
             r"dataset 'images' is \(5, 28, 170\) of uint8, expected \(10, 28, 170\)",

@@ -214,6 +214,17 @@ def test_labels_of_png_files_name_no_paths(copy, tmp_path):
             refused(path.parents[1], "label|indices")
 
 
+def test_labels_of_png_files_are_text(copy):
+    """A label that is no UTF-8 is refused like any other that is no label."""
+    path = copy("png") / "shard-000000" / "metadata.parquet"
+    good = pq.read_table(path)
+    values = [b"\xff\xfe", *(text.encode() for text in good["label"].to_pylist()[1:])]
+    at = good.schema.get_field_index("label")
+    text = pa.array(values, pa.binary()).cast(pa.string(), safe=False)
+    rewrite(path, good.set_column(at, SCHEMA.field("label"), text))
+    refused(path.parents[1], "UTF")
+
+
 def rewrite(path, table, **options):
     """Write a Parquet file as the program does."""
     options = {"compression": "zstd", "use_dictionary": ["file_name", "length"], **options}

@@ -148,6 +148,7 @@ def read_labels(data: bytes, count: int, longest: int) -> pa.Table:
             if name in most:
                 check_column(view, column, *most[name])
     table = file.read(list(READ), use_threads=False)
+    table.validate(full=True)  # of texts, that they are UTF-8; of lists, that they lie in order
     if len(table) != count or any(_has_null(column) for column in table.columns):
         raise DatasetError(f"has {len(table)} labels, some of them null, expected {count}")
     return table

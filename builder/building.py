@@ -22,7 +22,6 @@ from builder.shards import ShardTask, finished
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
 
-
 @dataclass(frozen=True)
 class Built:
     """A finished build: where it is, its manifest, and what this run did.

@@ -21,9 +21,6 @@ from builder.recipe import Recipe
 from builder.records import LABELS, LOG, MANIFEST, Manifest, Record
 from builder.version import FORMAT_VERSION
 
-MOST_BYTES = 1 << 30
-"""Bytes of a document: a manifest of the most shards has some 800 MB."""
-
 Model = TypeVar("Model", bound=Frozen)
 
 
@@ -49,11 +46,9 @@ def read(path: Path, model: type[Model]) -> tuple[Model, bytes]:
     kind = faults.kind_of(path)
     if kind not in ("", "file"):
         raise BuilderError(f"{path.name}: is a {kind}, expected a file")
-    if kind and path.lstat().st_size > MOST_BYTES:
-        raise BuilderError(f"{path.name}: has {path.lstat().st_size} bytes, expected {MOST_BYTES}")
     try:
-        value = records.read(path, model)
-        data = path.read_bytes()
+        data = records.read_bytes(path)
+        value = records.parsed(path, data, model)
         dumped = value.model_dump(mode="json", exclude_unset=True)
         canonical = files.json_bytes(dumped)
     except BuilderError as error:

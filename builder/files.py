@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from builder import foreign
 from builder.errors import BuilderError
 
 TEMPORARY = ".tmp-"
@@ -95,6 +96,12 @@ def json_bytes(value: Any) -> bytes:
 def sha256_of_file(path: Path) -> str:
     """Return the sha256 of a file, 64 hex digits."""
     with path.open("rb") as file:
+        return RunningHash(file.fileno()).hexdigest()
+
+
+def sha256_below(folder: Path, name: str) -> str:
+    """Return the sha256 of a file of a dataset. Raises `DatasetError` for a link, or no file."""
+    with foreign.open_below(folder, name) as file:
         return RunningHash(file.fileno()).hexdigest()
 
 

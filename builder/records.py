@@ -149,9 +149,9 @@ def checksum(manifest: dict[str, Any]) -> str:
 
 
 def file_record(path: Path) -> FileRecord:
-    """Return name, size and sha256 of a file that is there."""
-    sha256 = files.sha256_of_file(path)
-    return FileRecord(name=path.name, bytes=path.stat().st_size, sha256=sha256)
+    """Return name, size and sha256 of a file that is there. Raises `DatasetError` for a link."""
+    sha256 = files.sha256_below(path.parent, path.name)
+    return FileRecord(name=path.name, bytes=path.lstat().st_size, sha256=sha256)
 
 
 def read(path: Path, model: type[Model]) -> Model:
@@ -160,8 +160,16 @@ def read(path: Path, model: type[Model]) -> Model:
     Raises `DatasetError` where it is not there, a link, too large, not JSON, or not of the
     expected form.
     """
-    most = MOST_BYTES.get(path.name, MOST_OF_OTHERS)
-    data = foreign.read_below(path.parent, path.name, most)
+    return parsed(path, read_bytes(path), model)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a JSON file's bytes, as many as one of its name may have."""
+    return foreign.read_below(path.parent, path.name, MOST_BYTES.get(path.name, MOST_OF_OTHERS))
+
+
+def parsed(path: Path, data: bytes, model: type[Model]) -> Model:
+    """Return what the bytes of a JSON file say, as a value of `model`."""
     try:
         values = foreign.parsed_json(data)
     except (ValueError, RecursionError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +113,9 @@ def _sizes_hold(folder: Path, plan: Plan, record: Record) -> bool:
 
 
 def _size(path: Path) -> int:
-    """Return the size of a file, or of all files of a folder."""
-    if path.is_dir():
-        with os.scandir(path) as entries:
-            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
-    return path.stat().st_size
+    """Return the size of a file, or of all files of a folder; of a link, its own."""
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return found.st_size
+    with os.scandir(path) as entries:
+        return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

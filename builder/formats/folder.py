@@ -54,11 +54,11 @@ def _count(seen: dict[str, int], shard: Shard, findings: Findings) -> None:
         )
 
 
-def sha256_of_folder(folder: Path) -> str:
-    """Return the sha256 of the sorted lines `name size sha256` of a folder's files."""
+def sha256_of_folder(folder: Path, name: str) -> str:
+    """Return the sha256 of the sorted lines `name size sha256` of what a shard's folder holds."""
     lines = []
-    for entry in listed(folder):
-        path = Path(entry.path)
+    for entry in listed(folder / name):
         size = entry.stat(follow_symlinks=False).st_size
-        lines.append(f"{entry.name} {size} {files.sha256_of_file(path)}\n")
+        sha256 = files.sha256_below(folder, f"{name}/{entry.name}")
+        lines.append(f"{entry.name} {size} {sha256}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +30,6 @@ from builder.streams import Ints
 
 METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""
-
-LABELS_BYTES = (1 << 20, 600)
-"""Bytes of the labels of a shard at most, and of each sample beside its digits."""
 
 MORE_BYTES = 1 << 16
 """Bytes that a PNG file may have beside twice its pixels."""
@@ -176,11 +172,14 @@ class PngReader:
     """A PNG folder open for reading: labels in memory, images through OpenCV when asked for."""
 
     def __init__(self, folder: Path, plan: Plan, shard: Shard) -> None:
+        from builder.formats.table import stored_labels
+
         recipe = Recipe.from_json(plan.recipe)
         self._folder, self._name = folder, shard.name
         self._shape = (FRAME, recipe.width)
         self._head = _head(*self._shape)
-        table = _table(folder, shard, recipe.label_source.longest)
+        longest = recipe.label_source.longest
+        table = stored_labels(folder, labels_file(shard), shard.count, longest)
         self._texts = table["label"].to_pylist()
         self._index = table["index"].to_numpy()
         self._seeds = table["seed"].to_numpy()
@@ -243,18 +242,3 @@ class PngReader:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _table(folder: Path, shard: Shard, longest: int) -> Any:
-    """Return the labels of a shard as a table of pyarrow."""
-    from builder.formats.table import read_labels
-
-    name = labels_file(shard)
-    data = foreign.read_below(
-        folder, name, LABELS_BYTES[0] + shard.count * (LABELS_BYTES[1] + 24 * longest)
-    )
-    try:
-        return read_labels(data, shard.count, longest)
-    except Exception as error:  # a damaged file makes pyarrow raise errors of any kind
-        said = str(error).partition("\n")[0][:200]
-        raise DatasetError(f"{folder / name}: {said}") from None

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builder import foreign
 from builder.batch import Batch
 from builder.errors import DatasetError
 from builder.formats.pages import check_column
@@ -36,6 +37,9 @@ SCHEMA = pa.schema(
 
 READ = ("index", "label", "length", "seed", "glyphs", "boxes")
 """Columns that a reader needs; the others follow from the plan."""
+
+BYTES = (1 << 20, 600)
+"""Bytes of a shard's labels at most, and of each sample beside its digits."""
 
 DICTIONARY = ("file_name", "length")
 """Columns of few values. A dictionary for the others made files a tenth larger, and slower."""
@@ -119,6 +123,16 @@ def _strings(offsets: Any, characters: Any) -> Any:
     return pa.StringArray.from_buffers(
         len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(characters)
     )
+
+
+def stored_labels(folder: Path, name: str, count: int, longest: int) -> pa.Table:
+    """Return the labels of a shard of a dataset: see `read_labels`. Raises `DatasetError`."""
+    data = foreign.read_below(folder, name, BYTES[0] + count * (BYTES[1] + 24 * longest))
+    try:
+        return read_labels(data, count, longest)
+    except Exception as error:  # a damaged file makes pyarrow raise errors of any kind
+        said = str(error).partition("\n")[0][:200]
+        raise DatasetError(f"{folder / name}: {said}") from None
 
 
 def read_labels(data: bytes, count: int, longest: int) -> pa.Table:

@@ -67,7 +67,11 @@ def test_equal_bits_without_compilation():
     ("processor", "features"),
     [
         ("generic", ""),
-        *([("x86-64-v2", ""), ("x86-64-v3", "")] if platform.machine() == "x86_64" else []),
+        *(
+            [pytest.param("x86-64-v2", "", marks=pytest.mark.slow), ("x86-64-v3", "")]
+            if platform.machine() == "x86_64"
+            else []
+        ),
     ],
 )
 def test_equal_bits_on_other_processors(processor, features):

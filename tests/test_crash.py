@@ -35,8 +35,10 @@ def contents(folder):
     }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("form", "kills"),
+    [("hdf5", 2), ("png", 2)] + [pytest.param(form, 30, marks=pytest.mark.slow) for form in FORMS],
+)
 def test_a_build_killed_at_random_moments_ends_as_if_it_were_not(tmp_path, form, kills):
     """SIGKILL to the whole process group, and the same call again: equal files, no leftovers."""
     began = time.monotonic()

@@ -95,3 +95,11 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
         )
         exec(compile(smaller, "README.md", "exec"), {})
     assert (tmp_path / "shards" / "run1" / "manifest.json").exists()
+
+
+def test_every_test_of_the_faults_is_there():
+    """The tests that `docs/faults.md` names exist."""
+    named = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", (ROOT / "docs" / "faults.md").read_text())
+    assert len(named) > 20
+    for path, test in named:
+        assert f"def {test or 'test'}" in (ROOT / path).read_text(), (path, test)

@@ -154,6 +154,27 @@ def test_parts_on_the_command_line(capsys, tmp_path):
         assert "such as 3/8" in capsys.readouterr().err
 
 
+def test_verify_makes_damaged_shards_again(capsys, recipe, tmp_path):
+    """A flipped byte that a record does not tell of is found when a build goes on with --verify."""
+    from builder.cli import main
+
+    out, call = tmp_path / "set", shlex.split("--count 90 --shard-size 20 --quiet --workers 1")
+    call = [*call, "--out", str(out)]
+    assert main("build", call) == 0
+    before = contents(out)
+    damaged = out / "shard-000003.h5"
+    data = bytearray(damaged.read_bytes())
+    data[-1000] ^= 1
+    damaged.write_bytes(data)
+    assert main("build", call) == 0
+    assert contents(out) != before  # sizes and records hold
+    assert main("build", [*call, "--verify"]) == 0
+    assert contents(out) == before
+    capsys.readouterr()
+    assert main("build", [*call, "--verify", "--seed", "8"]) == 2
+    assert "holds another dataset" in capsys.readouterr().err
+
+
 def test_two_programs_agree_on_what_is_whole(recipe, tmp_path):
     """What `build` makes of a folder of parts is no other than what `finalise` does."""
     plan, out = plan_of(recipe), tmp_path / "set"

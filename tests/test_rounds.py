@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,25 @@ def test_shards_that_fail_together_are_all_named(recipe, tmp_path, monkeypatch):
     ):
         build(recipe, 300, tmp_path / "set", shard_size=100, workers=1)
     assert (tmp_path / "set" / "shard-000001.json").exists()
+
+
+def test_a_folder_that_vanishes_ends_the_run(recipe, tmp_path, monkeypatch):
+    """There is one line with the reason, no folder half made, and the next run is whole."""
+    out, original = tmp_path / "set", shards.build_shard
+
+    def vanishing(task):
+        if task.number == 1:
+            shutil.rmtree(out)
+        return original(task)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rounds, "build_shard", vanishing)
+        with pytest.raises(
+            BuildFailed, match=r"shard-000001.*: No such file or directory; finished"
+        ):
+            build(recipe, 300, out, shard_size=100, workers=1)
+    assert not out.exists()
+    assert build(recipe, 300, out, shard_size=100, workers=1).made == 300
 
 
 def watching(tmp_path, monkeypatch, host, process, limit=10.0):

@@ -101,11 +101,11 @@ def carry_out_part(plan: Plan, recipe: Recipe, folder: Path, run: Run, part: Par
     are, `finalise` ends the dataset.
     """
     with _claimed(folder, plan, recipe, part):
-        if _standing_manifest(folder, plan) is not None:
-            return 0
-        if not (folder / PLAN).exists() or read(folder / PLAN, Plan) != plan:
+        missing = _missing(folder, plan, part.shards(plan))
+        planned = (folder / PLAN).exists() and read(folder / PLAN, Plan) == plan
+        if not planned or (missing and (folder / MANIFEST).exists()):
             _publish_plan(folder, plan, recipe)
-        return _build_missing(folder, plan, _missing(folder, plan, part.shards(plan)), run)
+        return _build_missing(folder, plan, missing, run)
 
 
 def finalise(plan: Plan, recipe: Recipe, folder: Path) -> Built:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from builder import orphans, pool, stop, underway
 from builder.errors import BuilderError, BuildFailed
@@ -18,7 +19,6 @@ from builder.watch import Watch
 TRIES = 3
 """Failures after which a shard is given up. After one less it is made alone, so that it costs no
 other shard its worker, and is not blamed for another."""
-
 
 LEAST_SPEED = 100
 """Images a second that a worker of a cluster makes at least: it is waited for so long."""
@@ -51,8 +51,9 @@ class Trying:
         except (BuilderError, OSError):
             raise
         except Exception as error:
-            log.debug("%s", traceback.format_exc())
-            failure = f"{type(error).__name__}: {error}"
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"in {Path(at.filename).name}, line {at.lineno}"
+            failure = f"{type(error).__name__}: {error} ({where})"
             return Attempt(task.number, time.monotonic() - began, failure)
         return Attempt(task.number, time.monotonic() - began)
 

@@ -55,6 +55,20 @@ def test_parts_in_any_order_are_the_whole(recipe, whole, tmp_path, parts):
     assert finalise(plan, recipe, out).manifest == open_dataset(whole).manifest
     assert contents(out) == contents(whole)
     assert carry_out_part(plan, recipe, out, ALONE, Part(1, parts)) == 0
+    assert (out / "manifest.json").exists()
+
+
+def test_a_finished_dataset_that_lost_a_shard_is_no_longer_one(recipe, whole, tmp_path):
+    """The part that makes it again takes the manifest away, and finalising brings it back."""
+    plan, out = plan_of(recipe), tmp_path / "set"
+    carry_out(plan, recipe, out, ALONE)
+    (out / "shard-000001.h5").unlink()
+    assert carry_out_part(plan, recipe, out, ALONE, Part(2, 2)) == 0
+    assert (out / "manifest.json").exists()
+    assert carry_out_part(plan, recipe, out, ALONE, Part(1, 2)) == 30
+    assert not (out / "manifest.json").exists()
+    finalise(plan, recipe, out)
+    assert contents(out) == contents(whole)
 
 
 def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):

@@ -101,6 +101,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(_foretold(plan, folder, how))
             return 0
         if arguments.verify:
+            if arguments.part or arguments.finalise:
+                raise UsageError(
+                    "--verify is for whole builds: use verify.py once all parts are made"
+                )
             outdir.check(folder, plan)
             if (folder / PLAN).exists():
                 log.info("shards that are not as recorded: %d", distrust(folder, how))
@@ -143,7 +147,7 @@ def _foretold(plan: Plan, folder: Path, how: Run) -> str:
     outdir.check(folder, plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
-    workers = pool.processes_for(how.workers, plan.shards, how.backend)
+    workers = 1 if how.scheduler else pool.processes_for(how.workers, plan.shards, how.backend)
     expected = forecast(plan, workers, how.block_size)
     speed = plan.count / expected.seconds
     rows = {
@@ -152,7 +156,9 @@ def _foretold(plan: Plan, folder: Path, how: Run) -> str:
         "images": f"{plan.count:,}",
         "shards": f"{plan.shards:,} of {plan.storage.shard_size:,} images, {plan.storage.format}",
         "bytes": f"about {_size(expected.bytes)}; {_size(free)} free",
-        "workers": f"{workers}",
+        "workers": f"those of {how.scheduler}; the time is one's"
+        if how.scheduler
+        else f"{workers}",
         "memory": f"about {_size(expected.memory)} a worker",
         "time": f"about {_duration(expected.seconds)} ({speed:,.0f} images/s), "
         f"if the disk takes {_size(expected.bytes / expected.seconds)}/s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import shlex
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,8 @@ def open_dataset(path: str | Path) -> Dataset:
     if not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / PLAN):
         raise DatasetError(
             f"{folder}: the build of this dataset is not finished; to finish it: "
-            f"digitseq build --recipe {folder / PLAN} --out {folder}"
+            f"digitseq build --recipe {shlex.quote(str(folder / PLAN))} "
+            f"--out {shlex.quote(str(folder))}"
         )
     manifest = read(folder / MANIFEST, Manifest)
     plan = manifest.plan

@@ -12,7 +12,7 @@ import pytest
 
 from builder import build, files, open_dataset
 from builder.building import carry_out, carry_out_part, finalise
-from builder.errors import BuilderError, UsageError
+from builder.errors import BuilderError, DatasetError, UsageError
 from builder.plan import Part, Plan, Storage
 from builder.run import Run
 
@@ -166,6 +166,19 @@ def test_parts_on_the_command_line(capsys, tmp_path):
             raise SystemExit(main("build", [*call, str(tmp_path / "set"), "--part", wrong]))
         assert end.value.code == 2
         assert "such as 3/8" in capsys.readouterr().err
+
+
+def test_an_unfinished_dataset_names_the_command_that_finishes_it(recipe, whole, tmp_path):
+    """It does not open, and what it says is a call that works."""
+    from builder.cli import main
+
+    out = tmp_path / "set"
+    carry_out_part(plan_of(recipe), recipe, out, ALONE, Part(2, 3))
+    with pytest.raises(DatasetError, match="is not finished; to finish it: digitseq ") as caught:
+        open_dataset(out)
+    verb, *call = shlex.split(str(caught.value).partition("digitseq ")[2])
+    assert main(verb, [*call, "--workers", "1", "--quiet"]) == 0
+    assert contents(out) == contents(whole)
 
 
 def test_verify_makes_damaged_shards_again(capsys, recipe, tmp_path):

@@ -51,20 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hang-limit", type=float, default=HANG_LIMIT, metavar="SECONDS",
                         help="end a worker that makes no progress for so long (%(default)g), or "
                         "for 20 times what the slowest shard took, if that is more")  # fmt: skip
-    parser.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="of the cluster for --backend dask, such as tcp://host:8786",
-    )
+    parser.add_argument("--scheduler", metavar="ADDRESS",
+                        help="of the cluster for --backend dask, such as "
+                        "tcp://host:8786")  # fmt: skip
     parser.add_argument("--verify", action="store_true", help="read every byte of the shards that "
                         "are there, and make those again that are not as recorded")  # fmt: skip
     parts = parser.add_mutually_exclusive_group()
-    parts.add_argument(
-        "--part",
-        type=part_of,
-        metavar="I/N",
-        help="make one of N parts of the shards, beside others, anywhere",
-    )
+    parts.add_argument("--part", type=part_of, metavar="I/N",
+                       help="make one of N parts of the shards, beside others, "
+                       "anywhere")  # fmt: skip
     parts.add_argument("--finalise", action="store_true",
                        help="end a dataset whose parts are all made")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only say what would be made")
@@ -101,13 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(_foretold(plan, folder, how))
             return 0
         if arguments.verify:
-            if arguments.part or arguments.finalise:
-                raise UsageError(
-                    "--verify is for whole builds: use verify.py once all parts are made"
-                )
-            outdir.check(folder, plan)
-            if (folder / PLAN).exists():
-                log.info("shards that are not as recorded: %d", distrust(folder, how))
+            _distrust(arguments, plan, folder, how)
         if arguments.part:
             made = building.carry_out_part(plan, recipe, folder, how, arguments.part)
             print(f"{folder}: part {arguments.part} is made, {made:,} images by this call; "
@@ -117,21 +106,36 @@ def run(arguments: argparse.Namespace) -> int:
             built = building.finalise(plan, recipe, folder)
         else:
             built = building.carry_out(plan, recipe, folder, how)
-    manifest = built.manifest
-    speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
-    print(
-        f"{built.path}: {plan.count:,} images"
-        f"{speed if built.made else ', finished before this call'}, "
-        f"{_size(manifest.bytes)}, {manifest.content_digest}"
-    )
+    print(_told(built))
     return 0
 
 
+def _distrust(arguments: argparse.Namespace, plan: Plan, folder: Path, how: Run) -> None:
+    """Take the records of shards away that are not as recorded."""
+    if arguments.part or arguments.finalise:
+        raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
+    outdir.check(folder, plan)
+    if (folder / PLAN).exists():
+        log.info("shards that are not as recorded: %d", distrust(folder, how))
+
+
+def _told(built: building.Built) -> str:
+    """Say in one line what a build came to."""
+    manifest = built.manifest
+    speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
+    return (
+        f"{built.path}: {manifest.plan.count:,} images"
+        f"{speed if built.made else ', finished before this call'}, "
+        f"{_size(manifest.bytes)}, {manifest.content_digest}"
+    )
+
+
 def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
-    """Return how to store, and how many; both from a manifest where one is named as the recipe."""
+    """Return how to store, and how many; both from a manifest or plan, where one is named."""
     given: dict[str, Any] = {}
     count = None
-    if arguments.recipe is not None and (plan := json_in(arguments.recipe).get("plan")):
+    named = {} if arguments.recipe is None else json_in(arguments.recipe)
+    if plan := named.get("plan") or ("storage" in named and named):
         standing = Plan(**plan)
         given, count = standing.storage.model_dump(), standing.count
     names = ("format", "compression", "masks", "shard_size")

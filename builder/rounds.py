@@ -125,10 +125,20 @@ def _round(
             for task in list(waiting.values()):  # some were made, and their results lost
                 if finished(folder, task.plan, task.shard):
                     count(task.number)
-            begun = underway.begun(folder)
-            suspects = {n: str(died) for n, t in waiting.items() if t.shard.name in begun}
-            hung = {n: watch.hung[t.shard.name] for n, t in waiting.items()
-                    if t.shard.name in watch.hung}  # fmt: skip
-            failed |= hung or suspects or dict.fromkeys(waiting, str(died))
+            failed |= _blamed(folder, waiting, watch.hung, str(died))
     underway.forget(folder, names)
     return failed
+
+
+def _blamed(
+    folder: Path, waiting: dict[int, ShardTask], hung: dict[str, str], reason: str
+) -> dict[int, str]:
+    """Return the shards to blame for workers that died, each with the reason.
+
+    Those that hung, or else those that were begun, or else all: one at least, so rounds end.
+    """
+    of_names = {task.shard.name: number for number, task in waiting.items()}
+    told = {of_names[name]: why for name, why in hung.items() if name in of_names}
+    begun = underway.begun(folder)
+    suspects = [number for name, number in of_names.items() if name in begun]
+    return told or dict.fromkeys(suspects or waiting, reason)

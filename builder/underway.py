@@ -32,8 +32,8 @@ class Told:
     host: str
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Whether the worker is another process of this machine."""
+    def can_be_ended(self) -> bool:
+        """Whether the worker can be ended from here: another process of this machine."""
         return self.host == platform.node() and self.process != os.getpid()
 
 

@@ -66,6 +66,6 @@ class Watch:
     def _end(self, name: str, each: underway.Told, reason: str) -> None:
         self.hung[name] = reason
         log.warning("%s: %s (process %d on %s)", name, reason, each.process, each.host)
-        if each.is_elsewhere:
+        if each.can_be_ended:
             with suppress(ProcessLookupError):
                 os.kill(each.process, signal.SIGKILL)

@@ -34,8 +34,25 @@ def mix_all(seeds: Any, addresses: Any, words: Any) -> None:
 
 @compiled
 def below(word: Any, bound: Any) -> Any:
-    """Return a word mapped onto [0, bound) int64, `bound` in [1, 2**31]."""
+    """Return a word mapped onto [0, bound) int64 by its upper half, `bound` in [1, 2**32]."""
     return i64((word >> u64(32)) * u64(bound) >> u64(32))
+
+
+@compiled
+def below_wide(word: Any, bound: Any) -> Any:
+    """Return a word mapped onto [0, bound) int64 by a product of 128 bits, `bound` up to 2**63."""
+    high, low, half = word >> u64(32), word & u64(0xFFFFFFFF), u64(32)
+    bound_high, bound_low = u64(bound) >> half, u64(bound) & u64(0xFFFFFFFF)
+    middle = high * bound_low + (low * bound_low >> half)
+    carry = (middle & u64(0xFFFFFFFF)) + low * bound_high
+    return i64(high * bound_high + (middle >> half) + (carry >> half))
+
+
+@compiled
+def all_below_wide(words: Any, bound: Any, numbers: Any) -> None:
+    """Fill numbers (N,) int64 with words (N,) uint64 mapped onto [0, bound)."""
+    for n in range(len(words)):
+        numbers[n] = below_wide(words[n], bound)
 
 
 @compiled

@@ -1,0 +1,135 @@
+"""Order: which samples each batch of an epoch holds, computed from its number alone."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from builder import streams
+from builder.errors import UsageError
+from builder.streams import INDEX_LIMIT, MASK, Ints, Stream
+
+
+@dataclass(frozen=True)
+class Order:
+    """How samples are cut into batches, and split over ranks. Raises `UsageError` for bad values.
+
+    `size`: samples in a batch; the last one of an epoch may have fewer. `shuffle`: in the order of
+    a permutation, new for each epoch and `seed`, rather than by index. `rank` of `ranks`: take
+    every `ranks`-th batch, from number `rank` on, so that the ranks together see each sample
+    once an epoch, and none has more than one batch more than another. `drop_last`: leave out a last
+    batch that is not full, and what would give one rank more batches than another. `block`:
+    neighbours that are shuffled as one; None for as many as the storage reads in one go, 1 or,
+    from gzipped shards, the images of a chunk. Orders of equal blocks are equal for all storages.
+
+    >>> Order(size=128, shuffle=True, rank=1, ranks=2).size
+    128
+    """
+
+    size: int = 256
+    shuffle: bool = False
+    seed: int = 0
+    rank: int = 0
+    ranks: int = 1
+    drop_last: bool = False
+    block: int | None = None
+
+    def __post_init__(self) -> None:
+        _check("batch size", self.size, 1, INDEX_LIMIT - 1)
+        _check("seed", self.seed, 0, MASK)
+        _check("ranks", self.ranks, 1, 1 << 31)
+        _check("rank", self.rank, 0, self.ranks - 1)
+        if self.block is not None:
+            _check("block", self.block, 1, INDEX_LIMIT - 1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An order of a number of samples: every batch of every epoch, by its number.
+
+    `count` is None for samples without an end, which are taken in sequence.
+    """
+
+    order: Order
+    count: int | None
+    block: int
+
+    def __post_init__(self) -> None:
+        order = self.order
+        if self.count is None and order.shuffle:
+            raise UsageError(
+                "shuffle is given for samples without an end: they are independent of each other "
+                "in any order; leave shuffle out, or give a count"
+            )
+        if order.drop_last and self.count is not None and not len(self):
+            raise UsageError(
+                f"drop_last leaves no batch of {order.size} for each of {order.ranks} ranks out of "
+                f"{self.count} samples: use smaller batches, or no drop_last"
+            )
+
+    def __len__(self) -> int:
+        """Return the batches that the rank has in an epoch."""
+        order = self.order
+        if self.count is None:
+            raise TypeError("samples without an end have no number of batches")
+        if order.drop_last:
+            return self.count // order.size // order.ranks
+        return max(0, -(-(-(-self.count // order.size) - order.rank) // order.ranks))
+
+    def check_start(self, epoch: int, number: int) -> None:
+        """Raise `UsageError` for an epoch, or number of a batch to begin with, that cannot be."""
+        _check("epoch", epoch, 0, self._last_epoch)
+        _check("start", number, 0, INDEX_LIMIT - 1 if self.count is None else len(self))
+
+    @cached_property
+    def _last_epoch(self) -> int:
+        return 0 if self.count is None else INDEX_LIMIT // self.count - 1
+
+    def indices(self, epoch: int, number: int) -> Ints:
+        """Return the indices (B,) int64 of one batch of the rank, its first batch being number 0.
+
+        Raises `UsageError` for a batch or an epoch that cannot be.
+        """
+        _check("epoch", epoch, 0, self._last_epoch)
+        _check("batch", number, 0, INDEX_LIMIT - 1 if self.count is None else len(self) - 1)
+        first = (number * self.order.ranks + self.order.rank) * self.order.size
+        end = first + self.order.size
+        if self.count is not None:
+            end = min(end, self.count)
+        if end > INDEX_LIMIT:
+            raise UsageError(f"batch {number} is past index 2**63 - 1, where samples end")
+        places = np.arange(first, end, dtype=np.int64)
+        return self._shuffled(epoch, places) if self.order.shuffle else places
+
+    def _shuffled(self, epoch: int, places: Ints) -> Ints:
+        """Return the indices at places of an epoch's order.
+
+        Whole blocks are permuted. The samples past the last whole one are a shorter block,
+        which comes in between at a place of its own, `begin`.
+        """
+        assert self.count is not None
+        block, seed, stream = self.block, self.order.seed, Stream.EPOCH_ORDER
+        blocks, rest = divmod(self.count, block)
+        if not blocks:
+            return places
+        epochs = np.array([epoch], dtype=np.int64)
+        key = streams.sample_seeds(seed, epochs)
+        begin = block * int(streams.below(streams.words(key, stream), min(blocks + 1, 1 << 31))[0])
+        at = places - rest * (places >= begin + rest)
+        number = streams.permuted(seed, epoch * blocks + at // block, blocks, stream)
+        whole = number * block + at % block
+        in_rest = (places >= begin) & (places < begin + rest)
+        return np.where(in_rest, blocks * block + places - begin, whole)
+
+
+def _check(name: str, value: int, least: int, most: int) -> None:
+    """Raise `UsageError` unless a value is a whole number in [least, most]."""
+    try:
+        if least <= operator.index(value) <= most:
+            return
+    except TypeError:
+        pass
+    raise UsageError(f"{name} is {value!r}, expected a whole number from {least} to {most}")

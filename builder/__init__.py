@@ -13,6 +13,7 @@ _HOMES = {
     "regenerate": "builder.generator",
     "build": "builder.building",
     "open_dataset": "builder.reader",
+    "LiveDataset": "builder.live",
     "Order": "builder.order",
     "verify": "builder.verifying",
     "repair": "builder.repairing",

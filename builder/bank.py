@@ -94,6 +94,13 @@ class DigitBank:
         """How many glyphs each class has, (10,) int64."""
         return np.diff(self.starts)
 
+    def digits(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return the split's own images, (M, 28, 28) uint8, sorted by class, and classes (M,)."""
+        frame = slice(MARGIN, MARGIN + FRAME)
+        padded = self.glyphs.reshape(-1, PADDED, PADDED)
+        images = padded[self.members][:, frame, frame]
+        return np.ascontiguousarray(images), np.repeat(np.arange(CLASSES), self.class_sizes)
+
     def require(self, classes: Iterable[int]) -> None:
         """Raise `UsageError` unless each of `classes` has a glyph in this split."""
         empty = [c for c in sorted(set(classes)) if self.class_sizes[c] == 0]

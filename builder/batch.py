@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -12,21 +12,6 @@ import numpy.typing as npt
 
 from builder import labels
 from builder.streams import Ints, Words
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image with its label and annotations: `Batch`, without the first axis and the padding."""
-
-    image: npt.NDArray[np.uint8]
-    text: str
-    index: int
-    seed: int
-    glyphs: npt.NDArray[np.int32]
-    boxes: npt.NDArray[np.float32]
-    quads: npt.NDArray[np.float32] | None
-    visible: npt.NDArray[np.float32] | None
-    mask: npt.NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +41,7 @@ class Batch:
     boxes: npt.NDArray[np.float32]
     quads: npt.NDArray[np.float32] | None
     visible: npt.NDArray[np.float32] | None
-    masks: npt.NDArray[np.uint8] | None = None
+    masks: npt.NDArray[np.uint8] | None
 
     @cached_property
     def texts(self) -> list[str]:
@@ -68,34 +53,113 @@ class Batch:
 
     def __getitem__(self, row: int) -> Sample:
         """Return the sample of one row of the batch."""
-        n = self.lengths[row]
-        return Sample(
-            image=self.images[row],
-            text=self.texts[row],
-            index=int(self.index[row]),
-            seed=int(self.seeds[row]),
-            glyphs=self.glyphs[row, :n],
-            boxes=self.boxes[row, :n],
-            quads=None if self.quads is None else self.quads[row, :n],
-            visible=None if self.visible is None else self.visible[row, :n],
-            mask=None if self.masks is None else self.masks[row],
-        )
+        return Sample(self, row)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[row] for row in range(len(self)))
 
-    def reversed(self) -> Batch:
-        """Return the samples in the opposite order."""
-        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        turned: dict[str, Any] = {n: None if c is None else c[::-1] for n, c in columns.items()}
-        return Batch(**turned)
 
-    @classmethod
-    def concatenated(cls, batches: Sequence[Batch]) -> Batch:
-        """Return one batch of the samples of several, in order."""
-        columns = {f.name: [getattr(batch, f.name) for batch in batches] for f in fields(cls)}
-        return cls(**{name: _concatenated(parts) for name, parts in columns.items()})
+class LazyBatch(Batch):
+    """A batch of stored samples, whose fields are read when they are first asked for.
+
+    `read(name)` returns the field of a name, and others that came with it, by their names.
+    """
+
+    def __init__(self, size: int, read: Callable[[str], dict[str, Any]]) -> None:
+        self.__dict__.update(_size=size, _read=read)  # the base is frozen
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in FIELDS:
+            raise AttributeError(f"a batch has no '{name}'; it has {', '.join(FIELDS)}, texts")
+        self.__dict__.update(self._read(name))
+        return self.__dict__[name]
+
+    def __len__(self) -> int:
+        return int(self._size)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} samples, read when asked for>"
+
+    def __reduce__(self) -> Any:
+        """Become a plain batch in another process: it takes values there, and no open files."""
+        return Batch, tuple(getattr(self, name) for name in FIELDS)
 
 
-def _concatenated(parts: list[Any]) -> Any:
-    return None if any(part is None for part in parts) else np.concatenate(parts)
+FIELDS = tuple(item.name for item in fields(Batch))
+"""The names of what a batch holds for each of its samples."""
+
+
+class Sample:
+    """One image with its label and annotations: a row of a `Batch`, without the padding.
+
+    What has been stored is read when it is first asked for.
+    """
+
+    __slots__ = ("_batch", "_row")
+
+    def __init__(self, batch: Batch, row: int) -> None:
+        self._batch, self._row = batch, row
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The pixels, (28, W) uint8."""
+        image: npt.NDArray[np.uint8] = self._batch.images[self._row]
+        return image
+
+    @property
+    def text(self) -> str:
+        """The label as a string, such as '02139'."""
+        return self._batch.texts[self._row]
+
+    @property
+    def index(self) -> int:
+        """The index of the sample, [0, 2**63)."""
+        return int(self._batch.index[self._row])
+
+    @property
+    def seed(self) -> int:
+        """The sample seed, [0, 2**64)."""
+        return int(self._batch.seeds[self._row])
+
+    @property
+    def glyphs(self) -> npt.NDArray[np.int32]:
+        """The row of each digit's glyph in its MNIST file, (n,) int32."""
+        found: npt.NDArray[np.int32] = self._digits(self._batch.glyphs)
+        return found
+
+    @property
+    def boxes(self) -> npt.NDArray[np.float32]:
+        """The box of each digit, (n, 4) float32: x0, y0, x1, y1."""
+        found: npt.NDArray[np.float32] = self._digits(self._batch.boxes)
+        return found
+
+    @property
+    def quads(self) -> npt.NDArray[np.float32] | None:
+        """The corners of each digit's frame, (n, 4, 2) float32, if they are there."""
+        found: npt.NDArray[np.float32] | None = self._digits(self._batch.quads)
+        return found
+
+    @property
+    def visible(self) -> npt.NDArray[np.float32] | None:
+        """The share of each digit's ink that shows, (n,) float32, if it is there."""
+        found: npt.NDArray[np.float32] | None = self._digits(self._batch.visible)
+        return found
+
+    @property
+    def mask(self) -> npt.NDArray[np.uint8] | None:
+        """The position, from 1, of each pixel's digit, (28, W) uint8, if it is there."""
+        return None if self._batch.masks is None else self._batch.masks[self._row]
+
+    def __reduce__(self) -> Any:
+        """Travel to another process alone, without the rest of the batch or what is open."""
+        rows = slice(self._row, self._row + 1)
+        columns = [getattr(self._batch, name) for name in FIELDS]
+        own: list[Any] = [None if column is None else column[rows] for column in columns]
+        return Sample, (Batch(*own), 0)
+
+    def _digits(self, values: Any) -> Any:
+        """Return what is there for the sample's own digits, without padding."""
+        return None if values is None else values[self._row, : self._batch.lengths[self._row]]
+
+    def __repr__(self) -> str:
+        return f"Sample(index={self.index}, text={self.text!r}, seed={self.seed:#x})"

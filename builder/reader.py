@@ -1,37 +1,40 @@
-"""Reading datasets: samples by index, slices, and batches, whatever the format."""
+"""Reading datasets: what a folder must hold to be one, and its samples, whatever the format."""
 
 from __future__ import annotations
 
-import operator
 import os
 import shlex
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from builder import digest, formats, labelfile
+from builder.access import OpenShards
 from builder.bank import CLASSES
-from builder.batch import Batch, Sample
+from builder.batch import Batch, LazyBatch, Sample
 from builder.errors import DatasetError, UsageError
 from builder.labels import PAD
 from builder.model import shown as said
 from builder.plan import MOST_SHARDS, PLAN
 from builder.recipe import Recipe
 from builder.records import LABELS, MANIFEST, Manifest, read
+from builder.samples import Samples
+from builder.streams import Ints
 from builder.version import FORMAT_VERSION
 
 FARTHEST = 1 << 20
 """Px from the corner of an image that a corner of a glyph can have; a warp reaches some 20,000."""
 
-OPEN_SHARDS = 16
-"""Shards held open at a time; the one used longest ago is closed first."""
-
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open a finished dataset: `len(data)`, `data[3]`, `data[3:9]`, `data.batches(256)`.
+
+    It opens files as they are needed, in each process for itself: it may be given to threads,
+    forked, and sent to other processes.
 
     Raises `DatasetError` for a folder that is no dataset, or one whose build is not finished.
     """
@@ -89,34 +92,16 @@ def _check_shards(path: Path, manifest: Manifest) -> None:
         )
 
 
-def _check_values(place: Path, batch: Batch, first: int, step: int) -> None:
-    """Raise `DatasetError` for labels and corners of digits that no sample can have.
-
-    `first` is the index of the first sample, and `step` the distance to the next ones.
-    """
-    if not np.array_equal(batch.index, first + step * np.arange(len(batch))):
-        raise DatasetError(f"{place}: holds other indices than those from {first} on")
-    labels, shown = batch.labels, np.arange(batch.labels.shape[1]) < batch.lengths[:, None]
-    digits = (labels >= 0) & (labels < CLASSES)
-    if not ((digits == shown) & (shown | (labels == PAD))).all() or not batch.lengths.all():
-        raise DatasetError(f"{place}: holds labels that are no digits, or shorter than said")
-    if (batch.lengths > labels.shape[1]).any():
-        raise DatasetError(f"{place}: holds lengths of more than {labels.shape[1]} digits")
-    for name in ("boxes", "quads", "visible"):
-        values = getattr(batch, name)
-        if values is not None and not (np.abs(values) < FARTHEST).all():
-            raise DatasetError(f"{place}: holds {name} that are no places near an image")
-
-
-class Dataset:
-    """A finished dataset. Shards are opened when they are first read."""
+class Dataset(Samples):
+    """A finished dataset. Shards are opened, and fields read, when they are first asked for."""
 
     def __init__(self, folder: Path, manifest: Manifest, recipe: Recipe) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.count = manifest.plan.count
         self._recipe = recipe
-        self._form = formats.format_of(manifest.plan.storage.format)
-        self._open: OrderedDict[int, formats.ShardReader] = OrderedDict()
+        self._shards = OpenShards(folder, manifest.plan)
+        self.block = self._shards.block
 
     @property
     def recipe(self) -> Recipe:
@@ -127,65 +112,88 @@ class Dataset:
         labelfile.register_copy(self.folder, LABELS, named)
         return self._recipe
 
-    def __len__(self) -> int:
-        return self.manifest.plan.count
-
-    @overload
-    def __getitem__(self, at: int) -> Sample: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Batch: ...
-
-    def __getitem__(self, at: int | slice) -> Sample | Batch:
-        """Return the sample at an index (negative from the end), or the batch of a slice."""
-        if isinstance(at, slice):
-            return self._batch(range(*at.indices(len(self))))
-        index = operator.index(at)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is not in this dataset of {len(self)} samples")
-        return self._batch(range(index % len(self), index % len(self) + 1))[0]
-
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the samples in order, `size` at a time; the last batch may be smaller."""
-        if size < 1:
-            raise UsageError(f"batch size is {size}, expected a whole number from 1")
-        for start in range(0, len(self), size):
-            yield self[start : start + size]
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield every sample in order."""
-        return (sample for batch in self.batches(256) for sample in batch)
-
     def close(self) -> None:
         """Close the shards that are open; reading opens them anew."""
-        while self._open:
-            self._open.popitem()[1].close()
+        self._shards.close()
 
-    def _batch(self, indices: range) -> Batch:
-        """Return the samples of indices, shard by shard, in the order of the range."""
-        if indices.step < 0:
-            return self._batch(indices[::-1]).reversed()
-        size = self.manifest.plan.storage.shard_size
-        numbers = range(indices[0] // size, indices[-1] // size + 1) if len(indices) else range(1)
-        parts = [self._part(number, indices) for number in numbers]
-        return parts[0] if len(parts) == 1 else Batch.concatenated(parts)
+    def __reduce__(self) -> Any:
+        """Travel to another process without what is open."""
+        return Dataset, (self.folder, self.manifest, self._recipe)
 
-    def _part(self, number: int, indices: range) -> Batch:
-        """Return those of the samples of increasing `indices` that lie in one shard."""
-        shard = self.manifest.plan.shard(number)
-        skipped = -(-max(shard.start - indices.start, 0) // indices.step)
-        first = indices.start + skipped * indices.step - shard.start
-        stop = min(indices.stop - shard.start, shard.count)
-        rows = range(first, max(stop, first), indices.step)
-        batch = self._reader(number).read(np.arange(rows.start, rows.stop, rows.step))
-        _check_values(self.folder / shard.name, batch, shard.start + rows.start, rows.step)
-        return batch
+    def _sample(self, index: int) -> Sample:
+        return StoredSample(self._shards, index, self._batch)
 
-    def _reader(self, number: int) -> formats.ShardReader:
-        if number not in self._open:
-            plan = self.manifest.plan
-            self._open[number] = self._form.open_shard(self.folder, plan, plan.shard(number))
-        self._open.move_to_end(number)
-        if len(self._open) > OPEN_SHARDS:
-            self._open.popitem(last=False)[1].close()
-        return self._open[number]
+    def _batch(self, index: Ints) -> Batch:
+        return LazyBatch(len(index), partial(self._fields, index))
+
+    def _fields(self, index: Ints, name: str) -> dict[str, Any]:
+        """Return a field of the samples at indices, with those that it is held to."""
+        values = {n: self._shards.field(n, index) for n in TOGETHER.get(name, (name,))}
+        if not all(_HOLDS[n](values, index) for n in values.keys() & _HOLDS.keys()):
+            self._blame(values, index)
+        return values
+
+    def _blame(self, values: dict[str, Any], index: Ints) -> None:
+        """Raise the error for the first of some samples whose values no sample can have."""
+        for row in range(len(index)):
+            own, at = {n: v[row : row + 1] for n, v in values.items()}, index[row : row + 1]
+            for name in own.keys() & _HOLDS.keys():
+                if not _HOLDS[name](own, at):
+                    number = int(at[0]) // self.manifest.plan.storage.shard_size
+                    shown = ", ".join(f"{n} {v[0].tolist()}" for n, v in own.items())
+                    raise DatasetError(
+                        f"{self.folder / self.manifest.plan.shard(number).name}: holds values for "
+                        f"sample {at[0]} that it cannot have: {said(shown)}"
+                    )
+
+
+class StoredSample(Sample):
+    """A sample of a dataset. Its image is read by itself: random single reads are of images."""
+
+    __slots__ = ("_image", "_index", "_make", "_shards")
+
+    def __init__(self, shards: OpenShards, index: int, make: Callable[[Ints], Batch]) -> None:
+        self._shards, self._index, self._make = shards, index, make
+
+    def __getattr__(self, name: str) -> Any:
+        """Read what was not asked for before: `_image`, or `_batch` and `_row` for all the rest."""
+        if name == "_image":
+            self._image = self._shards.image(self._index)
+        elif name in ("_batch", "_row"):
+            super().__init__(self._make(np.array([self._index])), 0)
+        return object.__getattribute__(self, name)
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The pixels, (28, W) uint8."""
+        return self._image
+
+
+TOGETHER = dict.fromkeys(("labels", "lengths"), ("labels", "lengths"))
+"""Fields that are read with others, to be held to each other."""
+
+
+def _are_labels(values: dict[str, Any], index: Ints) -> bool:
+    """Tell whether each row of labels has as many digits as its length says, then padding."""
+    labels, lengths = values["labels"], values["lengths"]
+    shown = np.arange(labels.shape[1]) < lengths[:, None]
+    digits = (labels >= 0) & (labels < CLASSES)
+    whole = (digits == shown) & (shown | (labels == PAD))
+    return bool(whole.all() and lengths.all() and (lengths <= labels.shape[1]).all())
+
+
+def _are_near(name: str) -> Callable[[dict[str, Any], Ints], bool]:
+    """Return what tells whether values of a field lie near an image; where none are, they do."""
+
+    def near(values: dict[str, Any], index: Ints) -> bool:
+        return values[name] is None or bool((np.abs(values[name]) < FARTHEST).all())
+
+    return near
+
+
+_HOLDS: dict[str, Callable[[dict[str, Any], Ints], bool]] = {
+    "labels": _are_labels,
+    "index": lambda values, index: bool(np.array_equal(values["index"], index)),
+    **{name: _are_near(name) for name in ("boxes", "quads", "visible")},
+}
+"""What holds for the values of fields of the samples at indices. Pixels may be anything."""

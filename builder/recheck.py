@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from builder import digest, files, formats, stop
+from builder import digest, files, stop
+from builder.access import OpenShards
 from builder.batch import Batch
 from builder.faults import Fault, Findings, kind_of
 from builder.generator import generate
@@ -95,16 +96,11 @@ def _check_content(task: CheckTask, findings: Findings) -> None:
 
 
 def _stored(task: CheckTask, rows: range | tuple[int, ...]) -> Iterator[Batch]:
-    """Yield the stored samples of increasing rows, block by block."""
-    form = formats.format_of(task.plan.storage.format)
-    reader = form.open_shard(task.folder, task.plan, task.expected.shard)
-    try:
-        for first in range(0, len(rows), BLOCK):
-            stop.check()
-            some = rows[first : first + BLOCK]
-            yield reader.read(np.array(some))
-    finally:
-        reader.close()
+    """Yield the stored samples of rows of the shard, block by block."""
+    shards = OpenShards(task.folder, task.plan)
+    for first in range(0, len(rows), BLOCK):
+        stop.check()
+        yield shards.batch(np.array(rows[first : first + BLOCK]) + task.expected.shard.start)
 
 
 def _check_samples(task: CheckTask, findings: Findings) -> None:

@@ -15,7 +15,17 @@ os.environ["DIGITSEQ_CACHE"] = tempfile.mkdtemp(prefix="digitseq-tests-")
 atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
 
 from builder import Recipe, generate  # noqa: E402
-from builder.batch import Batch  # noqa: E402
+from builder.batch import FIELDS, Batch, Sample  # noqa: E402
+
+OF_A_SAMPLE = [name for name, value in vars(Sample).items() if isinstance(value, property)]
+"""The names of what a sample has."""
+
+
+def read_all(batch: Batch) -> Batch:
+    """Read every field of a batch, and return it."""
+    for name in FIELDS:
+        getattr(batch, name)
+    return batch
 
 
 @pytest.fixture(scope="session")

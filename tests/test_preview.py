@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -142,7 +143,7 @@ def coloured(picture):
 def test_boxes_are_drawn_where_the_boxes_are():
     """The outline of each box has its colour; without quads nothing else is coloured."""
     batch = generate(Recipe(digits="358", width=120, spacing=(8, 8)), range(4))
-    plain = [sample.__class__(**{**vars(sample), "quads": None}) for sample in batch]
+    plain = list(dataclasses.replace(batch, quads=None))
     shown = images_in(sheet.contact_sheet(plain, columns=2, zoom=2, boxes=True))
     for sample, image in zip(batch, shown, strict=True):
         expected = np.zeros(image.shape[:2], dtype=bool)

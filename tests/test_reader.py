@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder import Recipe, build, open_dataset
+from builder.access import OPEN_SHARDS
 from builder.errors import DatasetError, UsageError
-from builder.reader import OPEN_SHARDS
+from tests.conftest import OF_A_SAMPLE, read_all
 
 COUNT = 250
 FORMS = {"hdf5": {}, "gzip": {"compression": "gzip"}, "png": {"format": "png"}}
@@ -27,8 +28,9 @@ def data(request, recipe, tmp_path_factory):
 
 def same(a, b) -> bool:
     """Tell whether two batches or samples are equal, but for what a PNG folder does not store."""
-    fields = [f for f in vars(b) if f not in ("quads", "visible") or getattr(a, f) is not None]
-    return all(np.array_equal(getattr(a, f), getattr(b, f)) for f in fields)
+    drawn = ("quads", "visible")
+    stored = [name for name in OF_A_SAMPLE if name not in drawn or getattr(a, name) is not None]
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in stored)
 
 
 def test_single_samples_by_index(data, batch):
@@ -83,9 +85,9 @@ def test_a_batch_has_at_least_one_sample(data, size):
 def test_few_shards_are_open_at_a_time(data):
     """Reading all of a dataset keeps a bounded number of shards open; closing leaves none."""
     for _ in data.batches(10):
-        assert len(data._open) <= OPEN_SHARDS
+        assert len(data._shards._open) <= OPEN_SHARDS
     data.close()
-    assert not data._open
+    assert not data._shards._open
     assert data[0].image.any()
 
 
@@ -141,7 +143,7 @@ def test_a_damaged_dataset_gets_one_clear_line(recipe, tmp_path, damage, said):
     build(recipe, 25, tmp_path / "set", shard_size=10, workers=1)
     damage(tmp_path / "set")
     with pytest.raises(DatasetError, match=said) as caught:
-        open_dataset(tmp_path / "set")[0]
+        read_all(open_dataset(tmp_path / "set")[:1])
     assert "\n" not in str(caught.value).strip()
 
 

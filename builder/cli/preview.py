@@ -11,7 +11,7 @@ from builder.cli.options import add_recipe_options, recipe_from, whole_recipe_op
 from builder.cli.target import recipe_and_dataset
 from builder.errors import UsageError
 from builder.generator import generate
-from builder.reader import Dataset, open_dataset
+from builder.reader import open_dataset
 from builder.recipe import Recipe
 from builder.records import MANIFEST
 
@@ -114,12 +114,5 @@ def _samples(arguments: argparse.Namespace) -> list[Sample]:
     """Return the first samples: those that a dataset has stored, or those of a recipe."""
     count = COUNT if arguments.count is None else arguments.count
     if arguments.target is not None and arguments.target.is_dir():
-        return _stored(open_dataset(arguments.target), count)
+        return list(open_dataset(arguments.target)[:count])
     return list(generate(_recipe(arguments), range(count)))
-
-
-def _stored(dataset: Dataset, count: int) -> list[Sample]:
-    """Return the first samples of a dataset, or all if it has fewer."""
-    samples = list(dataset[:count])
-    dataset.close()
-    return samples

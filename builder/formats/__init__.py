@@ -5,11 +5,15 @@ A format is a module with
     writer(folder, plan, shard): a context manager that yields a `ShardWriter` and
         publishes the shard's files when the body ends, or removes them when it raises;
     image_file(shard), labels_file(shard): the names of its files in the dataset's folder;
-    open_shard(folder, plan, shard): a `ShardReader`.
+    fields(plan): shape and type of what it stores of samples, by the names of a batch's fields;
+    block(plan): how many neighbouring samples of a shard are read for the price of one;
+    open_shard(folder, plan, shard, layout): a `ShardReader`; `layout` is that of an earlier
+        reader of the same shard, or None.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
@@ -34,13 +38,16 @@ class ShardWriter(Protocol):
 
 
 class ShardReader(Protocol):
-    """A finished shard, open for reading."""
+    """A finished shard, open for reading; closed when nobody has it, or what it gave, any more."""
 
-    def read(self, rows: Any) -> Batch:
-        """Return the samples of increasing rows, an array (B,) int64."""
+    layout: Any
+    """What another reader of the shard need not find out again."""
 
-    def close(self) -> None:
-        """Give back what is open."""
+    def check(self) -> None:
+        """Raise `DatasetError` if the shard can no longer be read."""
+
+    def values(self, field: str) -> Callable[[int, int], Any]:
+        """Return what gives the bytes of rows [start, stop) of a field, all of one block."""
 
 
 def format_of(name: str) -> ModuleType:

@@ -9,10 +9,11 @@ images and masks pass through HDF5, as whole chunks deflated here by ISA-L (9 ti
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,14 +21,12 @@ from builder import files, foreign
 from builder.batch import Batch
 from builder.errors import DatasetError
 from builder.formats.columns import DEFLATE_LEVEL, Column, InChunks, InPlace
+from builder.formats.fields import Field, all_fields
 from builder.formats.steady import SteadyFile
-from builder.formats.stored import Expected, locate
-from builder.frame import FRAME
+from builder.formats.stored import Expected, MappedFile, Place, locate
 from builder.model import canonical_json
 from builder.plan import Plan, Shard
-from builder.recipe import Recipe
 from builder.records import FileRecord
-from builder.streams import Ints
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""
@@ -45,22 +44,19 @@ def labels_file(shard: Shard) -> str:
     return f"{shard.name}.parquet"
 
 
-def columns(plan: Plan) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return the shape behind the first dimension, and the type, of every dataset of a shard."""
-    recipe = Recipe.from_json(plan.recipe)
-    digits, pixels = recipe.label_source.longest, (FRAME, recipe.width)
-    of_every_shard: dict[str, tuple[tuple[int, ...], str]] = {
-        "images": (pixels, "u1"),
-        "labels": ((digits,), "i1"),
-        "lengths": ((), "u1"),
-        "index": ((), "<i8"),
-        "seed": ((), "<u8"),
-        "glyphs": ((digits,), "<i4"),
-        "boxes": ((digits, 4), "<f4"),
-        "quads": ((digits, 4, 2), "<f4"),
-        "visible": ((digits,), "<f4"),
-    }
-    return of_every_shard | ({"masks": (pixels, "u1")} if plan.storage.masks else {})
+def fields(plan: Plan) -> dict[str, Field]:
+    """Return what is stored of samples: every field of a batch."""
+    return all_fields(plan)
+
+
+def block(plan: Plan) -> int:
+    """Return how many neighbours are had for the price of one: the images of a chunk."""
+    return CHUNK if plan.storage.compression == "gzip" else 1
+
+
+def columns(plan: Plan) -> dict[str, Field]:
+    """Return shape and type of every dataset of a shard, by its name in the file."""
+    return {DATASET_OF.get(name, name): field for name, field in fields(plan).items()}
 
 
 def is_chunked(plan: Plan, name: str) -> bool:
@@ -73,8 +69,10 @@ def chunk_rows(shard: Shard) -> int:
     return min(CHUNK, shard.count)
 
 
-ATTRIBUTE_OF = {"seed": "seeds"}
-"""Where a dataset's name is not that of the batch's attribute."""
+DATASET_OF = {"seeds": "seed"}
+"""Where a dataset's name is not that of the batch's field."""
+
+FIELD_OF = {dataset: field for field, dataset in DATASET_OF.items()}
 
 
 @contextmanager
@@ -113,7 +111,7 @@ class Hdf5Writer:
     def write(self, batch: Batch) -> None:
         """Add the next samples."""
         for name, column in self._columns.items():
-            values = getattr(batch, ATTRIBUTE_OF.get(name, name))
+            values = getattr(batch, FIELD_OF.get(name, name))
             column.write(np.ascontiguousarray(values, dtype=self._kinds[name]))
             self._bytes.check()
         self._labels.write(batch, [image_file(self._shard)])
@@ -188,36 +186,39 @@ def lay_out(
     return file, made
 
 
-def open_shard(folder: Path, plan: Plan, shard: Shard) -> Hdf5Reader:
-    """Return a reader of a shard. Raises `DatasetError` where it is not what the plan says."""
-    return Hdf5Reader(folder, plan, shard)
+class Layout(NamedTuple):
+    """What is known of a shard's file: which one it is, and where each field lies in it."""
+
+    identity: tuple[int, ...]
+    places: dict[str, Place]
+
+
+def open_shard(folder: Path, plan: Plan, shard: Shard, layout: Layout | None = None) -> Hdf5Reader:
+    """Return a reader of a shard. Raises `DatasetError` where it is not what the plan says.
+
+    Given the `layout` of an earlier reader, it asks HDF5 again only if the file has changed.
+    """
+    name = image_file(shard)
+    with foreign.open_below(folder, name) as file:
+        mapped = MappedFile(file, folder / name)
+        if layout is None or layout.identity != mapped.identity:
+            places = locate(file, folder / name, expected(plan, shard))
+            by_field = {FIELD_OF.get(name, name): place for name, place in places.items()}
+            layout = Layout(mapped.identity, by_field)
+    return Hdf5Reader(mapped, layout)
 
 
 class Hdf5Reader:
-    """A shard open for reading: its layout was checked, its values are read as they lie."""
+    """A shard open for reading: its layout was checked, its values are taken as they lie."""
 
-    def __init__(self, folder: Path, plan: Plan, shard: Shard) -> None:
-        name = image_file(shard)
-        self._file = foreign.open_below(folder, name)
-        try:
-            self._stored = locate(self._file, folder / name, expected(plan, shard))
-        except BaseException:
-            self.close()
-            raise
+    def __init__(self, mapped: MappedFile, layout: Layout) -> None:
+        self.layout = layout
+        self.check = mapped.check
+        self._bytes = mapped.bytes
 
-    def read(self, rows: Ints) -> Batch:
-        """Return the samples of increasing rows, an array (B,) int64."""
-        return Batch(
-            **{ATTRIBUTE_OF.get(n, n): stored.read(rows) for n, stored in self._stored.items()}
-        )
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self.close()
+    def values(self, field: str) -> Callable[[int, int], memoryview]:
+        """Return what gives the bytes of rows [start, stop) of a field, all of one block."""
+        return partial(self.layout.places[field].values, self._bytes)
 
 
 def expected(plan: Plan, shard: Shard) -> dict[str, Expected]:
@@ -225,7 +226,9 @@ def expected(plan: Plan, shard: Shard) -> dict[str, Expected]:
     rows = chunk_rows(shard)
     return {
         name: Expected(
-            (shard.count, *tail), np.dtype(kind), (rows, *tail) if is_chunked(plan, name) else None
+            (shard.count, *field.tail),
+            field.dtype,
+            (rows, *field.tail) if is_chunked(plan, name) else None,
         )
-        for name, (tail, kind) in columns(plan).items()
+        for name, field in columns(plan).items()
     }

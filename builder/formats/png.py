@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +22,19 @@ import numpy.typing as npt
 from builder import files, foreign
 from builder.batch import Batch
 from builder.errors import DatasetError
-from builder.frame import FRAME
+from builder.formats.fields import Field, all_fields
 from builder.labels import PAD
 from builder.plan import Plan, Shard
-from builder.recipe import Recipe
 from builder.records import FileRecord
-from builder.streams import Ints
 
 METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""
 
 MORE_BYTES = 1 << 16
 """Bytes that a PNG file may have beside twice its pixels."""
+
+LABELS = ("labels", "lengths", "index", "seeds", "glyphs", "boxes")
+"""What a reader has from the labels file, by the names of a batch's fields."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFLATE_LEVEL = 0
@@ -163,7 +165,18 @@ class PngWriter:
         return folder, self._labels_file
 
 
-def open_shard(folder: Path, plan: Plan, shard: Shard) -> PngReader:
+def fields(plan: Plan) -> dict[str, Field]:
+    """Return what is stored of samples: images, and what the labels file has."""
+    stored = all_fields(plan)
+    return {name: stored[name] for name in ("images", *LABELS)}
+
+
+def block(plan: Plan) -> int:
+    """Return how many neighbours are had for the price of one: each image is a file."""
+    return 1
+
+
+def open_shard(folder: Path, plan: Plan, shard: Shard, layout: None = None) -> PngReader:
     """Return a reader of a shard. Raises `DatasetError` where its labels cannot be read."""
     return PngReader(folder, plan, shard)
 
@@ -171,65 +184,49 @@ def open_shard(folder: Path, plan: Plan, shard: Shard) -> PngReader:
 class PngReader:
     """A PNG folder open for reading: labels in memory, images through OpenCV when asked for."""
 
+    layout = None
+
     def __init__(self, folder: Path, plan: Plan, shard: Shard) -> None:
         from builder.formats.table import stored_labels
 
-        recipe = Recipe.from_json(plan.recipe)
+        stored, path = fields(plan), folder / labels_file(shard)
         self._folder, self._name = folder, shard.name
-        self._shape = (FRAME, recipe.width)
+        self._shape = stored["images"].tail
         self._head = _head(*self._shape)
-        longest = recipe.label_source.longest
+        (longest,) = stored["labels"].tail
         table = stored_labels(folder, labels_file(shard), shard.count, longest)
         self._texts = table["label"].to_pylist()
-        self._index = table["index"].to_numpy()
-        self._seeds = table["seed"].to_numpy()
-        self._lengths = table["length"].to_numpy()
-        self._check(folder / labels_file(shard), shard, recipe.label_source.longest)
-        shown = np.arange(recipe.label_source.longest) < self._lengths[:, None]
-        self._labels = np.full(shown.shape, PAD, dtype=np.int8)
-        self._labels[shown] = [int(digit) for text in self._texts for digit in text]
-        self._glyphs = np.full(shown.shape, PAD, dtype=np.int32)
-        glyphs = table["glyphs"].combine_chunks()
-        boxes = table["boxes"].combine_chunks()
-        for lists in (glyphs, boxes):
-            if not np.array_equal(np.diff(lists.offsets.to_numpy()), self._lengths):
-                raise DatasetError(f"{folder / labels_file(shard)}: lists and lengths differ")
-        self._glyphs[shown] = glyphs.flatten().to_numpy()
-        self._boxes = np.zeros((*shown.shape, 4), dtype=np.float32)
-        self._boxes[shown] = boxes.flatten().flatten().to_numpy().reshape(-1, 4)
+        lengths, index = table["length"].to_numpy(), table["index"].to_numpy()
+        _check_labels(path, shard, longest, (self._texts, lengths, index))
+        shown = np.arange(longest) < lengths[:, None]
+        labels = np.full(shown.shape, PAD, dtype=np.int8)
+        labels[shown] = [int(digit) for text in self._texts for digit in text]
+        lists = {name: table[name].combine_chunks() for name in ("glyphs", "boxes")}
+        for values in lists.values():
+            if not np.array_equal(np.diff(values.offsets.to_numpy()), lengths):
+                raise DatasetError(f"{path}: lists and lengths differ")
+        glyphs = np.full(shown.shape, PAD, dtype=np.int32)
+        glyphs[shown] = lists["glyphs"].flatten().to_numpy()
+        boxes = np.zeros((*shown.shape, 4), dtype=np.float32)
+        boxes[shown] = lists["boxes"].flatten().flatten().to_numpy().reshape(-1, 4)
+        values = (labels, lengths, index, table["seed"].to_numpy(), glyphs, boxes)
+        self._values = dict(zip(LABELS, map(np.ascontiguousarray, values), strict=True))
 
-    def _check(self, path: Path, shard: Shard, longest: int) -> None:
-        """Raise `DatasetError` unless the labels name the shard's files, and no others."""
-        if not np.array_equal(self._index, np.arange(shard.start, shard.start + shard.count)):
-            raise DatasetError(f"{path}: has other indices than those from {shard.start} on")
-        for text, length in zip(self._texts, self._lengths.tolist(), strict=True):
-            if not (text.isascii() and text.isdecimal() and len(text) == length <= longest):
-                raise DatasetError(
-                    f"{path}: label '{text[:60]}' of length {length}, "
-                    f"expected 1 to {longest} digits"
-                )
+    def check(self) -> None:
+        """Nothing can be amiss: what is read later is opened later."""
 
-    def read(self, rows: Ints) -> Batch:
-        """Return the samples of increasing rows, an array (B,) int64."""
-        images = np.empty((len(rows), *self._shape), dtype=np.uint8)
-        for image, row in zip(images, rows.tolist(), strict=True):
-            image[:] = self._image(row)
-        return Batch(
-            images=images,
-            labels=self._labels[rows],
-            lengths=self._lengths[rows],
-            index=self._index[rows],
-            seeds=self._seeds[rows],
-            glyphs=self._glyphs[rows],
-            boxes=self._boxes[rows],
-            quads=None,
-            visible=None,
-        )
+    def values(self, field: str) -> Callable[[int, int], Any]:
+        """Return what gives the bytes of rows [start, stop) of a field."""
+        if field == "images":
+            return lambda start, stop: np.stack([self._image(row) for row in range(start, stop)])
+        values = self._values[field]
+        return lambda start, stop: values[start:stop]
 
     def _image(self, row: int) -> npt.NDArray[np.uint8]:
         import cv2
 
-        name = f"{self._name}/{png_name(int(self._index[row]), self._texts[row])}"
+        index = int(self._values["index"][row])
+        name = f"{self._name}/{png_name(index, self._texts[row])}"
         height, width = self._shape
         data = foreign.read_below(self._folder, name, MORE_BYTES + 2 * height * width)
         image = None
@@ -240,5 +237,14 @@ class PngReader:
             raise DatasetError(f"{self._folder / name}: is not a grey PNG of {width} x {height} px")
         return np.asarray(image, dtype=np.uint8)
 
-    def close(self) -> None:
-        """Nothing is held open."""
+
+def _check_labels(path: Path, shard: Shard, longest: int, columns: tuple[Any, Any, Any]) -> None:
+    """Raise `DatasetError` unless texts, lengths and indices name the shard's files, no others."""
+    texts, lengths, index = columns
+    if not np.array_equal(index, np.arange(shard.start, shard.start + shard.count)):
+        raise DatasetError(f"{path}: has other indices than those from {shard.start} on")
+    for text, length in zip(texts, lengths.tolist(), strict=True):
+        if not (text.isascii() and text.isdecimal() and len(text) == length <= longest):
+            raise DatasetError(
+                f"{path}: label '{text[:60]}' of length {length}, expected 1 to {longest} digits"
+            )

@@ -1,0 +1,142 @@
+"""Samples: what stored and live datasets have in common, from `data[3]` to shuffled batches."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from builder.batch import Batch, Sample
+from builder.errors import UsageError
+from builder.order import Order, Schedule
+from builder.recipe import Recipe
+from builder.streams import INDEX_LIMIT, Ints
+
+AT_ONCE = 256
+"""Samples that plain iteration takes at a time."""
+
+
+class Samples(ABC):
+    """Samples by index, wherever they come from: `data[3]`, `data[3:9]`, `data[[7, 2]]`, batches.
+
+    `count` is how many there are, None for no end. `block` is how many neighbours are had for
+    the price of one: a shuffled order keeps these together, unless it is told otherwise.
+    """
+
+    count: int | None
+    block: int = 1
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """The recipe of the samples."""
+
+    def _sample(self, index: int) -> Sample:
+        """Return the sample at an index in [0, count)."""
+        return self._batch(np.array([index]))[0]
+
+    @abstractmethod
+    def _batch(self, index: Ints) -> Batch:
+        """Return the samples at indices (B,) int64 in [0, count), in this order."""
+
+    def __len__(self) -> int:
+        if self.count is None:
+            raise TypeError("a dataset without an end has no length: give it a count")
+        return self.count
+
+    def __bool__(self) -> bool:
+        return self.count != 0
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, at: slice | Sequence[int] | Ints) -> Batch: ...
+
+    def __getitem__(self, at: Any) -> Sample | Batch:
+        """Return the sample at an index, or the batch of a slice, list or array of indices.
+
+        Negative indices count from the end. Raises `IndexError` for one out of range.
+        """
+        if isinstance(at, slice):
+            return self._batch(self._sliced(at))
+        if isinstance(at, (list, tuple, range, np.ndarray)) and np.ndim(at):
+            return self._batch(self._listed(at))
+        index = operator.index(at)
+        if self.count is not None and -self.count <= index < 0:
+            index += self.count
+        if not 0 <= index < (self.count or INDEX_LIMIT):
+            raise self._outside(at)
+        return self._sample(index)
+
+    def _sliced(self, at: slice) -> Ints:
+        if self.count is not None:
+            start, stop, step = at.indices(self.count)
+            return np.arange(start, stop, step, dtype=np.int64)
+        numbers = (at.start or 0, at.stop, 1 if at.step is None else at.step)
+        if numbers[1] is None or min(numbers) < 0 or not numbers[2]:
+            raise IndexError(
+                f"slice {at.start}:{at.stop}:{at.step} of a dataset without an end: expected a "
+                "start and a stop from 0, and a step from 1"
+            )
+        return np.arange(*numbers, dtype=np.int64)
+
+    def _listed(self, at: Any) -> Ints:
+        """Return indices as (B,) int64, none of them negative."""
+        index = np.asarray(at) if len(at) else np.empty(0, dtype=np.int64)
+        if index.ndim != 1 or index.dtype.kind not in "iu":
+            raise TypeError(f"indices are {str(at)[:60]}, expected whole numbers in one row")
+        end = INDEX_LIMIT if self.count is None else self.count
+        least = 0 if self.count is None else -end
+        wrong = (index < least) | (index >= end)
+        if wrong.any():
+            raise self._outside(index[wrong][0])
+        index = index.astype(np.int64)
+        return np.where(index < 0, index + end, index) if least else index
+
+    def _outside(self, index: Any) -> IndexError:
+        size = "without an end" if self.count is None else f"of {self.count} samples"
+        return IndexError(f"index {index} is not in this dataset {size}")
+
+    def batches(
+        self, size: int, shuffle: bool = False, seed: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
+        """Yield each sample once, `size` at a time; the last batch may be smaller.
+
+        With `shuffle` they come in an order that is a function of `seed` and `epoch` alone, by
+        any program, from any storage of equal `block`. For ranks and more see `in_order`.
+        Raises `UsageError` for values out of range.
+        """
+        return self.in_order(Order(size=size, shuffle=shuffle, seed=seed), epoch)
+
+    def in_order(self, order: Order, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch in an order, from batch number `start` on."""
+        schedule = self.schedule(order)
+        schedule.check_start(epoch, start)
+        return self._scheduled(schedule, epoch, start)
+
+    def _scheduled(self, schedule: Schedule, epoch: int, number: int) -> Iterator[Batch]:
+        while self.count is None or number < len(schedule):
+            yield self._batch(schedule.indices(epoch, number))
+            number += 1
+
+    def schedule(self, order: Order) -> Schedule:
+        """Return every batch of every epoch in an order, by its number."""
+        return Schedule(order, self.count, order.block or self.block)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield every sample in order."""
+        return (sample for batch in self.batches(AT_ONCE) for sample in batch)
+
+
+def checked_count(count: Any) -> int:
+    """Return a number of samples. Raises `UsageError` for anything but 1 to 2**63 - 1."""
+    try:
+        if 1 <= operator.index(count) < INDEX_LIMIT:
+            return operator.index(count)
+    except TypeError:
+        pass
+    raise UsageError(f"count is {count!r}, expected a whole number from 1 to 2**63 - 1, or None")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -52,8 +53,11 @@ class Batch:
         return len(self.images)
 
     def __getitem__(self, row: int) -> Sample:
-        """Return the sample of one row of the batch."""
-        return Sample(self, row)
+        """Return the sample of one row of the batch, negative ones from the end."""
+        number = operator.index(row)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"row {number} is not in this batch of {len(self)} samples")
+        return Sample(self, number % len(self))
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[row] for row in range(len(self)))
@@ -65,17 +69,24 @@ class LazyBatch(Batch):
     `read(name)` returns the field of a name, and others that came with it, by their names.
     """
 
-    def __init__(self, size: int, read: Callable[[str], dict[str, Any]]) -> None:
-        self.__dict__.update(_size=size, _read=read)  # the base is frozen
+    _size: int
+
+    @classmethod
+    def of(cls, size: int, read: Callable[[str], dict[str, Any]]) -> LazyBatch:
+        """Return a batch of `size` samples, of which nothing is read yet."""
+        batch = cls.__new__(cls)
+        batch.__dict__.update(_size=size, _read=read)  # the base is frozen
+        return batch
 
     def __getattr__(self, name: str) -> Any:
         if name not in FIELDS:
             raise AttributeError(f"a batch has no '{name}'; it has {', '.join(FIELDS)}, texts")
-        self.__dict__.update(self._read(name))
+        for read, value in self._read(name).items():
+            self.__dict__.setdefault(read, value)  # another thread may have been first
         return self.__dict__[name]
 
     def __len__(self) -> int:
-        return int(self._size)
+        return self._size if "_size" in self.__dict__ else super().__len__()
 
     def __repr__(self) -> str:
         return f"<{len(self)} samples, read when asked for>"
@@ -153,9 +164,9 @@ class Sample:
     def __reduce__(self) -> Any:
         """Travel to another process alone, without the rest of the batch or what is open."""
         rows = slice(self._row, self._row + 1)
-        columns = [getattr(self._batch, name) for name in FIELDS]
-        own: list[Any] = [None if column is None else column[rows] for column in columns]
-        return Sample, (Batch(*own), 0)
+        columns = {name: getattr(self._batch, name) for name in FIELDS if name != "images"}
+        own: dict[str, Any] = {n: None if c is None else c[rows] for n, c in columns.items()}
+        return Sample, (Batch(images=self.image[None], **own), 0)
 
     def _digits(self, values: Any) -> Any:
         """Return what is there for the sample's own digits, without padding."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from builder.batch import Batch
 from builder.generator import generate
+from builder.model import whole
 from builder.recipe import Recipe
-from builder.samples import Samples, checked_count
-from builder.streams import Ints
+from builder.samples import Samples
+from builder.streams import INDEX_LIMIT, Ints
 
 
 class LiveDataset(Samples):
@@ -22,8 +23,8 @@ class LiveDataset(Samples):
     """
 
     def __init__(self, recipe: Recipe, count: int | None = None, masks: bool = False) -> None:
-        self.count = None if count is None else checked_count(count)
-        self._recipe, self._masks = recipe, masks
+        self.count = None if count is None else whole("count", count, 1, INDEX_LIMIT - 1)
+        self._recipe, self.masks = recipe, masks
 
     @property
     def recipe(self) -> Recipe:
@@ -31,4 +32,4 @@ class LiveDataset(Samples):
         return self._recipe
 
     def _batch(self, index: Ints) -> Batch:
-        return generate(self._recipe, index, self._masks)
+        return generate(self._recipe, index, self.masks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import operator
 import reprlib
 from typing import Annotated, Any
 
@@ -69,6 +70,23 @@ def _bounds(info: FieldInfo | None) -> str:
         return ""
     kind = "a whole number" if info and info.annotation is int else "a number"
     return f"{kind} from {limits['ge']:g} to {limits.get('le', limits.get('lt', 0) - 1)}"
+
+
+def whole(name: str, value: Any, least: int, most: int) -> int:
+    """Return a whole number in [least, most]. Raises `UsageError` for anything else."""
+    try:
+        if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
+            return number
+    except TypeError:
+        pass
+    raise UsageError(
+        f"{name} is {shown(value)}, expected a whole number from {least} to {spelled(most)}"
+    )
+
+
+def spelled(number: int) -> str:
+    """Return a number, those next to the limits of 63 and 64 bits as powers."""
+    return {2**63 - 1: "2**63 - 1", 2**64 - 1: "2**64 - 1"}.get(number, str(number))
 
 
 def _plain(value: Any) -> Any:

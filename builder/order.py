@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from builder import streams
 from builder.errors import UsageError
+from builder.model import whole
 from builder.streams import INDEX_LIMIT, MASK, Ints, Stream
 
 
@@ -22,8 +22,9 @@ class Order:
     every `ranks`-th batch, from number `rank` on, so that the ranks together see each sample
     once an epoch, and none has more than one batch more than another. `drop_last`: leave out a last
     batch that is not full, and what would give one rank more batches than another. `block`:
-    neighbours that are shuffled as one; None for as many as the storage reads in one go, 1 or,
-    from gzipped shards, the images of a chunk. Orders of equal blocks are equal for all storages.
+    neighbours that are shuffled as one; None for as many as the storage reads in one go: the 16
+    images of a chunk of gzipped shards, if there are 64 chunks or more, and else 1. Orders of
+    equal blocks are equal for all storages.
 
     >>> Order(size=128, shuffle=True, rank=1, ranks=2).size
     128
@@ -38,12 +39,21 @@ class Order:
     block: int | None = None
 
     def __post_init__(self) -> None:
-        _check("batch size", self.size, 1, INDEX_LIMIT - 1)
-        _check("seed", self.seed, 0, MASK)
-        _check("ranks", self.ranks, 1, 1 << 31)
-        _check("rank", self.rank, 0, self.ranks - 1)
-        if self.block is not None:
-            _check("block", self.block, 1, INDEX_LIMIT - 1)
+        limits = {
+            "size": (1, INDEX_LIMIT - 1),
+            "seed": (0, MASK),
+            "ranks": (1, 1 << 31),
+            "rank": (0, self.ranks - 1),
+            "block": (1, INDEX_LIMIT - 1),
+        }
+        for name, (least, most) in limits.items():
+            value = getattr(self, name)
+            if name != "block" or value is not None:  # numpy's numbers become Python's
+                said = "batch size" if name == "size" else name
+                object.__setattr__(self, name, whole(said, value, least, most))
+        for name in ("shuffle", "drop_last"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} is {getattr(self, name)!r}, expected True or False")
 
 
 @dataclass(frozen=True)
@@ -79,10 +89,13 @@ class Schedule:
             return self.count // order.size // order.ranks
         return max(0, -(-(-(-self.count // order.size) - order.rank) // order.ranks))
 
-    def check_start(self, epoch: int, number: int) -> None:
-        """Raise `UsageError` for an epoch, or number of a batch to begin with, that cannot be."""
-        _check("epoch", epoch, 0, self._last_epoch)
-        _check("start", number, 0, INDEX_LIMIT - 1 if self.count is None else len(self))
+    def start(self, epoch: int, number: int) -> tuple[int, int]:
+        """Return an epoch, and the number of a batch to begin with, or that after the last one.
+
+        Raises `UsageError` for what cannot be.
+        """
+        most = INDEX_LIMIT - 1 if self.count is None else len(self)
+        return whole("epoch", epoch, 0, self._last_epoch), whole("start", number, 0, most)
 
     @cached_property
     def _last_epoch(self) -> int:
@@ -93,8 +106,9 @@ class Schedule:
 
         Raises `UsageError` for a batch or an epoch that cannot be.
         """
-        _check("epoch", epoch, 0, self._last_epoch)
-        _check("batch", number, 0, INDEX_LIMIT - 1 if self.count is None else len(self) - 1)
+        most = INDEX_LIMIT - 1 if self.count is None else len(self) - 1
+        epoch = whole("epoch", epoch, 0, self._last_epoch)
+        number = whole("batch", number, 0, most)
         first = (number * self.order.ranks + self.order.rank) * self.order.size
         end = first + self.order.size
         if self.count is not None:
@@ -123,13 +137,3 @@ class Schedule:
         whole = number * block + at % block
         in_rest = (places >= begin) & (places < begin + rest)
         return np.where(in_rest, blocks * block + places - begin, whole)
-
-
-def _check(name: str, value: int, least: int, most: int) -> None:
-    """Raise `UsageError` unless a value is a whole number in [least, most]."""
-    try:
-        if least <= operator.index(value) <= most:
-            return
-    except TypeError:
-        pass
-    raise UsageError(f"{name} is {value!r}, expected a whole number from {least} to {most}")

@@ -58,7 +58,7 @@ def open_dataset(path: str | Path) -> Dataset:
     if recipe.fingerprint != plan.fingerprint:
         raise DatasetError(f"{folder / MANIFEST}: the fingerprint is not that of the recipe")
     _check_shards(folder / MANIFEST, manifest)
-    return Dataset(folder, manifest, recipe)
+    return Dataset(folder.absolute(), manifest, recipe)
 
 
 def _check_shards(path: Path, manifest: Manifest) -> None:
@@ -101,7 +101,7 @@ class Dataset(Samples):
         self.count = manifest.plan.count
         self._recipe = recipe
         self._shards = OpenShards(folder, manifest.plan)
-        self.block = self._shards.block
+        self.block, self.masks = self._shards.block, manifest.plan.storage.masks
 
     @property
     def recipe(self) -> Recipe:
@@ -124,7 +124,7 @@ class Dataset(Samples):
         return StoredSample(self._shards, index, self._batch)
 
     def _batch(self, index: Ints) -> Batch:
-        return LazyBatch(len(index), partial(self._fields, index))
+        return LazyBatch.of(len(index), partial(self._fields, index))
 
     def _fields(self, index: Ints, name: str) -> dict[str, Any]:
         """Return a field of the samples at indices, with those that it is held to."""
@@ -154,18 +154,19 @@ class StoredSample(Sample):
 
     def __init__(self, shards: OpenShards, index: int, make: Callable[[Ints], Batch]) -> None:
         self._shards, self._index, self._make = shards, index, make
+        self._image: npt.NDArray[np.uint8] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        """Read what was not asked for before: `_image`, or `_batch` and `_row` for all the rest."""
-        if name == "_image":
-            self._image = self._shards.image(self._index)
-        elif name in ("_batch", "_row"):
+        """Make the batch of one, `_batch` and `_row`, that all but the image is taken from."""
+        if name in ("_batch", "_row"):
             super().__init__(self._make(np.array([self._index])), 0)
         return object.__getattribute__(self, name)
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
         """The pixels, (28, W) uint8."""
+        if self._image is None:
+            self._image = self._shards.image(self._index)
         return self._image
 
 

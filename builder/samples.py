@@ -10,7 +10,6 @@ from typing import Any, overload
 import numpy as np
 
 from builder.batch import Batch, Sample
-from builder.errors import UsageError
 from builder.order import Order, Schedule
 from builder.recipe import Recipe
 from builder.streams import INDEX_LIMIT, Ints
@@ -18,16 +17,21 @@ from builder.streams import INDEX_LIMIT, Ints
 AT_ONCE = 256
 """Samples that plain iteration takes at a time."""
 
+FEWEST_BLOCKS = 64
+"""Blocks that are shuffled as such: of fewer, an order would be hardly another."""
+
 
 class Samples(ABC):
     """Samples by index, wherever they come from: `data[3]`, `data[3:9]`, `data[[7, 2]]`, batches.
 
     `count` is how many there are, None for no end. `block` is how many neighbours are had for
     the price of one: a shuffled order keeps these together, unless it is told otherwise.
+    `masks` tells whether batches have masks.
     """
 
     count: int | None
     block: int = 1
+    masks: bool = False
 
     @property
     @abstractmethod
@@ -61,12 +65,13 @@ class Samples(ABC):
 
         Negative indices count from the end. Raises `IndexError` for one out of range.
         """
-        if isinstance(at, slice):
-            return self._batch(self._sliced(at))
-        if isinstance(at, (list, tuple, range, np.ndarray)) and np.ndim(at):
-            return self._batch(self._listed(at))
-        index = operator.index(at)
-        if self.count is not None and -self.count <= index < 0:
+        if at is True or at is False:
+            _numbers(at)  # which says what is wrong with a truth
+        try:
+            index = operator.index(at)
+        except TypeError:
+            return self._batch(self._sliced(at) if isinstance(at, slice) else self._listed(at))
+        if index < 0 and self.count is not None:
             index += self.count
         if not 0 <= index < (self.count or INDEX_LIMIT):
             raise self._outside(at)
@@ -74,28 +79,30 @@ class Samples(ABC):
 
     def _sliced(self, at: slice) -> Ints:
         if self.count is not None:
-            start, stop, step = at.indices(self.count)
-            return np.arange(start, stop, step, dtype=np.int64)
-        numbers = (at.start or 0, at.stop, 1 if at.step is None else at.step)
-        if numbers[1] is None or min(numbers) < 0 or not numbers[2]:
+            return np.arange(*at.indices(self.count), dtype=np.int64)
+        start, stop, step = (
+            operator.index(default if given is None else given)
+            for given, default in ((at.start, 0), (at.stop, -1), (at.step, 1))
+        )
+        if min(start, stop, step - 1) < 0 or max(start, stop) > INDEX_LIMIT - 1:
             raise IndexError(
                 f"slice {at.start}:{at.stop}:{at.step} of a dataset without an end: expected a "
-                "start and a stop from 0, and a step from 1"
+                "start and a stop from 0 to 2**63 - 1, and a step from 1"
             )
-        return np.arange(*numbers, dtype=np.int64)
+        return np.arange(start, stop, step, dtype=np.int64)
 
     def _listed(self, at: Any) -> Ints:
         """Return indices as (B,) int64, none of them negative."""
-        index = np.asarray(at) if len(at) else np.empty(0, dtype=np.int64)
-        if index.ndim != 1 or index.dtype.kind not in "iu":
-            raise TypeError(f"indices are {str(at)[:60]}, expected whole numbers in one row")
+        index = _numbers(at)
         end = INDEX_LIMIT if self.count is None else self.count
         least = 0 if self.count is None else -end
         wrong = (index < least) | (index >= end)
         if wrong.any():
             raise self._outside(index[wrong][0])
-        index = index.astype(np.int64)
-        return np.where(index < 0, index + end, index) if least else index
+        found: Ints = index.astype(np.int64)
+        if self.count is not None:
+            found[found < 0] += self.count
+        return found
 
     def _outside(self, index: Any) -> IndexError:
         size = "without an end" if self.count is None else f"of {self.count} samples"
@@ -115,8 +122,7 @@ class Samples(ABC):
     def in_order(self, order: Order, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch in an order, from batch number `start` on."""
         schedule = self.schedule(order)
-        schedule.check_start(epoch, start)
-        return self._scheduled(schedule, epoch, start)
+        return self._scheduled(schedule, *schedule.start(epoch, start))
 
     def _scheduled(self, schedule: Schedule, epoch: int, number: int) -> Iterator[Batch]:
         while self.count is None or number < len(schedule):
@@ -125,18 +131,29 @@ class Samples(ABC):
 
     def schedule(self, order: Order) -> Schedule:
         """Return every batch of every epoch in an order, by its number."""
-        return Schedule(order, self.count, order.block or self.block)
+        many = self.count is None or self.count // self.block >= FEWEST_BLOCKS
+        return Schedule(order, self.count, order.block or (self.block if many else 1))
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield every sample in order."""
         return (sample for batch in self.batches(AT_ONCE) for sample in batch)
 
 
-def checked_count(count: Any) -> int:
-    """Return a number of samples. Raises `UsageError` for anything but 1 to 2**63 - 1."""
-    try:
-        if 1 <= operator.index(count) < INDEX_LIMIT:
-            return operator.index(count)
-    except TypeError:
-        pass
-    raise UsageError(f"count is {count!r}, expected a whole number from 1 to 2**63 - 1, or None")
+def _numbers(at: Any) -> Any:
+    """Return a list or array of whole numbers as an array (B,); of any size, so perhaps of objects.
+
+    Raises `TypeError` for anything else.
+    """
+    if isinstance(at, np.ndarray) and at.ndim == 1 and (at.dtype.kind in "iu" or not len(at)):
+        return at
+    if isinstance(at, (list, tuple, range)) and not any(isinstance(one, bool) for one in at):
+        try:
+            numbers = [operator.index(one) for one in at]
+        except TypeError:
+            pass
+        else:
+            fits = all(abs(number) < INDEX_LIMIT for number in numbers)
+            return np.array(numbers, dtype=np.int64 if fits else object)
+    raise TypeError(
+        f"index is {str(at)[:60]}, expected a whole number, a slice, or whole numbers in one row"
+    )

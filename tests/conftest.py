@@ -10,12 +10,13 @@ import tempfile
 import pytest
 
 # Before anything of the program is imported, since the cache folder is found once a process.
-# Worker processes and subprocesses inherit it.
-os.environ["DIGITSEQ_CACHE"] = tempfile.mkdtemp(prefix="digitseq-tests-")
-atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
+# Worker processes and subprocesses inherit it, those of pytest-xdist too.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["DIGITSEQ_CACHE"] = tempfile.mkdtemp(prefix="digitseq-tests-")
+    atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
 
-from builder import Recipe, generate  # noqa: E402
-from builder.batch import FIELDS, Batch, Sample  # noqa: E402
+from builder import Recipe, generate
+from builder.batch import FIELDS, Batch, Sample
 
 OF_A_SAMPLE = [name for name, value in vars(Sample).items() if isinstance(value, property)]
 """The names of what a sample has."""

@@ -88,13 +88,35 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     """The Python blocks of the README run as written, with a smaller count."""
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         smaller = block.replace("1_000_000", "300").replace(
             "workers=16, progress=True", "workers=1"
         )
         exec(compile(smaller, "README.md", "exec"), {})
     assert (tmp_path / "shards" / "run1" / "manifest.json").exists()
+
+
+def test_python_of_the_page_on_training_runs(tmp_path, monkeypatch):
+    """The Python blocks of `docs/training.md` run one after another, with a smaller count."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "training.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    assert len(blocks) == 3
+    names = {}
+    for block in blocks:
+        smaller = block.replace("20_000", "6_000").replace("start=10", "start=1")
+        exec(compile(smaller, "docs/training.md", "exec"), names)
+    assert next(iter(names["again"]))[0].shape == (256, 1, 28, 200)
+
+
+def test_every_form_of_targets_is_in_the_docs():
+    """The table of targets has each form, and no other."""
+    from builder.torch.targets import TARGETS
+
+    text = (ROOT / "docs" / "training.md").read_text()
+    table = text[text.index("| `targets` |") : text.index("Options of `DataLoader`")]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M)[1:] == list(TARGETS)
 
 
 def test_every_test_of_the_faults_is_there():

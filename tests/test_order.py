@@ -183,12 +183,29 @@ def test_without_an_end_batches_go_on():
         ({"rank": 2, "ranks": 2}, "rank is 2, expected a whole number from 0 to 1"),
         ({"rank": -1}, "rank is -1"),
         ({"block": 0}, "block is 0"),
+        ({"size": True}, "batch size is True"),
+        ({"shuffle": "no"}, "shuffle is 'no', expected True or False"),
+        ({"drop_last": 1}, "drop_last is 1"),
     ],
 )
 def test_bad_orders_are_refused(values, said):
     """A number out of its range is named, with the range."""
     with pytest.raises(UsageError, match=said):
         Order(**values)
+
+
+def test_orders_of_numpys_numbers_are_plain():
+    """Numbers of numpy are taken, and become Python's, which JSON knows."""
+    order = Order(np.int32(5), seed=np.uint64(2**64 - 1), rank=np.int8(1), ranks=np.int64(2))
+    assert order == Order(5, seed=2**64 - 1, rank=1, ranks=2)
+    schedule = Schedule(order, 1000, 1)
+    shuffled = Schedule(Order(300, True), 1000, 1)
+    for kind in (np.uint8, np.int32, np.uint64):
+        assert schedule.indices(kind(200), kind(3)).tolist() == list(range(35, 40))
+        wanted = shuffled.indices(200, 1).tolist()
+        assert shuffled.indices(kind(200), kind(1)).tolist() == wanted
+        assert [type(value) for value in shuffled.start(kind(200), kind(1))] == [int, int]
+    assert {type(value) for value in (order.size, order.seed, order.rank, order.ranks)} == {int}
 
 
 @pytest.mark.parametrize(

@@ -207,8 +207,10 @@ def test_slow_shards_are_given_more_time(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("host", "process"), [("elsewhere", 7), (platform.node(), os.getpid())]
-)  # fmt: skip
+    ("host", "process"),
+    [("elsewhere", 7), (platform.node(), os.getpid())],
+    ids=["of another machine", "this process"],
+)
 def test_only_other_processes_of_this_machine_are_killed(tmp_path, monkeypatch, host, process):
     """A process of the same number on another machine, or this one, is not; it is told of."""
     looking, clock, killed, tell = watching(tmp_path, monkeypatch, host, process)

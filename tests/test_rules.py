@@ -47,6 +47,9 @@ LAYERS = [
     ["access", "order"],
     ["samples"],
     ["live", "reader"],
+    ["torch.targets"],
+    ["torch.dataset", "torch.loader"],
+    ["torch"],
     ["pool", "shards", "outdir", "sheet", "watch"],
     ["cluster", "run"],
     ["rounds", "forecast"],
@@ -128,6 +131,7 @@ def test_modules_import_from_layers_below_only():
             {"cli.console", "cli.main", "cli.options"}
             | {"cli.build", "cli.info", "cli.preview", "cli.regenerate", "cli.verify"},
         ),
+        ("torch", {"torch", "torch.dataset", "torch.loader", "torch.targets"}),
         ("pickle", set()),
     ],
 )

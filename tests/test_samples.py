@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import pickle
 import threading
@@ -13,10 +14,11 @@ import h5py
 import numpy as np
 import pytest
 
-from builder import LiveDataset, Order, Recipe, access, build, generate, open_dataset
+from builder import LiveDataset, Order, Recipe, access, build, generate, open_dataset, samples
 from builder.batch import FIELDS
 from builder.errors import UsageError
 from builder.formats import hdf5
+from builder.formats import stored as stored_file
 from tests.conftest import OF_A_SAMPLE, read_all
 
 COUNT = 250
@@ -72,6 +74,13 @@ def test_lists_of_indices_are_those_samples_in_that_order(data, batch, index, ki
     assert data[kind(index)].texts == [batch.texts[row] for row in rows]
 
 
+def test_a_changed_image_travels(data):
+    """What was written to a sample's image goes along to another process."""
+    sample = data[9]
+    sample.image[:] = 7
+    assert (pickle.loads(pickle.dumps(sample)).image == 7).all()
+
+
 def test_values_of_a_batch_are_ones_own(data, batch):
     """What is read can be written to, and changes nothing that is read later."""
     for _ in range(2):
@@ -84,18 +93,32 @@ def test_values_of_a_batch_are_ones_own(data, batch):
         assert not sample.image.any()
 
 
-@pytest.mark.parametrize("index", [[COUNT], [0, -COUNT - 1], [10**12]])
+@pytest.mark.parametrize("index", [[COUNT], [0, -COUNT - 1], [10**12], [2**70]])
 def test_lists_out_of_range_name_the_index(data, index):
     """An index beyond either end is an `IndexError` that names it."""
     with pytest.raises(IndexError, match=f"index {index[-1]} is not in this dataset of 250"):
         data[index]
 
 
-@pytest.mark.parametrize("wrong", [[1.5], ["3"], [[1, 2]], [True, False], np.array(["a"])])
-def test_wrong_kinds_of_lists_are_type_errors(data, wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [[1.5], ["3"], [[1, 2]], [[1], [2, 3]], [True, False], np.array(["a"]), np.zeros((0, 3), int),
+     np.array(2.0), np.array([True]), True, np.True_, 1.0, "3", None],
+    ids=str,
+)  # fmt: skip
+def test_wrong_kinds_of_indices_are_type_errors(data, wrong):
     """Fractions, texts, truths and tables are no indices."""
-    with pytest.raises(TypeError, match="expected whole numbers in one row"):
+    with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
         data[wrong]
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint64])
+def test_numbers_of_numpy_are_indices(data, batch, kind):
+    """Whole numbers of numpy, of any width, count from the end too where they can be negative."""
+    index = [5, 120] if kind in (np.uint8, np.uint64) else [5, 120, -3]
+    assert equal(data[np.array(index, dtype=kind)], batch, [i % COUNT for i in index])
+    assert equal(data[[kind(i) for i in index]], batch, [i % COUNT for i in index])
+    assert data[kind(index[-1])].index == index[-1] % COUNT
 
 
 def test_samples_have_the_fields_of_the_batch(data, batch):
@@ -107,7 +130,7 @@ def test_samples_have_the_fields_of_the_batch(data, batch):
     assert repr(sample) == f"Sample(index=123, text='{row.text}', seed={row.seed:#x})"
 
 
-@pytest.mark.parametrize("block", [1, 16])
+@pytest.mark.parametrize("block", [1, 16, None])
 def test_shuffled_batches_are_the_same_from_every_storage(data, batch, block):
     """An order of a seed, epoch and block gives these very samples, stored or live."""
     order = Order(32, shuffle=True, seed=4, block=block)
@@ -118,9 +141,12 @@ def test_shuffled_batches_are_the_same_from_every_storage(data, batch, block):
         assert equal(taken, batch, wanted.indices(3, number))
 
 
-def test_a_block_is_a_chunk_of_gzip_and_one_sample_else(data):
-    """Shuffling keeps a gzipped chunk together, unless told otherwise; `batches` does so."""
+def test_a_block_is_a_chunk_of_gzip_and_one_sample_else(data, monkeypatch):
+    """Shuffling keeps a gzipped chunk together, if there are many; `batches` does so."""
+    assert data.schedule(Order()).block == 1
+    monkeypatch.setattr(samples, "FEWEST_BLOCKS", COUNT // 16)
     block = 16 if data.block == 16 else 1
+    assert data.schedule(Order()).block == block
     order = Order(50, shuffle=True, seed=2, block=block)
     wanted = [b.index.tolist() for b in data.in_order(order, 1)]
     assert [b.index.tolist() for b in data.batches(50, shuffle=True, seed=2, epoch=1)] == wanted
@@ -168,14 +194,25 @@ def test_live_samples_without_an_end(recipe, batch):
     assert equal(live[[5, 1]], batch, [5, 1])
     batches = live.batches(100)
     assert [next(batches).index[0] for _ in range(3)] == [0, 100, 200]
-    samples = iter(live)
-    assert [next(samples).index for _ in range(300)] == list(range(300))
+    one_by_one = iter(live)
+    assert [next(one_by_one).index for _ in range(300)] == list(range(300))
     skipping = live.in_order(Order(10, rank=1, ranks=2), start=4)
     assert next(skipping).index[0] == 90
 
 
 @pytest.mark.parametrize(
-    "at", [-1, [-1], 2**63, slice(3, None), slice(-3, 5), slice(0, 9, -1), slice(0, 5, 0)], ids=str
+    "at",
+    [
+        -1,
+        [-1],
+        2**63,
+        slice(3, None),
+        slice(-3, 5),
+        slice(0, 9, -1),
+        slice(0, 5, 0),
+        slice(0, 2**63),
+    ],
+    ids=str,
 )
 def test_live_samples_without_an_end_have_no_last_one(recipe, at):
     """Negative indices, and slices that need an end, are refused."""
@@ -222,6 +259,21 @@ def test_datasets_travel_without_what_is_open(data, batch):
     sample = pickle.loads(pickle.dumps(data[41]))
     assert (sample.index, sample.text) == (41, batch.texts[41])
     assert np.array_equal(sample.image, batch.images[41])
+
+
+def test_rows_of_a_batch_are_a_sequence(data):
+    """A batch has a first and a last row, and none beyond; fields of it can be replaced."""
+    taken = data[10:13]
+    assert [taken[row].index for row in (0, -1, -3)] == [10, 12, 10]
+    for row in (3, -4):
+        with pytest.raises(IndexError, match=f"row {row} is not in this batch of 3 samples"):
+            taken[row]
+    with pytest.raises(TypeError):
+        taken[0:2]
+    assert pickle.loads(pickle.dumps(taken[-1])).index == 12
+    other = dataclasses.replace(taken, masks=taken.images)
+    assert len(other) == 3
+    assert np.array_equal(other[1].mask, data[11].image)
 
 
 def read_in_child(data, index, sender) -> None:
@@ -289,8 +341,45 @@ def test_a_bounded_number_of_files_is_open(stored, monkeypatch):
     for index in np.random.default_rng(1).permutation(COUNT).tolist():
         assert stored[index].image.any()
         assert open_files() <= before + 3
+    most = []
+    reading = type(stored._shards)._values
+    monkeypatch.setattr(
+        type(stored._shards),
+        "_values",
+        lambda *args: [reading(*args), most.append(open_files())][0],
+    )
+    assert stored[:].images.any()
+    assert len(most) == 10
+    assert max(most) <= before + 4  # that which is being let go of is open still
     stored.close()
     assert open_files() == before
+
+
+def test_a_chunk_is_inflated_once_a_batch_and_not_kept_for_long(folders, monkeypatch):
+    """Samples all over a few chunks inflate each once; of closed shards no chunk is held."""
+    inflated = []
+    plain = stored_file.Chunks.inflated
+    monkeypatch.setattr(
+        stored_file.Chunks, "inflated", lambda *args: inflated.append(args[2]) or plain(*args)
+    )
+    data = open_dataset(folders["gzip"])
+    assert data[[3, 20, 1, 30, 0, 24, 3, 26]].images.any()
+    assert inflated == [0, 1, 0]
+    assert data[2].image.any()
+    assert data[45].image.any()
+    assert inflated == [0, 1, 0, 0, 1]
+    layouts = data._shards._layouts
+    data.close()
+    assert len(pickle.dumps(layouts)) < 20_000
+
+
+def test_a_relative_path_stays_what_it_was(recipe, tmp_path, monkeypatch):
+    """Shards are found where the dataset was opened, wherever the process goes meanwhile."""
+    build(recipe, 5, tmp_path / "set", workers=1)
+    monkeypatch.chdir(tmp_path)
+    data = open_dataset("set")
+    monkeypatch.chdir("/")
+    assert data[3].image.any()
 
 
 def test_hdf5_is_asked_once_for_each_shard(folders, batch, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,11 @@ class Field(NamedTuple):
 
     tail: tuple[int, ...]
     dtype: np.dtype[np.generic]
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of one sample's."""
+        return math.prod(self.tail) * self.dtype.itemsize
 
 
 def all_fields(plan: Plan) -> dict[str, Field]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -215,10 +214,13 @@ class Hdf5Reader:
         self.layout = layout
         self.check = mapped.check
         self._bytes = mapped.bytes
+        self._values: dict[str, Callable[[int, int], memoryview]] = {}
 
     def values(self, field: str) -> Callable[[int, int], memoryview]:
         """Return what gives the bytes of rows [start, stop) of a field, all of one block."""
-        return partial(self.layout.places[field].values, self._bytes)
+        if field not in self._values:
+            self._values[field] = self.layout.places[field].values(self._bytes)
+        return self._values[field]
 
 
 def expected(plan: Plan, shard: Shard) -> dict[str, Expected]:

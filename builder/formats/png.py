@@ -218,9 +218,11 @@ class PngReader:
     def values(self, field: str) -> Callable[[int, int], Any]:
         """Return what gives the bytes of rows [start, stop) of a field."""
         if field == "images":
-            return lambda start, stop: np.stack([self._image(row) for row in range(start, stop)])
-        values = self._values[field]
-        return lambda start, stop: values[start:stop]
+            return lambda start, stop: b"".join(
+                self._image(row).tobytes() for row in range(start, stop)
+            )
+        values = self._values[field].reshape(len(self._texts), -1).view(np.uint8)
+        return lambda start, stop: values[start:stop].reshape(-1)
 
     def _image(self, row: int) -> npt.NDArray[np.uint8]:
         import cv2

@@ -12,10 +12,12 @@ from __future__ import annotations
 import io
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from builder.errors import DatasetError
 
@@ -51,7 +53,10 @@ class MappedFile:
         self.path, self.size = path, found.st_size
         if not self.size:
             raise DatasetError(f"{path}: cannot be opened (it is empty)")
-        self._map = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
+        try:
+            self._map = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path}: cannot be mapped into memory ({error})") from None
         self.bytes = memoryview(self._map)
 
     def check(self) -> None:
@@ -69,44 +74,58 @@ class Piece:
     def __init__(self, offset: int, row: int) -> None:
         self._offset, self._row = offset, row
 
-    def values(self, data: memoryview, start: int, stop: int) -> memoryview:
-        """Return the bytes of rows [start, stop)."""
-        return data[self._offset + start * self._row : self._offset + stop * self._row]
+    def values(self, data: memoryview) -> Callable[[int, int], memoryview]:
+        """Return what gives the bytes of rows [start, stop) out of those of the file."""
+        offset, row = self._offset, self._row
+        return lambda start, stop: data[offset + start * row : offset + stop * row]
 
 
 class Chunks:
-    """Where the deflated chunks of a dataset lie; the one that was inflated last is kept."""
+    """Where the deflated chunks of a dataset lie: `where` (C, 2) int64, first byte and bytes."""
 
-    def __init__(self, what: str, wanted: Expected, where: dict[int, tuple[int, int]]) -> None:
-        assert wanted.chunk is not None
-        self._what, self._where = what, where
-        self._rows = wanted.chunk[0]
-        self._bytes, self._row = wanted.bytes_of(wanted.chunk), wanted.bytes_of(wanted.shape[1:])
-        self._kept: tuple[int, bytes] = (-1, b"")
+    def __init__(self, what: str, form: Expected, where: npt.NDArray[np.int64]) -> None:
+        assert form.chunk is not None
+        self._what, self._where, self.rows = what, where, form.chunk[0]
+        self.bytes, self.row = form.bytes_of(form.chunk), form.bytes_of(form.shape[1:])
 
-    def values(self, data: memoryview, start: int, stop: int) -> memoryview:
-        """Return the bytes of rows [start, stop), all of one chunk."""
-        number = start // self._rows
-        first = number * self._rows
-        kept_number, kept = self._kept  # another thread may put its own chunk in its place
-        chunk = kept if kept_number == number else self._inflate(data, number)
-        return memoryview(chunk)[(start - first) * self._row : (stop - first) * self._row]
+    def values(self, data: memoryview) -> Callable[[int, int], memoryview]:
+        """Return what gives the bytes of rows [start, stop), all of one chunk."""
+        return Inflated(self, data).values
 
-    def _inflate(self, data: memoryview, number: int) -> bytes:
+    def inflated(self, data: memoryview, number: int) -> bytes:
+        """Return a chunk, inflated. Raises `DatasetError` for one of another length."""
         from isal import isal_zlib
 
-        offset, size = self._where[number]
+        offset, size = self._where[number].tolist()
         inflate = isal_zlib.decompressobj()
         try:
-            chunk: bytes = inflate.decompress(data[offset : offset + size], self._bytes + 1)
+            chunk: bytes = inflate.decompress(data[offset : offset + size], self.bytes + 1)
         except Exception as error:  # ISA-L's own, which is no kind of zlib's
             said = f"is damaged in chunk {number}, expected zlib ({error})"
             raise DatasetError(f"{self._what} {said}") from None
-        if len(chunk) != self._bytes or not inflate.eof:
-            said = f"is cut or longer in chunk {number}, expected {self._bytes} bytes"
+        if len(chunk) != self.bytes or not inflate.eof:
+            said = f"is cut or longer in chunk {number}, expected {self.bytes} bytes"
             raise DatasetError(f"{self._what} {said}")
-        self._kept = number, chunk
         return chunk
+
+
+class Inflated:
+    """The chunks of a dataset in a file that is open; the one that was inflated last is kept."""
+
+    def __init__(self, chunks: Chunks, data: memoryview) -> None:
+        self._chunks, self._data = chunks, data
+        self._kept: tuple[int, bytes] = (-1, b"")
+
+    def values(self, start: int, stop: int) -> memoryview:
+        """Return the bytes of rows [start, stop), all of one chunk."""
+        chunks = self._chunks
+        number, chunk = self._kept  # both at once: other threads put theirs there
+        if number != start // chunks.rows:
+            number = start // chunks.rows
+            chunk = chunks.inflated(self._data, number)
+            self._kept = number, chunk
+        first = number * chunks.rows
+        return memoryview(chunk)[(start - first) * chunks.row : (stop - first) * chunks.row]
 
 
 Place = Piece | Chunks
@@ -210,4 +229,5 @@ def _chunks(dataset: Any, wanted: _Wanted) -> Chunks:
             f"{used} bytes in chunks of which {len(found)} fit into {wanted.size} bytes",
             f"{count} whole ones",
         )
-    return Chunks(wanted.what, form, found)
+    where = np.array([found[number] for number in range(count)], dtype=np.int64)
+    return Chunks(wanted.what, form, where)

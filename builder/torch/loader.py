@@ -1,0 +1,171 @@
+"""A loader for PyTorch that knows where it is: whole batches by number, resumed exactly."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from builder.errors import UsageError
+from builder.order import Order, Schedule
+from builder.samples import Samples
+from builder.torch.targets import TARGETS, images_of, target_for
+
+OWNED = (
+    "batch_size", "shuffle", "sampler", "batch_sampler", "collate_fn", "drop_last", "in_order",
+)  # fmt: skip
+"""Options of `DataLoader` that would make other batches of what a loader knows."""
+
+Delivered = tuple[torch.Tensor, Any]
+"""Images (B, 1, 28, W) uint8, and their targets."""
+
+
+class Loader:
+    """Batches of (images, targets) in an `Order`, epoch after epoch, for a training loop.
+
+    `data` is what `open_dataset` or `LiveDataset` gave. `targets` names their form (see
+    `builder.torch`). Other options go to PyTorch's `DataLoader`: `num_workers`, `pin_memory`,
+    `persistent_workers`, `prefetch_factor`, `multiprocessing_context`... Batches and their order
+    are the same for all of them. Images are (B, 1, 28, W) uint8: send them to the device, then
+    divide by 255.
+
+    One `for` loop is one epoch; the next loop is the next. A loop that was left goes on
+    where it stopped, in this process or, by `state_dict`, in another. With the last batch of an
+    epoch the next epoch begins.
+
+    >>> from builder import LiveDataset, Order, Recipe
+    >>> loader = Loader(LiveDataset(Recipe(), 1_000), Order(256, shuffle=True))
+    >>> [len(images) for images, (labels, lengths) in loader], loader.epoch
+    ([256, 256, 256, 232], 1)
+    """
+
+    def __init__(
+        self, data: Samples, order: Order | None = None, targets: str = "padded", **options: Any
+    ) -> None:
+        order = Order() if order is None else order
+        if not isinstance(order, Order):
+            raise UsageError(f"order is {order!r}, expected an Order, such as Order(256)")
+        for name in options.keys() & set(OWNED):
+            raise UsageError(f"{name} is given to a Loader, whose batches are those of its Order")
+        self._target = target_for(data, targets)
+        self._batches = _Batches(data, data.schedule(order), targets)
+        self._place = _Place()
+        # of its own: else each epoch would draw a seed for workers from PyTorch's global generator
+        options.setdefault("generator", torch.Generator())
+        self._loader = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=_Ahead(self._batches.schedule, self._place),
+            collate_fn=_as_it_is,
+            **options,
+        )
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch, from 0, that the next batch is of."""
+        return self._place.epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch anew with the next loop. Raises `UsageError` for one that cannot be."""
+        self._go_to(epoch, 0)
+
+    def __len__(self) -> int:
+        """Return the batches in an epoch."""
+        return len(self._batches.schedule)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Delivered]:
+        """Yield the rest of the epoch, batch by batch."""
+        self._place.turn += 1
+        return self._run(self._place.turn)
+
+    def _run(self, turn: int) -> Iterator[Delivered]:
+        place, epoch, batches = self._place, self._place.epoch, iter(self._loader)
+        while place.turn == turn:
+            batch = next(batches, None)
+            if batch is None:
+                if place.epoch == epoch:  # the state was of a rank that had one batch more
+                    place.epoch, place.delivered = epoch + 1, 0
+                return
+            place.delivered += 1
+            if self._batches.schedule.count is not None and place.delivered == len(self):
+                place.epoch, place.delivered = epoch + 1, 0
+            images, packed = batch
+            yield images, self._target.unpack(packed)
+        raise RuntimeError("this loop is over: another one has begun, or the place was set")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader is: what it delivered, not what workers have ready."""
+        return {"epoch": self._place.epoch, "batch": self._place.delivered, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another loader was. One state serves all ranks.
+
+        Raises `UsageError` where its samples or their order were not those of this one.
+        """
+        for name, mine in self._identity().items():
+            if state.get(name) != mine:
+                raise UsageError(
+                    f"the state is of {name} {state.get(name)!r}, and this loader's is {mine!r}: "
+                    "its batches are not the same ones"
+                )
+        self._go_to(state.get("epoch"), state.get("batch"))
+
+    def _go_to(self, epoch: Any, delivered: Any) -> None:
+        place = self._place
+        place.epoch, place.delivered = self._batches.schedule.start(epoch, delivered)
+        place.turn += 1
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what decides which samples a batch of a number has, whoever loads it."""
+        schedule = self._batches.schedule
+        order = {**asdict(schedule.order), "block": schedule.block}
+        del order["rank"]
+        fingerprint = self._batches.data.recipe.fingerprint
+        return {"fingerprint": fingerprint, "count": schedule.count, **order}
+
+
+@dataclass
+class _Place:
+    """Where a loader is: batches that it delivered in an epoch. Each loop over it is a turn."""
+
+    epoch: int = 0
+    delivered: int = 0
+    turn: int = 0
+
+
+class _Batches:
+    """Whole batches by (epoch, number): all that a worker needs to know."""
+
+    def __init__(self, data: Samples, schedule: Schedule, targets: str) -> None:
+        self.data, self.schedule, self.targets = data, schedule, targets
+
+    def __getitem__(self, at: tuple[int, int]) -> Delivered:
+        batch = self.data[self.schedule.indices(*at)]
+        return images_of(batch), TARGETS[self.targets].pack(batch)
+
+
+class _Ahead:
+    """The batches still to come in an epoch, by (epoch, number): PyTorch deals them to workers."""
+
+    def __init__(self, schedule: Schedule, place: _Place) -> None:
+        self._schedule, self._place = schedule, place
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch, first, endless = (
+            self._place.epoch,
+            self._place.delivered,
+            self._schedule.count is None,
+        )
+        numbers = itertools.count(first) if endless else range(first, len(self._schedule))
+        return ((epoch, number) for number in numbers)
+
+
+def _as_it_is(batch: Delivered) -> Delivered:
+    return batch

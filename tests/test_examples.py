@@ -1,0 +1,85 @@
+"""The examples run as their own text says, in a short form, and learn."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+pytest.importorskip("torch", reason="the examples need PyTorch")
+pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(folder: Path, script: str, *arguments: str) -> str:
+    """Run an example into a folder, hold that its pictures are there, and return what it says."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *arguments, "--out", folder],
+        capture_output=True, text=True, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("curve.png", "mistakes.png"):
+        assert cv2.imread(str(folder / name)).std() > 1, name
+    assert (folder / "model.pt").stat().st_size > 100_000
+    return done.stdout
+
+
+def error_in(text: str) -> float:
+    """Return the error that an example tells of, in percent."""
+    return float(re.search(r"error ([\d.]+) % \(\d+ of \d+\)", text)[1])
+
+
+def test_the_perceptron_learns_and_is_tested_once(tmp_path):
+    """A fraction of an epoch teaches most digits, and --final tests on the test images."""
+    said = run(tmp_path, "train_classifier.py", "--epochs", "0.4", "--final")
+    assert "test error" in said
+    assert "of 10000" in said
+    assert error_in(said) < 25
+
+
+def test_the_convolutional_net_runs(tmp_path):
+    """A few batches go through the convolutional net, with workers too, tested on validation."""
+    arguments = ("--model", "conv", "--epochs", "0.02", "--batch-size", "64", "--workers", "1")
+    assert "validation error" in run(tmp_path, "train_classifier.py", *arguments)
+
+
+def test_the_reader_runs(tmp_path):
+    """A few batches go through the reader, and it is tested on sequences."""
+    arguments = ("--samples", "640", "--tests", "60", "--batch-size", "32")
+    said = run(tmp_path, "train_reader.py", *arguments)
+    assert "validation exact-match error" in said
+    assert error_in(said) > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [("train_classifier.py", ("--epochs", "0"), "count is 0, expected"),
+     ("train_reader.py", ("--augment", "nope"), "augment is 'nope', expected a preset")],
+)  # fmt: skip
+def test_a_wrong_call_gets_one_line(tmp_path, script, arguments, said):
+    """What cannot be trained is said in the last line, without a traceback, and nothing written."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *arguments, "--out", tmp_path / "out"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_reader_reads(monkeypatch):
+    """Of scores along an image, runs of a class are one digit, and blanks part equal ones."""
+    import torch
+
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import train_reader
+
+    path = [10, 3, 3, 10, 3, 10, 10, 0, 7, 7]
+    blank = [10] * len(path)
+    scores = torch.nn.functional.one_hot(torch.tensor([path, blank]), 11).float().transpose(0, 1)
+    assert train_reader.texts_of(scores) == ["3307", ""]

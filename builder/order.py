@@ -39,21 +39,20 @@ class Order:
     block: int | None = None
 
     def __post_init__(self) -> None:
-        limits = {
-            "size": (1, INDEX_LIMIT - 1),
-            "seed": (0, MASK),
-            "ranks": (1, 1 << 31),
-            "rank": (0, self.ranks - 1),
-            "block": (1, INDEX_LIMIT - 1),
-        }
-        for name, (least, most) in limits.items():
-            value = getattr(self, name)
-            if name != "block" or value is not None:  # numpy's numbers become Python's
-                said = "batch size" if name == "size" else name
-                object.__setattr__(self, name, whole(said, value, least, most))
+        self._check("size", 1, INDEX_LIMIT - 1)
+        self._check("seed", 0, MASK)
+        self._check("ranks", 1, 1 << 31)
+        self._check("rank", 0, self.ranks - 1)
+        if self.block is not None:
+            self._check("block", 1, INDEX_LIMIT - 1)
         for name in ("shuffle", "drop_last"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected True or False")
+
+    def _check(self, name: str, least: int, most: int) -> None:
+        """Hold a number to its range, and make one of numpy's a plain one."""
+        said = "batch size" if name == "size" else name
+        object.__setattr__(self, name, whole(said, getattr(self, name), least, most))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_the_perceptron_learns_and_is_tested_once(tmp_path):
 
 def test_the_convolutional_net_runs(tmp_path):
     """A few batches go through the convolutional net, with workers too, tested on validation."""
-    arguments = ("--model", "conv", "--epochs", "0.02", "--batch-size", "64", "--workers", "1")
+    arguments = ("--model", "conv", "--epochs", "0.005", "--batch-size", "64", "--workers", "1")
     assert "validation error" in run(tmp_path, "train_classifier.py", *arguments)
 
 

@@ -63,7 +63,18 @@ def equal(found, batch, index) -> bool:
 
 @pytest.mark.parametrize(
     "index",
-    [[], [3], [249, 0, -1, 3, 3, -250], [24, 25, 26, 49, 50], range(5, 200, 7), (1, 2)],
+    [
+        [],
+        [3],
+        [249, 0, -1, 3, 3, -250],
+        [24, 25, 26, 49, 50],
+        range(5, 200, 7),
+        (1, 2),
+        [13, 14, 15, 16, 17],
+        [3, 29],
+        [5, 9, 6],
+        [6, 5, 4],
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("kind", [list, np.array])
@@ -304,7 +315,7 @@ def test_a_fork_while_another_thread_opens_a_shard(folders, batch):
     data = open_dataset(folders["hdf5"])
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=read_in_child, args=(data, [5, 60], sender))
+    child = context.Process(target=read_in_child, args=(data, [5, 60], sender), daemon=True)
     with data._shards._opening:
         child.start()
     assert receiver.poll(30)

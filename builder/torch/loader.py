@@ -105,7 +105,7 @@ class Loader:
         return {"epoch": self._place.epoch, "batch": self._place.delivered, **self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another loader was. One state serves all ranks.
+        """Go on where another loader was. A state of rank 0 serves all ranks.
 
         Raises `UsageError` where its samples or their order were not those of this one.
         """

@@ -47,7 +47,7 @@ LAYERS = [
     ["access", "order"],
     ["samples"],
     ["live", "reader"],
-    ["torch.targets"],
+    ["torch.parcel", "torch.targets"],
     ["torch.dataset", "torch.loader"],
     ["torch"],
     ["pool", "shards", "outdir", "sheet", "watch"],
@@ -131,7 +131,7 @@ def test_modules_import_from_layers_below_only():
             {"cli.console", "cli.main", "cli.options"}
             | {"cli.build", "cli.info", "cli.preview", "cli.regenerate", "cli.verify"},
         ),
-        ("torch", {"torch", "torch.dataset", "torch.loader", "torch.targets"}),
+        ("torch", {"torch", "torch.dataset", "torch.loader", "torch.parcel", "torch.targets"}),
         ("pickle", set()),
     ],
 )

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, get_worker_info  # noqa: E402
 from builder import LiveDataset, Order, Recipe, build, open_dataset  # noqa: E402
 from builder.errors import UsageError  # noqa: E402
 from builder.torch import Loader, MapDataset  # noqa: E402
+from builder.torch.parcel import opened, packed  # noqa: E402
 from builder.torch.targets import TARGETS, images_of  # noqa: E402
 
 COUNT = 250
@@ -411,6 +412,30 @@ def test_targets_are_split_and_joined_again(live, name):
 def listed(targets):
     """Return targets with pairs as lists: PyTorch makes one of the other."""
     return targets if isinstance(targets, torch.Tensor) else list(targets)
+
+
+def test_parcels_hold_what_was_packed():
+    """Tensors of any type, shape and stride, empty ones too, and other values come out again."""
+    values = [
+        torch.arange(5000, dtype=torch.uint8).view(1, 50, 100),
+        torch.arange(3, dtype=torch.int64),
+        torch.rand(7, 3)[:, ::2],
+        torch.zeros((0, 4)),
+        ["02139"],
+        None,
+    ]
+    parcel = packed(values)
+    assert parcel.block.is_shared()
+    assert alike(opened(parcel), values)
+
+
+def test_small_parts_of_a_parcel_do_not_keep_it():
+    """Who keeps the labels of a batch keeps no images: they are copied out of the block."""
+    parcel = packed([torch.zeros(1000, dtype=torch.uint8), torch.arange(5)])
+    images, labels = opened(parcel)
+    parcel.block.zero_()
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    assert images.data_ptr() == parcel.block.data_ptr()
 
 
 @pytest.mark.parametrize("name", TARGETS)

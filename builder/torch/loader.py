@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from builder.errors import UsageError
 from builder.order import Order, Schedule
 from builder.samples import Samples
+from builder.torch.parcel import Parcel, opened, packed
 from builder.torch.targets import TARGETS, images_of, target_for
 
 OWNED = (
@@ -96,8 +97,8 @@ class Loader:
             place.delivered += 1
             if self._batches.schedule.count is not None and place.delivered == len(self):
                 place.epoch, place.delivered = epoch + 1, 0
-            images, packed = batch
-            yield images, self._target.unpack(packed)
+            images, *parts = opened(batch) if isinstance(batch, Parcel) else batch
+            yield images, self._target.whole(*parts)
         raise RuntimeError("this loop is over: another one has begun, or the place was set")
 
     def state_dict(self) -> dict[str, Any]:
@@ -146,9 +147,10 @@ class _Batches:
     def __init__(self, data: Samples, schedule: Schedule, targets: str) -> None:
         self.data, self.schedule, self.targets = data, schedule, targets
 
-    def __getitem__(self, at: tuple[int, int]) -> Delivered:
+    def __getitem__(self, at: tuple[int, int]) -> Parcel | list[Any]:
         batch = self.data[self.schedule.indices(*at)]
-        return images_of(batch), TARGETS[self.targets].pack(batch)
+        values = [images_of(batch), *TARGETS[self.targets].parts(batch)]
+        return values if get_worker_info() is None else packed(values)
 
 
 class _Ahead:
@@ -167,5 +169,5 @@ class _Ahead:
         return ((epoch, number) for number in numbers)
 
 
-def _as_it_is(batch: Delivered) -> Delivered:
+def _as_it_is(batch: Any) -> Any:
     return batch

@@ -18,18 +18,18 @@ from builder.samples import Samples
 class Target:
     """One form of targets: of a whole batch, split into those of its samples, and joined again.
 
-    `pack` makes of a batch few, large tensors, which workers can send (each one takes an open
-    file on its way, of which there are often 1,024), and `unpack` makes the targets of them.
+    `parts` makes of a batch the few large tensors that workers send, and `whole` makes the targets
+    of these.
     """
 
-    pack: Callable[[Batch], Any]
+    parts: Callable[[Batch], tuple[Any, ...]]
+    whole: Callable[..., Any]
     split: Callable[[Any], list[Any]]
     join: Callable[[list[Any]], Any]
-    unpack: Callable[[Any], Any] = lambda packed: packed
 
     def of(self, batch: Batch) -> Any:
         """Return the targets of a batch."""
-        return self.unpack(self.pack(batch))
+        return self.whole(*self.parts(batch))
 
 
 def images_of(batch: Batch) -> torch.Tensor:
@@ -55,7 +55,19 @@ def _joined(parts: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(parts), torch.tensor([len(part) for part in parts])
 
 
-def _packed_boxes(batch: Batch) -> tuple[torch.Tensor | None, ...]:
+def _texts(batch: Batch) -> tuple[list[str]]:
+    return (batch.texts,)
+
+
+def _pair(*parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return parts
+
+
+def _same(part: Any) -> Any:
+    return part
+
+
+def _parts_of_boxes(batch: Batch) -> tuple[torch.Tensor | None, ...]:
     """Return boxes (N, 4), digits (N,) and positions (N,) of those that show, and how many a row.
 
     Last, which position each pixel belongs to, (B, 28, W), or None.
@@ -68,41 +80,50 @@ def _packed_boxes(batch: Batch) -> tuple[torch.Tensor | None, ...]:
     return boxes[shown], digits, positions[shown], shown.sum(1), masks
 
 
-def _boxes(packed: Any) -> list[dict[str, torch.Tensor]]:
+def _boxes(
+    boxes: torch.Tensor,
+    digits: torch.Tensor,
+    positions: torch.Tensor,
+    counts: torch.Tensor,
+    masks: torch.Tensor | None,
+) -> list[dict[str, torch.Tensor]]:
     """Return for each sample what torchvision's detectors take.
 
     `boxes` (n, 4) float32, x0, y0, x1, y1; `labels` (n,) int64, digit + 1, since 0 is background
     there; `masks` (n, 28, W) uint8, 1 where a digit is, if the batch has masks. A digit
     without a pixel in the image has no box, and is left out.
     """
-    *columns, counts, masks = packed
+    columns = (column.split(counts.tolist()) for column in (boxes, digits + 1, positions))
     targets = []
-    parts = zip(*(column.split(counts.tolist()) for column in columns), strict=True)
-    for row, (boxes, digits, positions) in enumerate(parts):
-        target = {"boxes": boxes, "labels": digits + 1}
+    for row, (own, labels, places) in enumerate(zip(*columns, strict=True)):
+        target = {"boxes": own, "labels": labels}
         if masks is not None:
-            target["masks"] = (masks[row] == positions[:, None, None]).to(torch.uint8)
+            target["masks"] = (masks[row] == places[:, None, None]).to(torch.uint8)
         targets.append(target)
     return targets
 
 
-def _masks(batch: Batch) -> torch.Tensor:
+def _parts_of_masks(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which position each pixel belongs to, (B, 28, W) uint8, and labels (B, L) int8."""
+    assert batch.masks is not None
+    return torch.from_numpy(batch.masks), torch.from_numpy(batch.labels)
+
+
+def _masks(positions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the class of each pixel, (B, 28, W) int64: digit + 1, and 0 for background."""
-    samples, longest = batch.labels.shape
-    classes = torch.zeros((samples, longest + 1), dtype=torch.long)
-    classes[:, 1:] = torch.from_numpy(batch.labels).long() + 1
-    positions = torch.from_numpy(batch.masks).long()
-    return classes.gather(1, positions.flatten(1)).view(positions.shape)
+    classes = torch.zeros((len(labels), labels.shape[1] + 1), dtype=torch.long)
+    classes[:, 1:] = labels.long() + 1
+    return classes.gather(1, positions.long().flatten(1)).view(positions.shape)
 
 
 TARGETS = {
-    "padded": Target(_padded, lambda pair: list(zip(*pair, strict=True)), default_collate),
+    "padded": Target(_padded, _pair, lambda pair: list(zip(*pair, strict=True)), default_collate),
     "concatenated": Target(
-        _concatenated, lambda pair: list(pair[0].split(pair[1].tolist())), _joined
+        _concatenated, _pair, lambda pair: list(pair[0].split(pair[1].tolist())), _joined
     ),
-    "strings": Target(lambda batch: batch.texts, list, list),
-    "boxes": Target(_packed_boxes, list, list, _boxes),
-    "masks": Target(_masks, list, torch.stack),
+    "strings": Target(_texts, _same, list, list),
+    "boxes": Target(_parts_of_boxes, _boxes, list, list),
+    "masks": Target(_parts_of_masks, _masks, list, torch.stack),
 }
 """Every form by its name."""
 

@@ -132,8 +132,7 @@ def with_workers(data: Samples, workers: int, batches: int) -> float:
     """Return the samples a second, by the clock, that a `Loader` with some workers gives."""
     from builder.torch import Loader
 
-    options = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
-    loader = Loader(data, Order(BATCH, shuffle=True), num_workers=workers, **options)
+    loader = Loader(data, Order(BATCH, shuffle=True), num_workers=workers)
     delivered = iter(loader)
     for _ in range(WARMING):
         next(delivered)

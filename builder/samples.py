@@ -65,7 +65,7 @@ class Samples(ABC):
 
         Negative indices count from the end. Raises `IndexError` for one out of range.
         """
-        if at is True or at is False:
+        if isinstance(at, (bool, np.bool_)):
             _numbers(at)  # which says what is wrong with a truth
         try:
             index = operator.index(at)
@@ -146,7 +146,9 @@ def _numbers(at: Any) -> Any:
     """
     if isinstance(at, np.ndarray) and at.ndim == 1 and (at.dtype.kind in "iu" or not len(at)):
         return at
-    if isinstance(at, (list, tuple, range)) and not any(isinstance(one, bool) for one in at):
+    if isinstance(at, (list, tuple, range)) and not any(
+        isinstance(one, (bool, np.bool_)) for one in at
+    ):
         try:
             numbers = [operator.index(one) for one in at]
         except TypeError:

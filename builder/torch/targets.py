@@ -73,7 +73,7 @@ def _parts_of_boxes(batch: Batch) -> tuple[torch.Tensor | None, ...]:
     Last, which position each pixel belongs to, (B, 28, W), or None.
     """
     boxes = torch.from_numpy(batch.boxes)
-    shown = (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
+    shown = boxes[..., 2] > boxes[..., 0]  # a digit without a pixel has a box of zeros
     positions = torch.arange(1, boxes.shape[1] + 1).expand(shown.shape)
     masks = None if batch.masks is None else torch.from_numpy(batch.masks)
     digits = torch.from_numpy(batch.labels)[shown].long()

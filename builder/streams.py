@@ -174,7 +174,7 @@ def folded(strip: Words, word: Words, residue: float) -> Floats:
 
 SWAP_ROUNDS = 64
 """Rounds of the shuffle. Orders of 4 and neighbours among 1,000 look uniform from 16 on; the need
-grows with the logarithm of the size, and 64 cost 0.3 us a number."""
+grows with the logarithm of the size, and 64 cost 0.1 us a number."""
 
 
 def permuted(master: int, index: Ints, size: int, stream: int = Stream.LABEL_ORDER) -> Ints:

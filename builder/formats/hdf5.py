@@ -201,9 +201,9 @@ def open_shard(folder: Path, plan: Plan, shard: Shard, layout: Layout | None = N
     with foreign.open_below(folder, name) as file:
         mapped = MappedFile(file, folder / name)
         if layout is None or layout.identity != mapped.identity:
-            places = locate(file, folder / name, expected(plan, shard))
-            by_field = {FIELD_OF.get(name, name): place for name, place in places.items()}
-            layout = Layout(mapped.identity, by_field)
+            found = locate(file, folder / name, expected(plan, shard))
+            places = {FIELD_OF.get(dataset, dataset): place for dataset, place in found.items()}
+            layout = Layout(mapped.identity, places)
     return Hdf5Reader(mapped, layout)
 
 

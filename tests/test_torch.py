@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, get_worker_info  # noqa: E402
 from builder import LiveDataset, Order, Recipe, build, open_dataset  # noqa: E402
 from builder.errors import UsageError  # noqa: E402
 from builder.torch import Loader, MapDataset  # noqa: E402
-from builder.torch.parcel import opened, packed  # noqa: E402
+from builder.torch.parcel import Opener, Packer  # noqa: E402
 from builder.torch.targets import TARGETS, images_of  # noqa: E402
 
 COUNT = 250
@@ -69,6 +70,18 @@ def test_batches_are_those_of_the_order_for_any_workers(request, kind, workers):
             assert texts == batch.texts
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 5])
+@pytest.mark.parametrize("workers", ["one", "two", "two, kept"])
+def test_batches_that_are_kept_do_not_change(live, workers, ahead):
+    """Workers use their memory again, and what was delivered is not in it."""
+    loader = Loader(live, Order(8), targets="strings", prefetch_factor=ahead, **WORKERS[workers])
+    for _ in range(2):
+        kept = list(loader)
+        assert [texts for _, texts in kept] == [batch.texts for batch in live.batches(8)]
+        images = torch.cat([images for images, _ in kept])[:, 0].numpy()
+        assert np.array_equal(images, live[:].images)
+
+
 @pytest.mark.parametrize(
     ("workers", "delivered"),
     [*((name, 5) for name in WORKERS), *(("two, kept", n) for n in (0, 1, 8)), ("none", 8)],
@@ -115,6 +128,18 @@ def test_a_loop_that_was_left_goes_on(live, workers):
         next(left)
     assert said(loader) == whole[3:]
     assert loader.state_dict()["epoch"] == 1
+
+
+@pytest.mark.parametrize("workers", ["none", "two", "two, kept"])
+def test_a_loop_is_over_before_its_first_batch(live, workers):
+    """A loop that was begun, then another, takes nothing of the other's, not even to start."""
+    loader = Loader(live, SHUFFLED, targets="strings", **WORKERS[workers])
+    whole = said(Loader(live, SHUFFLED, targets="strings"))
+    early, late = iter(loader), iter(loader)
+    assert next(late)[1] == whole[0]
+    with pytest.raises(RuntimeError, match="this loop is over"):
+        next(early)
+    assert [texts for _, texts in late] == whole[1:]
 
 
 def test_loops_that_count_their_batches_skip_no_epoch(live):
@@ -236,6 +261,35 @@ def test_loaders_draw_nothing_from_the_global_generator(live):
     said(Loader(live, SHUFFLED, targets="strings"))
     said(Loader(live, SHUFFLED, targets="strings", num_workers=1))
     assert torch.rand(3).tolist() == wanted
+
+
+@pytest.mark.parametrize("workers", ["none", "two"])
+def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, workers):
+    """Every tensor of a batch is pinned when it is delivered; without an accelerator none is."""
+    wanted = list(Loader(live, SHUFFLED))
+    options = {"pin_memory": True, **WORKERS[workers]}
+    assert alike(list(Loader(live, SHUFFLED, **options)), wanted)
+
+    pinned, empty = [], torch.empty  # no test machine needs to have one: what it does is counted
+
+    def fake_empty(*shape, pin_memory=False, **options):
+        made = empty(*shape, **options)
+        if pin_memory:
+            pinned.append(made)
+        return made
+
+    def fake_pin(tensor):
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    monkeypatch.setattr("builder.torch.loader._has_accelerator", lambda: True)
+    loader = Loader(live, SHUFFLED, **options)
+    monkeypatch.setattr(torch, "empty", fake_empty)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", fake_pin)
+    for (images, targets), batch in zip(loader, wanted, strict=True):
+        assert alike((images, targets), batch)
+        places = {tensor.data_ptr() for tensor in pinned}
+        assert {tensor.data_ptr() for tensor in (images, *targets)} <= places
 
 
 def test_a_loader_of_samples_without_an_end(recipe):
@@ -414,6 +468,11 @@ def listed(targets):
     return targets if isinstance(targets, torch.Tensor) else list(targets)
 
 
+def sent(parcel):
+    """Return a parcel as another process has it: the block is shared, the rest is copied."""
+    return pickle.loads(pickle.dumps(parcel._replace(block=None)))._replace(block=parcel.block)
+
+
 def test_parcels_hold_what_was_packed():
     """Tensors of any type, shape and stride, empty ones too, and other values come out again."""
     values = [
@@ -421,21 +480,39 @@ def test_parcels_hold_what_was_packed():
         torch.arange(3, dtype=torch.int64),
         torch.rand(7, 3)[:, ::2],
         torch.zeros((0, 4)),
+        torch.ones(3, dtype=torch.bfloat16),
         ["02139"],
         None,
     ]
-    parcel = packed(values)
+    parcel = Packer(0, 1).packed(values)
     assert parcel.block.is_shared()
-    assert alike(opened(parcel), values)
+    assert alike(Opener().opened(sent(parcel)), values)
 
 
-def test_small_parts_of_a_parcel_do_not_keep_it():
-    """Who keeps the labels of a batch keeps no images: they are copied out of the block."""
-    parcel = packed([torch.zeros(1000, dtype=torch.uint8), torch.arange(5)])
-    images, labels = opened(parcel)
-    parcel.block.zero_()
-    assert labels.tolist() == [0, 1, 2, 3, 4]
-    assert images.data_ptr() == parcel.block.data_ptr()
+def test_a_worker_sends_each_block_once_and_fills_them_in_turn():
+    """Batches that fit need no further memory; one that does not gets a new block in its turn."""
+    packer, opener = Packer(3, 2), Opener()
+    sizes = [1000, 1000, 1000, 1100, 1300, 1000, 1300, 10]
+    batches = [[torch.full((size,), number)] for number, size in enumerate(sizes)]
+    parcels = []
+    for batch in batches:
+        parcels.append(sent(packer.packed(batch)))
+        assert alike(opener.opened(parcels[-1]), batch)
+    assert [parcel.slot for parcel in parcels] == [0, 1] * 4
+    new = [number for number, parcel in enumerate(parcels) if parcel.block is not None]
+    assert new == [0, 1, 4]
+
+
+def test_packed_batches_last_until_their_slot_comes_again():
+    """With three slots a worker may be two parcels ahead, and what was opened is kept for ever."""
+    packers, opener = [Packer(worker, 3) for worker in range(2)], Opener()
+    batches = [[torch.full((100,), number), torch.tensor([number])] for number in range(20)]
+    parcels, opened = [], []
+    for number, batch in enumerate(batches):
+        parcels.append(sent(packers[number % 2].packed(batch)))
+        if number >= 4:
+            opened.append(opener.opened(parcels[number - 4]))
+    assert alike(opened, batches[:16])
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, get_worker_info
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from builder.errors import UsageError
 from builder.order import Order, Schedule
 from builder.samples import Samples
-from builder.torch.parcel import Parcel, opened, packed
+from builder.torch.parcel import Opener, Packer, Parcel
 from builder.torch.targets import TARGETS, images_of, target_for
 
 OWNED = (
@@ -32,7 +32,7 @@ class Loader:
     `builder.torch`). Other options go to PyTorch's `DataLoader`: `num_workers`, `pin_memory`,
     `persistent_workers`, `prefetch_factor`, `multiprocessing_context`... Batches and their order
     are the same for all of them. Images are (B, 1, 28, W) uint8: send them to the device, then
-    divide by 255.
+    divide by 255. `pin_memory` pins them, and tensors of targets, where there is an accelerator.
 
     One `for` loop is one epoch; the next loop is the next. A loop that was left goes on
     where it stopped, in this process or, by `state_dict`, in another. With the last batch of an
@@ -55,6 +55,8 @@ class Loader:
         self._target = target_for(data, targets)
         self._batches = _Batches(data, data.schedule(order), targets)
         self._place = _Place()
+        # done here: PyTorch would pin blocks of shared memory, which workers write to again
+        self._pins = options.pop("pin_memory", False) and _has_accelerator()
         # of its own: else each epoch would draw a seed for workers from PyTorch's global generator
         options.setdefault("generator", torch.Generator())
         self._loader = DataLoader(
@@ -64,6 +66,7 @@ class Loader:
             collate_fn=_as_it_is,
             **options,
         )
+        self._batches.ahead = self._loader.prefetch_factor or 0
 
     @property
     def epoch(self) -> int:
@@ -87,7 +90,7 @@ class Loader:
         return self._run(self._place.turn)
 
     def _run(self, turn: int) -> Iterator[Delivered]:
-        place, epoch, batches = self._place, self._place.epoch, iter(self._loader)
+        place, epoch, batches = self._place, self._place.epoch, self._values()
         while place.turn == turn:
             batch = next(batches, None)
             if batch is None:
@@ -97,9 +100,20 @@ class Loader:
             place.delivered += 1
             if self._batches.schedule.count is not None and place.delivered == len(self):
                 place.epoch, place.delivered = epoch + 1, 0
-            images, *parts = opened(batch) if isinstance(batch, Parcel) else batch
+            images, *parts = batch
             yield images, self._target.whole(*parts)
         raise RuntimeError("this loop is over: another one has begun, or the place was set")
+
+    def _values(self) -> Iterator[list[Any]]:
+        """Yield images and parts of targets of each batch, those of workers out of their blocks."""
+        opener = Opener(pinned=self._pins)
+        for batch in self._loader:
+            if isinstance(batch, Parcel):
+                yield opener.opened(batch)
+            elif self._pins:
+                yield [part.pin_memory() if torch.is_tensor(part) else part for part in batch]
+            else:
+                yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the loader is: what it delivered, not what workers have ready."""
@@ -141,32 +155,51 @@ class _Place:
     turn: int = 0
 
 
+class _Wanted(NamedTuple):
+    """A batch by its number in an epoch, and the turn that it is wanted for."""
+
+    epoch: int
+    number: int
+    turn: int
+
+
 class _Batches:
-    """Whole batches by (epoch, number): all that a worker needs to know."""
+    """Whole batches by number: all that a worker needs to know.
+
+    `ahead` is how many batches a worker may have ready that were not delivered.
+    """
 
     def __init__(self, data: Samples, schedule: Schedule, targets: str) -> None:
         self.data, self.schedule, self.targets = data, schedule, targets
+        self.ahead = 0
+        self._turn, self._packer = 0, Packer(0, 1)
 
-    def __getitem__(self, at: tuple[int, int]) -> Parcel | list[Any]:
-        batch = self.data[self.schedule.indices(*at)]
+    def __getitem__(self, wanted: _Wanted) -> Parcel | list[Any]:
+        batch = self.data[self.schedule.indices(wanted.epoch, wanted.number)]
         values = [images_of(batch), *TARGETS[self.targets].parts(batch)]
-        return values if get_worker_info() is None else packed(values)
+        worker = get_worker_info()
+        if worker is None:
+            return values
+        if wanted.turn != self._turn:  # whoever asks has no blocks yet, or those of another turn
+            self._turn, self._packer = wanted.turn, Packer(worker.id, self.ahead + 1)
+        return self._packer.packed(values)
 
 
 class _Ahead:
-    """The batches still to come in an epoch, by (epoch, number): PyTorch deals them to workers."""
+    """The batches still to come in an epoch: PyTorch deals them to workers in turn."""
 
     def __init__(self, schedule: Schedule, place: _Place) -> None:
         self._schedule, self._place = schedule, place
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch, first, endless = (
-            self._place.epoch,
-            self._place.delivered,
-            self._schedule.count is None,
-        )
+    def __iter__(self) -> Iterator[_Wanted]:
+        epoch, first, turn = self._place.epoch, self._place.delivered, self._place.turn
+        endless = self._schedule.count is None
         numbers = itertools.count(first) if endless else range(first, len(self._schedule))
-        return ((epoch, number) for number in numbers)
+        return (_Wanted(epoch, number, turn) for number in numbers)
+
+
+def _has_accelerator() -> bool:
+    return bool(getattr(torch, "accelerator", torch.cuda).is_available())  # the first is new in 2.6
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import pickle
 
 import numpy as np
@@ -72,9 +73,27 @@ def test_batches_are_those_of_the_order_for_any_workers(request, kind, workers):
 
 @pytest.mark.parametrize("ahead", [1, 2, 5])
 @pytest.mark.parametrize("workers", ["one", "two", "two, kept"])
-def test_batches_that_are_kept_do_not_change(live, workers, ahead):
-    """Workers use their memory again, and what was delivered is not in it."""
-    loader = Loader(live, Order(8), targets="strings", prefetch_factor=ahead, **WORKERS[workers])
+def test_workers_that_are_ahead_write_over_nothing(live, monkeypatch, workers, ahead):
+    """Batches are right although workers have, each time, made all that they were asked for."""
+    options = WORKERS[workers]
+    made = multiprocessing.get_context("fork").Semaphore(0)
+    most, batches, seen = ahead * options["num_workers"], 32, itertools.count()
+    made_since = [1 + most, *[1] * (batches - 1 - most), *[0] * most]  # the batch before was opened
+    packed, opened = Packer.packed, Opener.opened
+
+    def packed_and_told(self, values):
+        parcel = packed(self, values)
+        made.release()
+        return parcel
+
+    def opened_late(self, parcel):
+        for _ in range(made_since[next(seen) % batches]):
+            assert made.acquire(timeout=60)
+        return opened(self, parcel)
+
+    monkeypatch.setattr(Packer, "packed", packed_and_told)  # workers are forked, and have it, too
+    monkeypatch.setattr(Opener, "opened", opened_late)
+    loader = Loader(live, Order(8), targets="strings", prefetch_factor=ahead, **options)
     for _ in range(2):
         kept = list(loader)
         assert [texts for _, texts in kept] == [batch.texts for batch in live.batches(8)]
@@ -140,6 +159,41 @@ def test_a_loop_is_over_before_its_first_batch(live, workers):
     with pytest.raises(RuntimeError, match="this loop is over"):
         next(early)
     assert [texts for _, texts in late] == whole[1:]
+
+
+@pytest.mark.parametrize("workers", ["none", "two", "two, kept"])
+def test_a_loop_goes_on_after_a_batch_that_failed(recipe, workers):
+    """An error in a worker is the loop's; the next loop has the rest, from that batch on."""
+    flaky = Flaky(recipe, COUNT)
+    loader = Loader(flaky, Order(32), targets="strings", **WORKERS[workers])
+    whole = said(Loader(LiveDataset(recipe, COUNT), Order(32), targets="strings"))
+    had = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        had.extend(texts for _, texts in loader)
+    assert had == whole[:3]
+    flaky.fails.value = 0
+    assert said(loader) == whole[3:]
+
+
+class Flaky(LiveDataset):
+    """Samples of which sample 100 cannot be had while `fails` is 1, as all processes see it."""
+
+    def __init__(self, recipe, count):
+        super().__init__(recipe, count)
+        self.fails = multiprocessing.get_context("fork").Value("i", 1)
+
+    def _batch(self, index):
+        if self.fails.value and 100 in index:
+            raise OSError("the disk is gone")
+        return super()._batch(index)
+
+
+def test_batches_of_another_loop_are_not_delivered(live, monkeypatch):
+    """Should PyTorch deliver what another loop asked for, that is said."""
+    loader = Loader(live, SHUFFLED)
+    monkeypatch.setattr(loader, "_loader", [loader._batches[wanted] for wanted in loader._ahead])
+    with pytest.raises(RuntimeError, match=r"turn=0\) came from a worker, .*turn=1\) was due"):
+        next(iter(loader))
 
 
 def test_loops_that_count_their_batches_skip_no_epoch(live):
@@ -263,13 +317,20 @@ def test_loaders_draw_nothing_from_the_global_generator(live):
     assert torch.rand(3).tolist() == wanted
 
 
-@pytest.mark.parametrize("workers", ["none", "two"])
-def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, workers):
-    """Every tensor of a batch is pinned when it is delivered; without an accelerator none is."""
-    wanted = list(Loader(live, SHUFFLED))
-    options = {"pin_memory": True, **WORKERS[workers]}
-    assert alike(list(Loader(live, SHUFFLED, **options)), wanted)
+def tensors_in(nest) -> list:
+    """Return every tensor of a batch."""
+    if isinstance(nest, torch.Tensor):
+        return [nest]
+    values = nest.values() if isinstance(nest, dict) else nest
+    return [] if isinstance(nest, str) else [each for value in values for each in tensors_in(value)]
 
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("workers", ["none", "two"])
+def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, workers, name):
+    """Every tensor of a batch is pinned when it is delivered."""
+    wanted = list(Loader(live, SHUFFLED, name))
+    options = {"pin_memory": True, **WORKERS[workers]}
     pinned, empty = [], torch.empty  # no test machine needs to have one: what it does is counted
 
     def fake_empty(*shape, pin_memory=False, **options):
@@ -282,14 +343,26 @@ def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, worke
         pinned.append(tensor.clone())
         return pinned[-1]
 
-    monkeypatch.setattr("builder.torch.loader._has_accelerator", lambda: True)
-    loader = Loader(live, SHUFFLED, **options)
+    monkeypatch.setattr("builder.torch.loader._can_pin", lambda: True)
+    loader = Loader(live, SHUFFLED, name, **options)
     monkeypatch.setattr(torch, "empty", fake_empty)
     monkeypatch.setattr(torch.Tensor, "pin_memory", fake_pin)
-    for (images, targets), batch in zip(loader, wanted, strict=True):
-        assert alike((images, targets), batch)
-        places = {tensor.data_ptr() for tensor in pinned}
-        assert {tensor.data_ptr() for tensor in (images, *targets)} <= places
+    for given, batch in zip(loader, wanted, strict=True):
+        assert alike(given, batch)
+        assert tensors_in(given)
+        assert all(any(one is other for other in pinned) for one in tensors_in(given))
+
+
+@pytest.mark.parametrize(
+    ("kind", "gains"), [("cuda", True), ("xpu", True), ("mps", False), (None, False)]
+)
+def test_memory_is_pinned_for_gpus_that_gain_by_it(live, monkeypatch, kind, gains):
+    """Apple's GPUs take no pinned memory, and a processor has no use for it."""
+    device = kind and torch.device(kind)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: kind is not None)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: device)
+    assert Loader(live, pin_memory=True)._pins is gains
+    assert not Loader(live)._pins
 
 
 def test_a_loader_of_samples_without_an_end(recipe):
@@ -484,15 +557,16 @@ def test_parcels_hold_what_was_packed():
         ["02139"],
         None,
     ]
-    parcel = Packer(0, 1).packed(values)
-    assert parcel.block.is_shared()
-    assert alike(Opener().opened(sent(parcel)), values)
+    for some in (values, values[-2:]):
+        parcel = Packer(0, 1).packed(some)
+        assert parcel.block.is_shared()
+        assert alike(Opener().opened(sent(parcel)), some)
 
 
 def test_a_worker_sends_each_block_once_and_fills_them_in_turn():
     """Batches that fit need no further memory; one that does not gets a new block in its turn."""
     packer, opener = Packer(3, 2), Opener()
-    sizes = [1000, 1000, 1000, 1100, 1300, 1000, 1300, 10]
+    sizes = [1000, 1000, 1000, 1050, 1300, 1000, 1300, 10]
     batches = [[torch.full((size,), number)] for number, size in enumerate(sizes)]
     parcels = []
     for batch in batches:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from builder.errors import UsageError
 from builder.order import Order, Schedule
@@ -32,7 +33,7 @@ class Loader:
     `builder.torch`). Other options go to PyTorch's `DataLoader`: `num_workers`, `pin_memory`,
     `persistent_workers`, `prefetch_factor`, `multiprocessing_context`... Batches and their order
     are the same for all of them. Images are (B, 1, 28, W) uint8: send them to the device, then
-    divide by 255. `pin_memory` pins them, and tensors of targets, where there is an accelerator.
+    divide by 255. `pin_memory` pins all tensors of a batch, where there is a GPU that gains by it.
 
     One `for` loop is one epoch; the next loop is the next. A loop that was left goes on
     where it stopped, in this process or, by `state_dict`, in another. With the last batch of an
@@ -55,14 +56,15 @@ class Loader:
         self._target = target_for(data, targets)
         self._batches = _Batches(data, data.schedule(order), targets)
         self._place = _Place()
-        # done here: PyTorch would pin blocks of shared memory, which workers write to again
-        self._pins = options.pop("pin_memory", False) and _has_accelerator()
+        # done here, for PyTorch would pin what comes from workers: a copy of each block, made once
+        self._pins = bool(options.pop("pin_memory", False)) and _can_pin()
         # of its own: else each epoch would draw a seed for workers from PyTorch's global generator
         options.setdefault("generator", torch.Generator())
+        self._ahead = _Ahead(self._batches.schedule, self._place)
         self._loader = DataLoader(
             self._batches,
             batch_size=None,
-            sampler=_Ahead(self._batches.schedule, self._place),
+            sampler=self._ahead,
             collate_fn=_as_it_is,
             **options,
         )
@@ -101,19 +103,17 @@ class Loader:
             if self._batches.schedule.count is not None and place.delivered == len(self):
                 place.epoch, place.delivered = epoch + 1, 0
             images, *parts = batch
-            yield images, self._target.whole(*parts)
+            made = images, self._target.whole(*parts)
+            yield pin_memory(made) if self._pins else made
         raise RuntimeError("this loop is over: another one has begun, or the place was set")
 
     def _values(self) -> Iterator[list[Any]]:
         """Yield images and parts of targets of each batch, those of workers out of their blocks."""
         opener = Opener(pinned=self._pins)
-        for batch in self._loader:
-            if isinstance(batch, Parcel):
-                yield opener.opened(batch)
-            elif self._pins:
-                yield [part.pin_memory() if torch.is_tensor(part) else part for part in batch]
-            else:
-                yield batch
+        for (wanted, batch), due in zip(self._loader, self._ahead, strict=False):
+            if wanted != due:  # PyTorch may mix loops up, if one times out while workers are reset
+                raise RuntimeError(f"{wanted} came from a worker, {due} was due: make a new Loader")
+            yield opener.opened(batch) if isinstance(batch, Parcel) else batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the loader is: what it delivered, not what workers have ready."""
@@ -166,23 +166,25 @@ class _Wanted(NamedTuple):
 class _Batches:
     """Whole batches by number: all that a worker needs to know.
 
-    `ahead` is how many batches a worker may have ready that were not delivered.
+    `ahead` is how many batches a worker may be asked for beside the one that is being delivered:
+    PyTorch asks for the next before it hands one over.
     """
 
     def __init__(self, data: Samples, schedule: Schedule, targets: str) -> None:
         self.data, self.schedule, self.targets = data, schedule, targets
         self.ahead = 0
-        self._turn, self._packer = 0, Packer(0, 1)
+        self._turn = 0
+        self._packer: Packer | None = None
 
-    def __getitem__(self, wanted: _Wanted) -> Parcel | list[Any]:
+    def __getitem__(self, wanted: _Wanted) -> tuple[_Wanted, Parcel | list[Any]]:
         batch = self.data[self.schedule.indices(wanted.epoch, wanted.number)]
         values = [images_of(batch), *TARGETS[self.targets].parts(batch)]
         worker = get_worker_info()
-        if worker is None:
-            return values
-        if wanted.turn != self._turn:  # whoever asks has no blocks yet, or those of another turn
+        if worker is None or not self.ahead:
+            return wanted, values
+        if self._packer is None or self._turn != wanted.turn:  # who asks has no blocks of this turn
             self._turn, self._packer = wanted.turn, Packer(worker.id, self.ahead + 1)
-        return self._packer.packed(values)
+        return wanted, self._packer.packed(values)
 
 
 class _Ahead:
@@ -198,8 +200,12 @@ class _Ahead:
         return (_Wanted(epoch, number, turn) for number in numbers)
 
 
-def _has_accelerator() -> bool:
-    return bool(getattr(torch, "accelerator", torch.cuda).is_available())  # the first is new in 2.6
+def _can_pin() -> bool:
+    """Tell whether there is a GPU that gains by pinned memory. Apple's does not."""
+    if not hasattr(torch, "accelerator"):  # before PyTorch 2.6
+        return bool(torch.cuda.is_available())
+    kind = torch.accelerator.current_accelerator()
+    return torch.accelerator.is_available() and kind is not None and kind.type != "mps"
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -68,7 +68,8 @@ class Loader:
             collate_fn=_as_it_is,
             **options,
         )
-        self._batches.ahead = self._loader.prefetch_factor or 0
+        if self._loader.num_workers:
+            self._batches.slots = self._loader.prefetch_factor + 1
 
     @property
     def epoch(self) -> int:
@@ -166,13 +167,13 @@ class _Wanted(NamedTuple):
 class _Batches:
     """Whole batches by number: all that a worker needs to know.
 
-    `ahead` is how many batches a worker may be asked for beside the one that is being delivered:
-    PyTorch asks for the next before it hands one over.
+    `slots` is how many batches of a worker may be on their way: those it is asked for ahead, and
+    one being delivered, for PyTorch asks for the next before it hands one over. 0: no workers.
     """
 
     def __init__(self, data: Samples, schedule: Schedule, targets: str) -> None:
         self.data, self.schedule, self.targets = data, schedule, targets
-        self.ahead = 0
+        self.slots = 0
         self._turn = 0
         self._packer: Packer | None = None
 
@@ -180,10 +181,10 @@ class _Batches:
         batch = self.data[self.schedule.indices(wanted.epoch, wanted.number)]
         values = [images_of(batch), *TARGETS[self.targets].parts(batch)]
         worker = get_worker_info()
-        if worker is None or not self.ahead:
+        if worker is None or not self.slots:
             return wanted, values
         if self._packer is None or self._turn != wanted.turn:  # who asks has no blocks of this turn
-            self._turn, self._packer = wanted.turn, Packer(worker.id, self.ahead + 1)
+            self._turn, self._packer = wanted.turn, Packer(worker.id, self.slots)
         return wanted, self._packer.packed(values)
 
 

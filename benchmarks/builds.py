@@ -2,7 +2,7 @@
 
     python benchmarks/builds.py [--count N] [--ram DIR] [--disk DIR] [--rounds K]
 
-Geometry is that of preset `standard`, complete; effects only where the row says so. The loops
+Geometry is that of preset `standard` and thickness; effects only where the row says so. The loops
 (`benchmarks/loops.py`) draw less: affine alone. All is done K times turn by turn, after a small
 turn that is not counted. The table has medians: images per second by the wall; the processor's
 microseconds for an image, in all processes (Linux; elsewhere in this one); and what these go
@@ -34,7 +34,7 @@ from typing import Any
 import cv2
 import loops
 from isal import igzip_lib
-from kernel import GEOMETRY, STANDARD
+from kernel import EVERYTHING, GEOMETRY
 from million import descendants
 from stopwatch import Place, Stopwatch
 
@@ -171,7 +171,7 @@ def ways(count: int, ram: Path, disk: Path) -> dict[str, Way]:
         "HDF5 gzip, 2 workers": built(ram, 2 * count, GZIP, 2),
         "PNG, 1 worker": built(ram, count, PNG),
         "PNG, 2 workers": built(ram, 2 * count, PNG, 2),
-        "HDF5 raw, effects too": built(ram, count, RAW, 1, STANDARD.recipe),
+        "HDF5 raw, effects too": built(ram, count, RAW, 1, EVERYTHING.recipe),
         "HDF5 raw, on disk": built(disk, count, RAW),
         "plain write, sync, on disk": plain(disk, count),
         "HDF5 gzip, on disk": built(disk, count, GZIP),

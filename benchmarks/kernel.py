@@ -17,18 +17,27 @@ import cv2
 import numpy as np
 
 from builder import Augment, Recipe
-from builder.augment.table import EFFECTS
 from builder.generator import render
 from builder.planner import Planner, Specs, planner_for
 
 SAMPLES, ROUNDS, FEW = 512, 15, 16
 LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}
-NO_EFFECTS = {item.name: 0.0 for effect in EFFECTS for item in effect.ranges if not item.default}
-STANDARD = planner_for(Recipe(**LAYOUT, augment="standard"))
-GEOMETRY = planner_for(Recipe(**LAYOUT, augment=Augment.preset("standard", **NO_EFFECTS)))
-PARTS = {
-    "affine, perspective, baseline, shift": {"elastic": 0.0, "thin": 0.0, "thick": 0.0},
-    "... and elastic": {"thin": 0.0, "thick": 0.0},
+THICKNESS = {"thin": 0.2, "thick": 0.3}
+EFFECTS = {"contrast": 0.4, "blur": 0.5}
+
+
+def planner_with(**changes: float) -> Planner:
+    """Return the planner of preset `standard` with some ranges changed."""
+    return planner_for(Recipe(**LAYOUT, augment=Augment.preset("standard", **changes)))
+
+
+GEOMETRY = planner_with(**THICKNESS)
+EVERYTHING = planner_with(**THICKNESS, **EFFECTS)
+OURS = {
+    "affine, perspective, baseline, shift": planner_with(elastic=0),
+    "... and elastic: preset standard": planner_with(),
+    "... and thickness: geometry complete": GEOMETRY,
+    "... and effects, contrast and blur": EVERYTHING,
 }
 SPECS = GEOMETRY.plan(range(SAMPLES))
 GLYPHS = GEOMETRY.bank.glyphs[SPECS.glyphs].reshape(SAMPLES, 5, 32, 32)[:, :, 2:30, 2:30].copy()
@@ -107,12 +116,6 @@ def ours(planner: Planner) -> Callable[[int], None]:
     return draw
 
 
-def geometry_only(changes: dict[str, float]) -> Planner:
-    """Return the planner of `standard` without effects, and with further ranges changed."""
-    augment = Augment.preset("standard", **NO_EFFECTS, **changes)
-    return planner_for(Recipe(**LAYOUT, augment=augment))
-
-
 def ways() -> dict[str, tuple[Callable[[int], None], int]]:
     """Return every way by name, with how many samples it draws in a turn."""
     found: dict[str, tuple[Callable[[int], None], int]] = {
@@ -122,12 +125,10 @@ def ways() -> dict[str, tuple[Callable[[int], None], int]]:
     }
     if draw := library():
         found["augmentation library per digit, all three"] = (draw, FEW)
-    for name, changes in PARTS.items():
-        found[f"this program: {name}"] = (ours(geometry_only(changes)), SAMPLES)
-    found["this program: ... and thickness: geometry complete"] = (ours(GEOMETRY), SAMPLES)
-    found["this program: preset standard, effects too"] = (ours(STANDARD), SAMPLES)
-    found["this program: planning of standard (all draws)"] = (
-        lambda count: _plan(STANDARD, count),
+    for name, planner in OURS.items():
+        found[f"this program: {name}"] = (ours(planner), SAMPLES)
+    found["this program: planning of all that"] = (
+        lambda count: _plan(EVERYTHING, count),
         SAMPLES,
     )
     return found

@@ -2,7 +2,7 @@
 
     python examples/train_reader.py --samples 100000
     python examples/train_reader.py --samples 400000 --augment strong --final
-    python examples/train_reader.py --samples 400000 --augment standard,elastic=1,blur=0
+    python examples/train_reader.py --samples 400000 --augment standard,elastic=1,blur=0.5
 
 Sequences of 1 to 5 digits, 28 x 200, of `fit` glyphs are rendered as they are needed, no two the
 same. Now and then the reader is tested on sequences of `validation` glyphs, by which numbers are
@@ -89,7 +89,7 @@ def mistakes_of(model: nn.Module, loader: Loader) -> list[Mistake]:
 
 
 def augment_of(text: str) -> Augment:
-    """Return the ranges of a preset, with single ones changed: `standard,elastic=1,blur=0`."""
+    """Return the ranges of a preset, with single ones changed: `standard,elastic=1,blur=0.5`."""
     preset, *changes = text.split(",")
     pairs = (change.split("=") for change in changes)
     return Augment.preset(preset, **{name: float(value) for name, value in pairs})

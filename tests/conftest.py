@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["DIGITSEQ_CACHE"] = tempfile.mkdtemp(prefix="digitseq-tests-")
     atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
 
-from builder import Recipe, generate
+from builder import Augment, Recipe, generate
 from builder.batch import FIELDS, Batch, Sample
 
 OF_A_SAMPLE = [name for name, value in vars(Sample).items() if isinstance(value, property)]
@@ -31,8 +31,9 @@ def read_all(batch: Batch) -> Batch:
 
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
-    """Return a recipe in which everything is drawn: lengths, gaps, placing, warps."""
-    return Recipe(seed=11, length=(1, 5), spacing=(-4, 12), width=170, augment="standard")
+    """Return a recipe in which everything is drawn: lengths, gaps, placing, warps, effects."""
+    augment = Augment.preset("standard", thin=0.2, thick=0.3, contrast=0.4, blur=0.5)
+    return Recipe(seed=11, length=(1, 5), spacing=(-4, 12), width=170, augment=augment)
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ BLUR = Effect(
             unit="px",
             help="blur by a Gaussian of sigma up to PX pixels",
             most=1.0,
-            presets={"light": 0.3, "standard": 0.5, "strong": 0.8},
+            presets={"strong": 0.8},
         ),
     ),
     numbers=numbers,

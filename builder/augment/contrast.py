@@ -36,7 +36,7 @@ CONTRAST = Effect(
             unit="share",
             help="bend the curve of grey values, half-tones up to S / 4 of white lighter or darker",
             most=1.0,
-            presets={"light": 0.2, "standard": 0.4, "strong": 0.6},
+            presets={"strong": 0.6},
         ),
     ),
     numbers=numbers,

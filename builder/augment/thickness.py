@@ -60,7 +60,7 @@ THICKNESS = Geometric(
             unit="share",
             help="make strokes thinner by up to a share S of their width",
             most=0.5,
-            presets={"light": 0.1, "standard": 0.2, "strong": 0.4},
+            presets={"strong": 0.4},
         ),
         Range(
             name="thick",
@@ -68,7 +68,7 @@ THICKNESS = Geometric(
             unit="share",
             help="make strokes thicker by up to a share S of their width",
             most=1.0,
-            presets={"light": 0.15, "standard": 0.3, "strong": 0.6},
+            presets={"strong": 0.6},
         ),
     ),
     apply=apply,

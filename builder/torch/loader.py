@@ -105,6 +105,7 @@ class Loader:
                 place.epoch, place.delivered = epoch + 1, 0
             images, *parts = batch
             made = images, self._target.whole(*parts)
+            # what was opened into pinned memory stays as it is; what `whole` made follows
             yield pin_memory(made) if self._pins else made
         raise RuntimeError("this loop is over: another one has begun, or the place was set")
 

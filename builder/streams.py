@@ -12,7 +12,6 @@ them uneven by at most n / 2**32, which is 1.6e-6 for the 6,742 ones of the trai
 
 from __future__ import annotations
 
-import operator
 import secrets
 from enum import IntEnum
 from functools import lru_cache
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from builder.errors import UsageError
 from builder.kernels import mixing, shuffling
 from builder.kernels.mixing import GOLDEN
+from builder.model import whole
 
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -94,9 +94,7 @@ def index_of_seed(master: int, seed: int) -> int:
     Raises `UsageError` for a seed outside [0, 2**64), and for one that belongs to no index
     in [0, 2**63): half of all 64-bit numbers.
     """
-    seed = operator.index(seed)
-    if not 0 <= seed <= MASK:
-        raise UsageError(f"sample seed {seed}: expected a number from 0 to 2**64 - 1")
+    seed = whole("sample seed", seed, 0, MASK)
     index = ((unmix64(seed) - mix64(master)) * _GOLDEN_INVERSE - 1) & MASK
     if index >= INDEX_LIMIT:
         raise UsageError(
@@ -202,11 +200,4 @@ def master_seed(given: int | None) -> int:
 
     Raises `UsageError` for one that is not a whole number in [0, 2**64).
     """
-    if given is None:
-        return secrets.randbits(64)
-    try:
-        if 0 <= (seed := operator.index(given)) <= MASK:
-            return seed
-    except TypeError:
-        pass
-    raise UsageError(f"seed is {given!r}, expected a whole number from 0 to 2**64 - 1")
+    return secrets.randbits(64) if given is None else whole("seed", given, 0, MASK)

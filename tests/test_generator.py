@@ -66,7 +66,7 @@ def test_regenerate_refuses_a_seed_of_no_sample(recipe):
         except UsageError:
             refused += 1
     assert 5 < refused < 35
-    with pytest.raises(UsageError, match=r"expected a number from 0 to 2\*\*64 - 1"):
+    with pytest.raises(UsageError, match=r"expected a whole number from 0 to 2\*\*64 - 1"):
         regenerate(recipe, 2**64)
 
 

@@ -122,10 +122,10 @@ def test_seeds_of_indices_from_2_to_the_63_on_are_refused(index):
         streams.index_of_seed(3, exact_seed(3, index))
 
 
-@pytest.mark.parametrize("seed", [-1, TWO_64, TWO_64 + 5])
+@pytest.mark.parametrize("seed", [-1, TWO_64, TWO_64 + 5, 1.5])
 def test_seeds_that_are_not_64_bits_are_refused(seed):
     """A sample seed outside [0, 2**64) is refused with its value and the range."""
-    with pytest.raises(UsageError, match=rf"{seed}: expected a number from 0 to 2\*\*64 - 1"):
+    with pytest.raises(UsageError, match=rf"is {seed}, expected a whole number from 0 to 2\*\*64"):
         streams.index_of_seed(0, seed)
 
 
@@ -378,7 +378,7 @@ def test_given_seeds_are_taken_as_they_are(seed):
     assert streams.master_seed(seed) == int(seed)
 
 
-@pytest.mark.parametrize("seed", [-1, TWO_64, 1.0, "7", [1]])
+@pytest.mark.parametrize("seed", [-1, TWO_64, 1.0, "7", [1], True])
 def test_bad_master_seeds_are_refused(seed):
     """A master seed that is no whole number in [0, 2**64) is refused with its value."""
     with pytest.raises(UsageError, match="expected a whole number from 0 to") as caught:

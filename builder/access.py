@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from builder import formats
 from builder.batch import FIELDS, Batch
+from builder.errors import DatasetError
 from builder.plan import Plan
 from builder.streams import Ints
 
@@ -58,9 +59,13 @@ class OpenShards:
         data, size = found.reshape(-1).view(np.uint8).data, field.bytes
         # shard by shard, and chunk by chunk: each is opened or inflated once, and let go of
         for shard, runs in self._found(index):
-            values = self._values(name, shard)
-            for row, stop, place, after in runs:
-                data[place * size : after * size] = values(row, stop)
+            try:
+                values = self._values(name, shard)
+                for row, stop, place, after in runs:
+                    data[place * size : after * size] = values(row, stop)
+            except DatasetError:
+                self.forget(shard)
+                raise
         return found
 
     def _found(self, index: Ints) -> Found:
@@ -74,8 +79,12 @@ class OpenShards:
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """Return one image, (28, W): what `field` returns for it, in a tenth of the time."""
         number, row = divmod(index, self._size)
-        image = np.frombuffer(bytearray(self._values("images", number)(row, row + 1)), np.uint8)
-        return image.reshape(self._fields["images"].tail)
+        try:
+            pixels = bytearray(self._values("images", number)(row, row + 1))
+        except DatasetError:
+            self.forget(number)
+            raise
+        return np.frombuffer(pixels, np.uint8).reshape(self._fields["images"].tail)
 
     def batch(self, index: Ints) -> Batch:
         """Return the samples at indices (B,) as they are stored, whatever their values."""
@@ -103,6 +112,11 @@ class OpenShards:
         if self._process != os.getpid():  # in a fork, another thread's lock may stay locked
             self._opening, self._process = threading.Lock(), os.getpid()
         return self._opening
+
+    def forget(self, number: int) -> None:
+        """Let go of a shard that is not as it should be: once repaired, it is another file."""
+        with self._lock():
+            self._open.pop(number, None)
 
     def close(self) -> None:
         """Let go of the shards that are open; reading opens them anew."""

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import operator
+import re
 import reprlib
 from typing import Annotated, Any
 
@@ -95,8 +96,11 @@ def _plain(value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value as errors show it: the first 60 characters of it."""
-    text = _REPR.repr(value)
+    """Return a value as errors show it: the first 60 characters of it, in one line."""
+    try:
+        text = re.sub(r"\s*\n\s*", " ", _REPR.repr(value))
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        text = f"{type(value).__name__} with too many digits to be shown"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -22,6 +22,7 @@ from builder.errors import UsageError
 from builder.frame import FRAME, HALF
 from builder.kernels import fitting, strips
 from builder.labels import PAD
+from builder.model import shown
 from builder.recipe import Recipe
 from builder.streams import Floats, Ints, Stream, Words
 
@@ -127,7 +128,7 @@ def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:
     whole = array.ndim == 1 and array.dtype.kind in "iu"
     if not whole or int(array.min()) < 0 or int(array.max()) >= streams.INDEX_LIMIT:
         raise UsageError(
-            f"indices are {str(indices)[:60]}, expected a sequence of whole numbers "
+            f"indices are {shown(indices)}, expected a sequence of whole numbers "
             "from 0 to 2**63 - 1"
         )
     return array.astype(np.int64)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from builder import digest, formats, labelfile
+from builder import digest, formats, labelfile, possible
 from builder.access import OpenShards
 from builder.bank import CLASSES
 from builder.batch import Batch, LazyBatch, Sample
 from builder.errors import DatasetError, UsageError
-from builder.labels import PAD
 from builder.model import shown as said
 from builder.plan import MOST_SHARDS, PLAN
 from builder.recipe import Recipe
@@ -25,9 +24,6 @@ from builder.records import LABELS, MANIFEST, Manifest, read
 from builder.samples import Samples
 from builder.streams import Ints
 from builder.version import FORMAT_VERSION
-
-FARTHEST = 1 << 20
-"""Px from the corner of an image that a corner of a glyph can have; a warp reaches some 20,000."""
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -103,13 +99,12 @@ class Dataset(Samples):
         self._shards = OpenShards(folder, manifest.plan)
         self.block, self.masks = self._shards.block, manifest.plan.storage.masks
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """The recipe of the dataset, its labels file taken from the dataset's own copy."""
         named = self._recipe.labels_file
-        if named is None:
-            return self._recipe
-        labelfile.register_copy(self.folder, LABELS, named)
+        if named is not None:
+            labelfile.register_copy(self.folder, LABELS, named)
         return self._recipe
 
     def close(self) -> None:
@@ -128,23 +123,17 @@ class Dataset(Samples):
 
     def _fields(self, index: Ints, name: str) -> dict[str, Any]:
         """Return a field of the samples at indices, with those that it is held to."""
-        values = {n: self._shards.field(n, index) for n in TOGETHER.get(name, (name,))}
-        if not all(_HOLDS[n](values, index) for n in values.keys() & _HOLDS.keys()):
-            self._blame(values, index)
-        return values
-
-    def _blame(self, values: dict[str, Any], index: Ints) -> None:
-        """Raise the error for the first of some samples whose values no sample can have."""
-        for row in range(len(index)):
-            own, at = {n: v[row : row + 1] for n, v in values.items()}, index[row : row + 1]
-            for name in own.keys() & _HOLDS.keys():
-                if not _HOLDS[name](own, at):
-                    number = int(at[0]) // self.manifest.plan.storage.shard_size
-                    shown = ", ".join(f"{n} {v[0].tolist()}" for n, v in own.items())
-                    raise DatasetError(
-                        f"{self.folder / self.manifest.plan.shard(number).name}: holds values for "
-                        f"sample {at[0]} that it cannot have: {said(shown)}"
-                    )
+        values = {n: self._shards.field(n, index) for n in possible.together(name)}
+        row = possible.first_wrong(values, index, self._recipe)
+        if row is None:
+            return values
+        number = int(index[row]) // self.manifest.plan.storage.shard_size
+        self._shards.forget(number)
+        own = ", ".join(f"{n} {said(v[row].tolist())}" for n, v in values.items() if v is not None)
+        raise DatasetError(
+            f"{self.folder / self.manifest.plan.shard(number).name}: holds values for sample "
+            f"{index[row]} that it cannot have: {own}"
+        )
 
 
 class StoredSample(Sample):
@@ -168,33 +157,3 @@ class StoredSample(Sample):
         if self._image is None:
             self._image = self._shards.image(self._index)
         return self._image
-
-
-TOGETHER = dict.fromkeys(("labels", "lengths"), ("labels", "lengths"))
-"""Fields that are read with others, to be held to each other."""
-
-
-def _are_labels(values: dict[str, Any], index: Ints) -> bool:
-    """Tell whether each row of labels has as many digits as its length says, then padding."""
-    labels, lengths = values["labels"], values["lengths"]
-    shown = np.arange(labels.shape[1]) < lengths[:, None]
-    digits = (labels >= 0) & (labels < CLASSES)
-    whole = (digits == shown) & (shown | (labels == PAD))
-    return bool(whole.all() and lengths.all() and (lengths <= labels.shape[1]).all())
-
-
-def _are_near(name: str) -> Callable[[dict[str, Any], Ints], bool]:
-    """Return what tells whether values of a field lie near an image; where none are, they do."""
-
-    def near(values: dict[str, Any], index: Ints) -> bool:
-        return values[name] is None or bool((np.abs(values[name]) < FARTHEST).all())
-
-    return near
-
-
-_HOLDS: dict[str, Callable[[dict[str, Any], Ints], bool]] = {
-    "labels": _are_labels,
-    "index": lambda values, index: bool(np.array_equal(values["index"], index)),
-    **{name: _are_near(name) for name in ("boxes", "quads", "visible")},
-}
-"""What holds for the values of fields of the samples at indices. Pixels may be anything."""

@@ -10,6 +10,8 @@ from typing import Any, overload
 import numpy as np
 
 from builder.batch import Batch, Sample
+from builder.errors import UsageError
+from builder.model import shown
 from builder.order import Order, Schedule
 from builder.recipe import Recipe
 from builder.streams import INDEX_LIMIT, Ints
@@ -33,10 +35,17 @@ class Samples(ABC):
     block: int = 1
     masks: bool = False
 
+    _recipe: Recipe
+
     @property
-    @abstractmethod
     def recipe(self) -> Recipe:
         """The recipe of the samples."""
+        return self._recipe
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of the recipe: samples of equal fingerprint and index are the same."""
+        return self._recipe.fingerprint
 
     def _sample(self, index: int) -> Sample:
         """Return the sample at an index in [0, count)."""
@@ -65,17 +74,16 @@ class Samples(ABC):
 
         Negative indices count from the end. Raises `IndexError` for one out of range.
         """
-        if isinstance(at, (bool, np.bool_)):
-            _numbers(at)  # which says what is wrong with a truth
+        if isinstance(at, slice):
+            return self._batch(self._sliced(at))
         try:
-            index = operator.index(at)
+            index = _number(at)
         except TypeError:
-            return self._batch(self._sliced(at) if isinstance(at, slice) else self._listed(at))
-        if index < 0 and self.count is not None:
-            index += self.count
-        if not 0 <= index < (self.count or INDEX_LIMIT):
-            raise self._outside(at)
-        return self._sample(index)
+            return self._batch(self._listed(at))
+        place = index if index >= 0 or self.count is None else index + self.count
+        if not 0 <= place < (self.count or INDEX_LIMIT):
+            raise self._outside(index)
+        return self._sample(place)
 
     def _sliced(self, at: slice) -> Ints:
         if self.count is not None:
@@ -98,15 +106,15 @@ class Samples(ABC):
         least = 0 if self.count is None else -end
         wrong = (index < least) | (index >= end)
         if wrong.any():
-            raise self._outside(index[wrong][0])
+            raise self._outside(int(index[wrong][0]))
         found: Ints = index.astype(np.int64)
         if self.count is not None:
             found[found < 0] += self.count
         return found
 
-    def _outside(self, index: Any) -> IndexError:
+    def _outside(self, index: int) -> IndexError:
         size = "without an end" if self.count is None else f"of {self.count} samples"
-        return IndexError(f"index {index} is not in this dataset {size}")
+        return IndexError(f"index {shown(index)} is not in this dataset {size}")
 
     def batches(
         self, size: int, shuffle: bool = False, seed: int = 0, epoch: int = 0
@@ -131,6 +139,8 @@ class Samples(ABC):
 
     def schedule(self, order: Order) -> Schedule:
         """Return every batch of every epoch in an order, by its number."""
+        if not isinstance(order, Order):
+            raise UsageError(f"order is {shown(order)}, expected an Order, such as Order(256)")
         many = self.count is None or self.count // self.block >= FEWEST_BLOCKS
         return Schedule(order, self.count, order.block or (self.block if many else 1))
 
@@ -139,23 +149,34 @@ class Samples(ABC):
         return (sample for batch in self.batches(AT_ONCE) for sample in batch)
 
 
+def _number(one: Any) -> int:
+    """Return a whole number. Raises `TypeError` for anything else, truths too."""
+    if type(one) is int:
+        return one
+    if hasattr(one, "__array__"):  # one of PyTorch's, say, whose truths are whole numbers to Python
+        one = np.asarray(one)
+    if isinstance(one, bool):
+        raise TypeError
+    return operator.index(one)
+
+
 def _numbers(at: Any) -> Any:
     """Return a list or array of whole numbers as an array (B,); of any size, so perhaps of objects.
 
     Raises `TypeError` for anything else.
     """
-    if isinstance(at, np.ndarray) and at.ndim == 1 and (at.dtype.kind in "iu" or not len(at)):
-        return at
-    if isinstance(at, (list, tuple, range)) and not any(
-        isinstance(one, (bool, np.bool_)) for one in at
-    ):
+    if hasattr(at, "__array__"):
+        array = np.asarray(at)
+        if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
+            return array if array.size else np.zeros(0, np.int64)
+    elif isinstance(at, (list, tuple, range)):
         try:
-            numbers = [operator.index(one) for one in at]
+            numbers = [_number(one) for one in at]
         except TypeError:
             pass
         else:
             fits = all(abs(number) < INDEX_LIMIT for number in numbers)
             return np.array(numbers, dtype=np.int64 if fits else object)
     raise TypeError(
-        f"index is {str(at)[:60]}, expected a whole number, a slice, or whole numbers in one row"
+        f"index is {shown(at)}, expected a whole number, a slice, or whole numbers in one row"
     )

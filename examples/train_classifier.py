@@ -16,13 +16,13 @@ import argparse
 from pathlib import Path
 
 import torch
+from options import above_zero, parser_of, run
 from pictures import Mistake, save_curve, save_mistakes
 from torch import nn
 from tqdm import tqdm
 
 from builder import Augment, LiveDataset, Order, Recipe
 from builder.bank import MNIST, open_bank
-from builder.errors import UsageError
 from builder.torch import Loader
 
 AUGMENT = Augment.preset("standard", elastic=1)
@@ -77,11 +77,11 @@ def error(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> floa
 
 def train(options: argparse.Namespace) -> None:
     """Train, test, and write what came of it."""
-    torch.manual_seed(options.seed)
     learned, tested = ("train", "test") if options.final else ("fit", "validation")
     recipe = Recipe(
         seed=options.seed, length=1, width=28, spacing=0, split=learned, augment=AUGMENT
     )
+    torch.manual_seed(options.seed)
     samples = int(options.epochs * sum(open_bank(MNIST, learned).class_sizes))
     loader = Loader(
         LiveDataset(recipe, samples),
@@ -89,6 +89,7 @@ def train(options: argparse.Namespace) -> None:
         num_workers=options.workers,
     )
     images, classes = digits_of(tested)
+    options.out.mkdir(parents=True, exist_ok=True)
 
     model = MODELS[options.model]()
     optimiser = torch.optim.AdamW(model.parameters(), RATES[options.model], weight_decay=0.01)
@@ -125,7 +126,6 @@ def report(out: Path, model: nn.Module, digits: tuple, curves: dict, tested: str
     images, classes = digits
     found = predict(model, images)
     wrong = (found != classes).nonzero()[:, 0].tolist()
-    out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), out / "model.pt")
     save_curve(out / "curve.png", curves)
     mistakes = [
@@ -137,20 +137,10 @@ def report(out: Path, model: nn.Module, digits: tuple, curves: dict, tested: str
 
 def main() -> None:
     """Take the options and train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, batch_size=256)
     parser.add_argument("--model", choices=list(MODELS), default="mlp")
-    parser.add_argument("--epochs", type=float, default=5.0, help="5 unless told")
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--seed", type=int, default=0, help="of weights and samples")
-    parser.add_argument("--workers", type=int, default=0, help="processes that render samples")
-    parser.add_argument("--final", action="store_true", help="learn from train, test once on test")
-    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder for the results")
-    try:
-        train(parser.parse_args())
-    except UsageError as error:
-        parser.error(str(error))
+    parser.add_argument("--epochs", type=above_zero, default=5.0, help="5 unless told")
+    run(train, parser)
 
 
 if __name__ == "__main__":

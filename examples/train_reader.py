@@ -14,15 +14,14 @@ and model.pt into --out.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import torch
+from options import at_least, parser_of, run
 from pictures import Mistake, save_curve, save_mistakes
 from torch import nn
 from tqdm import tqdm
 
 from builder import Augment, LiveDataset, Order, Recipe
-from builder.errors import UsageError
 from builder.torch import Loader
 
 BLANK = 10
@@ -91,8 +90,11 @@ def mistakes_of(model: nn.Module, loader: Loader) -> list[Mistake]:
 def augment_of(text: str) -> Augment:
     """Return the ranges of a preset, with single ones changed: `standard,elastic=1,blur=0.5`."""
     preset, *changes = text.split(",")
-    pairs = (change.split("=") for change in changes)
-    return Augment.preset(preset, **{name: float(value) for name, value in pairs})
+    pairs = (change.partition("=")[::2] for change in changes)
+    try:
+        return Augment.preset(preset, **{name: float(value) for name, value in pairs})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def sequences_of(split: str, count: int) -> Loader:
@@ -103,8 +105,8 @@ def sequences_of(split: str, count: int) -> Loader:
 
 def train(options: argparse.Namespace) -> None:
     """Train, test, and write what came of it."""
+    recipe = Recipe(seed=options.seed, split="fit", augment=options.augment)
     torch.manual_seed(options.seed)
-    recipe = Recipe(seed=options.seed, split="fit", augment=augment_of(options.augment))
     loader = Loader(
         LiveDataset(recipe, options.samples),
         Order(options.batch_size, drop_last=True),
@@ -113,6 +115,7 @@ def train(options: argparse.Namespace) -> None:
     )
     checked = min(1000, options.tests)
     few_tests = sequences_of("validation", checked)
+    options.out.mkdir(parents=True, exist_ok=True)
 
     model = Reader()
     optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
@@ -120,7 +123,7 @@ def train(options: argparse.Namespace) -> None:
     compute_loss = nn.CTCLoss(blank=BLANK)
     curves: dict[str, list[tuple[int, float]]] = {"loss": [], "exact-match error (%)": []}
 
-    progress = tqdm(loader, desc=f"reader, {options.augment}", mininterval=1, smoothing=0.05)
+    progress = tqdm(loader, desc="reader", mininterval=1, smoothing=0.05)
     for step, (images, (digits, lengths)) in enumerate(progress, 1):
         scores = model(images / 255)
         columns = torch.full((len(images),), len(scores))
@@ -137,7 +140,6 @@ def train(options: argparse.Namespace) -> None:
             curves["exact-match error (%)"].append((seen, error))
             progress.set_postfix(loss=f"{loss.item():.4f}", error=f"{error:.2f}%")
 
-    options.out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), options.out / "model.pt")
     save_curve(options.out / "curve.png", curves)
     for split in ("validation", "test") if options.final else ("validation",):
@@ -149,21 +151,13 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Take the options and train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(__doc__, batch_size=128)
+    parser.add_argument("--samples", type=at_least(1), default=100_000, help="to learn from")
+    parser.add_argument("--tests", type=at_least(1), default=10_000, help="to be tested on")
+    parser.add_argument(
+        "--augment", type=augment_of, default="standard", help="preset, and ranges (standard)"
     )
-    parser.add_argument("--samples", type=int, default=100_000, help="to learn from (100,000)")
-    parser.add_argument("--tests", type=int, default=10_000, help="to be tested on (10,000)")
-    parser.add_argument("--augment", default="standard", help="preset, and ranges (standard)")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=0, help="of weights and samples")
-    parser.add_argument("--workers", type=int, default=0, help="processes that render samples")
-    parser.add_argument("--final", action="store_true", help="test on test glyphs, too")
-    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder for the results")
-    try:
-        train(parser.parse_args())
-    except UsageError as error:
-        parser.error(str(error))
+    run(train, parser)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,12 @@ def test_the_reader_runs(tmp_path):
 
 @pytest.mark.parametrize(
     ("script", "arguments", "said"),
-    [("train_classifier.py", ("--epochs", "0"), "count is 0, expected"),
-     ("train_reader.py", ("--augment", "nope"), "augment is 'nope', expected a preset")],
+    [("train_classifier.py", ("--epochs", "0"), "'0', expected a number above 0"),
+     ("train_classifier.py", ("--epochs", "inf"), "'inf', expected a number above 0"),
+     ("train_classifier.py", ("--seed", f"{2**64}"), "seed is 18446744073709551616, expected"),
+     ("train_reader.py", ("--workers", "-1"), "'-1', expected a whole number from 0"),
+     ("train_reader.py", ("--augment", "nope"), "augment is 'nope', expected a preset"),
+     ("train_reader.py", ("--augment", "none,elastic"), "could not convert string to float: ''")],
 )  # fmt: skip
 def test_a_wrong_call_gets_one_line(tmp_path, script, arguments, said):
     """What cannot be trained is said in the last line, without a traceback, and nothing written."""
@@ -70,6 +74,19 @@ def test_a_wrong_call_gets_one_line(tmp_path, script, arguments, said):
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_is_said_before_anything_is_trained(tmp_path):
+    """Where the results cannot go, nothing is trained, and one line says why."""
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "train_reader.py", "--out", tmp_path / "file" / "out"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"train_reader.py: error: [Errno 20] Not a directory: '{tmp_path / 'file' / 'out'}'"
+    ]
 
 
 def test_what_the_reader_reads(monkeypatch):

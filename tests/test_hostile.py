@@ -430,7 +430,10 @@ def test_a_file_that_is_cut_while_it_is_open(copy, form):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("labels", 99), ("labels", -2), ("labels", -1), ("lengths", 0), ("lengths", 200),
-     ("index", 7), ("boxes", np.nan), ("quads", np.inf), ("boxes", 1e30)],
+     ("index", 7), ("seed", 5), ("glyphs", -7), ("glyphs", -1), ("quads", np.inf),
+     ("quads", 1e30), ("visible", 1.5), ("visible", -0.5), ("boxes", np.nan), ("boxes", 1e30),
+     ("boxes", [0, 0, WIDTH + 1, 5]), ("boxes", [0, 0, 5, 29]), ("boxes", [-1, 0, 5, 5]),
+     ("boxes", [0, -1, 5, 5]), ("boxes", [5, 0, 5, 5]), ("boxes", [0, 5, 5, 5])],
 )  # fmt: skip
 def test_values_that_no_sample_has(copy, name, value):
     """Labels that are no digits, other indices, and corners nowhere are named, not passed on."""
@@ -438,6 +441,56 @@ def test_values_that_no_sample_has(copy, name, value):
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         file[name][3] = value
     refused(folder, f"sample 3 that it cannot have: .*{name}")
+
+
+@pytest.mark.parametrize(("name", "value"), [("boxes", [1, 1, 5, 5]), ("glyphs", 3)])
+def test_padding_holds_nothing(copy, name, value):
+    """A box or a glyph past the last digit of a label is of no digit, and not passed on."""
+    folder = copy("hdf5")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        assert file["lengths"][3] == 2
+        file[name][3, 2] = value
+    refused(folder, f"sample 3 that it cannot have: {name}")
+
+
+def test_masks_hold_no_digit_that_is_not_there(tmp_path):
+    """A mask that names a position past the last digit of the label is not passed on."""
+    recipe = Recipe(seed=1, length=(1, 2), width=WIDTH)
+    build(recipe, 20, tmp_path / "set", masks=True, backend="sequential")
+    assert open_dataset(tmp_path / "set")[:].masks.max() == 2
+    with h5py.File(tmp_path / "set" / "shard-000000.h5", "r+") as file:
+        row = int(np.argmin(file["lengths"][:]))
+        file["masks"][row, 0, 0] = 2
+    with pytest.raises(DatasetError, match=f"sample {row} that it cannot have: masks"):
+        open_dataset(tmp_path / "set")[:].masks  # noqa: B018
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "other values"])
+@pytest.mark.parametrize("form", ["hdf5", "gzip"])
+def test_a_shard_that_was_mended_is_read_again(copy, originals, form, damage):
+    """A dataset that found a shard damaged reads the file that takes its place."""
+    folder = copy(form)
+    shard = folder / "shard-000000.h5"
+    if damage == "flipped":
+        with h5py.File(shard) as file:
+            place = 0 if form == "hdf5" else file["images"].id.get_chunk_info(0).byte_offset
+        with shard.open("r+b") as file:
+            file.seek(place)
+            file.write(b"\xff" * 8)
+    elif damage == "other values":
+        with h5py.File(shard, "r+") as file:
+            file["index"][3] = 7
+    data = open_dataset(folder)
+    if damage == "cut":
+        assert data[0].image.any()
+        os.truncate(shard, 3000)
+    for use_of in (lambda: read_all(data[:20]), lambda: (data[0].image, data[3].index)):
+        with pytest.raises(DatasetError, match="shard-000000"):
+            use_of()
+    shutil.copy(originals / form / shard.name, folder / "mended")
+    (folder / "mended").replace(shard)
+    assert data[0].image.any()
+    assert np.array_equal(read_all(data[:]).index, range(COUNT))
 
 
 # Sizes

@@ -44,7 +44,7 @@ LAYERS = [
     ["formats.table"],
     ["formats.hdf5", "formats.png"],
     ["formats.folder"],
-    ["access", "order"],
+    ["access", "order", "possible"],
     ["samples"],
     ["live", "reader"],
     ["torch.parcel", "torch.targets"],

@@ -14,7 +14,17 @@ import h5py
 import numpy as np
 import pytest
 
-from builder import LiveDataset, Order, Recipe, access, build, generate, open_dataset, samples
+from builder import (
+    LiveDataset,
+    Order,
+    Recipe,
+    access,
+    build,
+    generate,
+    labelfile,
+    open_dataset,
+    samples,
+)
 from builder.batch import FIELDS
 from builder.errors import UsageError
 from builder.formats import hdf5
@@ -114,7 +124,7 @@ def test_lists_out_of_range_name_the_index(data, index):
 @pytest.mark.parametrize(
     "wrong",
     [[1.5], ["3"], [[1, 2]], [[1], [2, 3]], [True, False], np.array(["a"]), np.zeros((0, 3), int),
-     np.array(2.0), np.array([True]), True, np.True_, 1.0, "3", None],
+     np.array(2.0), np.array([True]), True, np.True_, [np.True_], 1.0, "3", None],
     ids=str,
 )  # fmt: skip
 def test_wrong_kinds_of_indices_are_type_errors(data, wrong):
@@ -130,6 +140,62 @@ def test_numbers_of_numpy_are_indices(data, batch, kind):
     assert equal(data[np.array(index, dtype=kind)], batch, [i % COUNT for i in index])
     assert equal(data[[kind(i) for i in index]], batch, [i % COUNT for i in index])
     assert data[kind(index[-1])].index == index[-1] % COUNT
+
+
+@pytest.mark.parametrize("index", [[1], [5, 120, -3], []])
+def test_numbers_of_pytorch_are_indices(data, batch, index):
+    """Tensors of whole numbers are indices as arrays are, truths are none."""
+    torch = pytest.importorskip("torch")
+    tensor = torch.tensor(index, dtype=torch.int64)
+    assert equal(data[tensor], batch, [i % COUNT for i in index])
+    assert equal(data[list(tensor)], batch, [i % COUNT for i in index])
+    assert data[torch.tensor(7)].index == 7
+    for wrong in (torch.tensor(True), [torch.tensor(True)], torch.tensor([True])):
+        with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
+            data[wrong]
+
+
+@pytest.mark.parametrize("kind", ["f8", "U1", "?", "c16"])
+def test_nothing_is_an_empty_batch(data, kind):
+    """Of no indices, whatever type numpy gave them, come no samples."""
+    assert len(data[np.zeros(0, dtype=kind)].images) == 0
+    assert len(LiveDataset(data.recipe)[np.zeros(0, dtype=kind)]) == 0
+
+
+def test_errors_of_indices_are_one_line(data):
+    """Tables and numbers of thousands of digits are shown in part."""
+    huge = 10**5000
+    cases = [(np.eye(30), TypeError), (huge, IndexError), ([huge], IndexError), (-huge, IndexError)]
+    for wrong, kind in cases:
+        with pytest.raises(kind, match=r"^index .{1,200}$"):
+            data[wrong]
+    for call in (lambda: generate(data.recipe, np.eye(30)), lambda: generate(data.recipe, [huge]),
+                 lambda: Order(huge), lambda: LiveDataset(data.recipe, huge),
+                 lambda: Recipe(seed=huge)):  # fmt: skip
+        with pytest.raises(UsageError, match=r"^[^\n]{1,300}$"):
+            call()
+
+
+def test_live_samples_are_of_a_recipe():
+    """What is no recipe is named at once."""
+    with pytest.raises(UsageError, match=r"recipe is \{\}, expected a Recipe"):
+        LiveDataset({}, 5)
+
+
+def test_a_labels_file_is_read_once(tmp_path, monkeypatch):
+    """The recipe of a dataset takes its labels from the dataset's copy, once."""
+    (tmp_path / "labels.txt").write_text("12\n345\n")
+    recipe = Recipe(labels_file=tmp_path / "labels.txt")
+    build(recipe, 8, tmp_path / "set", backend="sequential")
+    data, plain, calls = open_dataset(tmp_path / "set"), labelfile.register_copy, []
+
+    def noted(*arguments):
+        calls.append(arguments)
+        plain(*arguments)
+
+    monkeypatch.setattr(labelfile, "register_copy", noted)
+    assert data.recipe == data.recipe == pickle.loads(pickle.dumps(data)).recipe == recipe
+    assert len(calls) == 2
 
 
 def test_samples_have_the_fields_of_the_batch(data, batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
 import pickle
@@ -307,6 +308,69 @@ def test_a_state_of_no_batch_is_refused(live, state):
         loader.load_state_dict({**loader.state_dict(), **state})
 
 
+def test_a_state_says_nothing_of_what_makes_no_difference(stored, live):
+    """In sequence, batches of any storage and seed are the same: a state serves all of them."""
+    first = Loader(stored, Order(32, seed=3), targets="strings")
+    rest = list(itertools.islice(first, 2)) and said(Loader(live, Order(32), targets="strings"))[2:]
+    second = Loader(live, Order(32, seed=4, block=8), targets="strings")
+    second.load_state_dict(first.state_dict())
+    assert said(second) == rest
+    with pytest.raises(UsageError, match="shuffle False, and this loader's is True"):
+        Loader(live, SHUFFLED).load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [None, [], "state", {}, {"size": np.array([1, 2])}, {"fingerprint": "f" * 5000}],
+    ids=str,
+)
+def test_what_is_no_state_is_refused_in_one_line(live, state):
+    """What a checkpoint holds in a state's place is named, if not in full."""
+    loader = Loader(live, SHUFFLED)
+    if isinstance(state, dict):
+        state = {**loader.state_dict(), **state} if state else {}
+    with pytest.raises(UsageError, match="the state is") as caught:
+        loader.load_state_dict(state)
+    assert len(str(caught.value)) < 250
+    assert loader.state_dict() == Loader(live, SHUFFLED).state_dict()
+
+
+def test_a_batch_that_is_not_delivered_is_not_counted(live, monkeypatch):
+    """What stops a loop between reading a batch and handing it over loses no batch."""
+    whole = said(Loader(live, SHUFFLED, "strings"))
+    loader = Loader(live, SHUFFLED, "strings")
+    for _ in itertools.islice(loader, 2):
+        pass
+
+    def stop(*parts):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setitem(TARGETS, "strings", dataclasses.replace(TARGETS["strings"], whole=stop))
+        with pytest.raises(KeyboardInterrupt):
+            next(iter(loader))
+    assert loader.state_dict()["batch"] == 2
+    assert said(loader) == whole[2:]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_loaders_travel_with_their_place(live, name):
+    """A loader that is sent to another process goes on there."""
+    loader = Loader(live, SHUFFLED, name)
+    for _ in itertools.islice(loader, 5):
+        pass
+    assert alike(list(pickle.loads(pickle.dumps(loader))), list(loader))
+
+
+def test_states_need_no_labels_file(tmp_path):
+    """A dataset's state is had without its labels: they may be gone, and are not read each time."""
+    (tmp_path / "labels.txt").write_text("12\n345\n")
+    recipe = Recipe(labels_file=tmp_path / "labels.txt")
+    build(recipe, 8, tmp_path / "set", backend="sequential")
+    (tmp_path / "set" / "labels.txt.gz").unlink()
+    assert Loader(open_dataset(tmp_path / "set")).state_dict()["fingerprint"] == recipe.fingerprint
+
+
 def test_loaders_draw_nothing_from_the_global_generator(live):
     """Loading changes none of the random numbers that a model draws."""
     torch.manual_seed(3)
@@ -464,8 +528,6 @@ def test_boxes_and_masks_of_detectors(live):
 
 def test_digits_that_do_not_show_have_no_box(live):
     """A digit without a box is left out, with its label and mask, and nothing else moves."""
-    import dataclasses
-
     batch = live[:3]
     batch.boxes[1, 0] = 0
     none = TARGETS["boxes"].of(batch)
@@ -502,8 +564,17 @@ def test_options_that_would_make_other_batches_are_refused(live, name):
     """What an `Order` says is not said to the loader again, nor may batches come in another one."""
     with pytest.raises(UsageError, match=f"{name} is given to a Loader"):
         Loader(live, **{name: False})
+
+
+def test_what_is_no_order_and_no_data_is_named(live):
+    """A number for an order, and a list or a path for a dataset, get a line that says so."""
     with pytest.raises(UsageError, match="order is 256, expected an Order"):
         Loader(live, 256)
+    with pytest.raises(UsageError, match="order is 5, expected an Order"):
+        next(live.in_order(5))
+    for maker in (Loader, MapDataset):
+        with pytest.raises(UsageError, match=r"data is \[1, 2\], expected what open_dataset or"):
+            maker([1, 2])
 
 
 def test_boxes_of_large_batches_need_few_open_files(tmp_path):

@@ -23,12 +23,12 @@ class MapDataset:
     """
 
     def __init__(self, data: Samples, targets: str = "padded") -> None:
+        target_for(data, targets)
         if data.count is None:
             raise UsageError(
                 "a map-style dataset has a length, but this one has no end: give it a count, or "
                 "use builder.torch.Loader"
             )
-        target_for(data, targets)
         self.data, self.targets = data, targets
 
     def __len__(self) -> int:

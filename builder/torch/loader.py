@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from builder.errors import UsageError
+from builder.model import shown
 from builder.order import Order, Schedule
 from builder.samples import Samples
 from builder.torch.parcel import Opener, Packer, Parcel
@@ -49,11 +50,9 @@ class Loader:
         self, data: Samples, order: Order | None = None, targets: str = "padded", **options: Any
     ) -> None:
         order = Order() if order is None else order
-        if not isinstance(order, Order):
-            raise UsageError(f"order is {order!r}, expected an Order, such as Order(256)")
         for name in options.keys() & set(OWNED):
             raise UsageError(f"{name} is given to a Loader, whose batches are those of its Order")
-        self._target = target_for(data, targets)
+        target_for(data, targets)
         self._batches = _Batches(data, data.schedule(order), targets)
         self._place = _Place()
         # done here, for PyTorch would pin what comes from workers: a copy of each block, made once
@@ -100,13 +99,14 @@ class Loader:
                 if place.epoch == epoch:  # the state was of a rank that had one batch more
                     place.epoch, place.delivered = epoch + 1, 0
                 return
-            place.delivered += 1
+            images, *parts = batch
+            made = images, TARGETS[self._batches.targets].whole(*parts)
+            if self._pins:  # what was opened into pinned memory stays; what `whole` made follows
+                made = pin_memory(made)
+            place.delivered += 1  # only now: nothing that can fail comes after it
             if self._batches.schedule.count is not None and place.delivered == len(self):
                 place.epoch, place.delivered = epoch + 1, 0
-            images, *parts = batch
-            made = images, self._target.whole(*parts)
-            # what was opened into pinned memory stays as it is; what `whole` made follows
-            yield pin_memory(made) if self._pins else made
+            yield made
         raise RuntimeError("this loop is over: another one has begun, or the place was set")
 
     def _values(self) -> Iterator[list[Any]]:
@@ -121,15 +121,18 @@ class Loader:
         """Return where the loader is: what it delivered, not what workers have ready."""
         return {"epoch": self._place.epoch, "batch": self._place.delivered, **self._identity()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another loader was. A state of rank 0 serves all ranks.
 
         Raises `UsageError` where its samples or their order were not those of this one.
         """
+        if not isinstance(state, Mapping):
+            raise UsageError(f"the state is {shown(state)}, expected what state_dict() returned")
         for name, mine in self._identity().items():
-            if state.get(name) != mine:
+            theirs = state.get(name)
+            if not isinstance(theirs, type(mine)) or theirs != mine:
                 raise UsageError(
-                    f"the state is of {name} {state.get(name)!r}, and this loader's is {mine!r}: "
+                    f"the state is of {name} {shown(theirs)}, and this loader's is {mine!r}: "
                     "its batches are not the same ones"
                 )
         self._go_to(state.get("epoch"), state.get("batch"))
@@ -143,8 +146,9 @@ class Loader:
         """Return what decides which samples a batch of a number has, whoever loads it."""
         schedule = self._batches.schedule
         order = {**asdict(schedule.order), "block": schedule.block}
-        del order["rank"]
-        fingerprint = self._batches.data.recipe.fingerprint
+        for name in ("rank",) if schedule.order.shuffle else ("rank", "seed", "block"):
+            del order[name]
+        fingerprint = self._batches.data.fingerprint
         return {"fingerprint": fingerprint, "count": schedule.count, **order}
 
 

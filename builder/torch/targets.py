@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 
 from builder.batch import Batch
 from builder.errors import UsageError
+from builder.model import shown
 from builder.samples import Samples
 
 
@@ -130,8 +131,10 @@ TARGETS = {
 
 def target_for(data: Samples, name: Any) -> Target:
     """Return a form of targets of some samples. Raises `UsageError` where there is none."""
+    if not isinstance(data, Samples):
+        raise UsageError(f"data is {shown(data)}, expected what open_dataset or LiveDataset gave")
     if not isinstance(name, str) or name not in TARGETS:
-        raise UsageError(f"targets is {name!r}, expected one of: {', '.join(TARGETS)}")
+        raise UsageError(f"targets is {shown(name)}, expected one of: {', '.join(TARGETS)}")
     if name == "masks" and not data.masks:
         raise UsageError(
             "targets is 'masks', but the samples have none: build with --masks, or make "

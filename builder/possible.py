@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from builder import streams
 from builder.bank import CLASSES
 from builder.frame import FRAME
 from builder.labels import PAD
@@ -60,11 +59,6 @@ def _index(values: Values, index: Ints, recipe: Recipe) -> Truths:
     return found
 
 
-def _seeds(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    found: Truths = values["seeds"] == streams.sample_seeds(recipe.seed, index)
-    return found
-
-
 def _glyphs(values: Values, index: Ints, recipe: Recipe) -> Truths:
     """Rows for the digits, then padding."""
     glyphs, shown = values["glyphs"], _shown(values)
@@ -102,14 +96,14 @@ def _masks(values: Values, index: Ints, recipe: Recipe) -> Truths:
 _CHECKS: dict[str, Callable[[Values, Ints, Recipe], Truths]] = {
     "labels": _labels,
     "index": _index,
-    "seeds": _seeds,
     "glyphs": _glyphs,
     "boxes": _boxes,
     "quads": _quads,
     "visible": _visible,
     "masks": _masks,
 }
-"""Tells of each sample whether a field's values can be its own. Pixels may be anything."""
+"""Tells of each sample whether a field's values can be its own. Pixels and seeds may be anything:
+whether they are the right ones is for `regenerate` and `verify` to say."""
 
 _OF_DIGITS = ("labels", "lengths", "glyphs", "boxes", "masks")
 """Fields whose values depend on how many digits a label has."""

@@ -430,7 +430,7 @@ def test_a_file_that_is_cut_while_it_is_open(copy, form):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("labels", 99), ("labels", -2), ("labels", -1), ("lengths", 0), ("lengths", 200),
-     ("index", 7), ("seed", 5), ("glyphs", -7), ("glyphs", -1), ("quads", np.inf),
+     ("index", 7), ("glyphs", -7), ("glyphs", -1), ("quads", np.inf),
      ("quads", 1e30), ("visible", 1.5), ("visible", -0.5), ("boxes", np.nan), ("boxes", 1e30),
      ("boxes", [0, 0, WIDTH + 1, 5]), ("boxes", [0, 0, 5, 29]), ("boxes", [-1, 0, 5, 5]),
      ("boxes", [0, -1, 5, 5]), ("boxes", [5, 0, 5, 5]), ("boxes", [0, 5, 5, 5])],

@@ -9,7 +9,7 @@ import torch
 
 from builder.errors import UsageError
 from builder.samples import Samples
-from builder.torch.targets import TARGETS, images_of, target_for
+from builder.torch.targets import TARGETS, check_target, images_of
 
 
 class MapDataset:
@@ -23,7 +23,7 @@ class MapDataset:
     """
 
     def __init__(self, data: Samples, targets: str = "padded") -> None:
-        target_for(data, targets)
+        check_target(data, targets)
         if data.count is None:
             raise UsageError(
                 "a map-style dataset has a length, but this one has no end: give it a count, or "

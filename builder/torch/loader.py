@@ -16,7 +16,7 @@ from builder.model import shown
 from builder.order import Order, Schedule
 from builder.samples import Samples
 from builder.torch.parcel import Opener, Packer, Parcel
-from builder.torch.targets import TARGETS, images_of, target_for
+from builder.torch.targets import TARGETS, check_target, images_of
 
 OWNED = (
     "batch_size", "shuffle", "sampler", "batch_sampler", "collate_fn", "drop_last", "in_order",
@@ -52,7 +52,7 @@ class Loader:
         order = Order() if order is None else order
         for name in options.keys() & set(OWNED):
             raise UsageError(f"{name} is given to a Loader, whose batches are those of its Order")
-        target_for(data, targets)
+        check_target(data, targets)
         self._batches = _Batches(data, data.schedule(order), targets)
         self._place = _Place()
         # done here, for PyTorch would pin what comes from workers: a copy of each block, made once

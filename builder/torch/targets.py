@@ -129,8 +129,8 @@ TARGETS = {
 """Every form by its name."""
 
 
-def target_for(data: Samples, name: Any) -> Target:
-    """Return a form of targets of some samples. Raises `UsageError` where there is none."""
+def check_target(data: Samples, name: Any) -> None:
+    """Raise `UsageError` unless `name` is a form of targets that some samples have."""
     if not isinstance(data, Samples):
         raise UsageError(f"data is {shown(data)}, expected what open_dataset or LiveDataset gave")
     if not isinstance(name, str) or name not in TARGETS:
@@ -140,4 +140,3 @@ def target_for(data: Samples, name: Any) -> Target:
             "targets is 'masks', but the samples have none: build with --masks, or make "
             "LiveDataset(recipe, count, masks=True)"
         )
-    return TARGETS[name]

@@ -94,10 +94,10 @@ class Chunks:
 
     def inflated(self, data: memoryview, number: int) -> bytes:
         """Return a chunk, inflated. Raises `DatasetError` for one of another length."""
-        from isal import isal_zlib
+        from isal import igzip_lib as isal
 
         offset, size = self._where[number].tolist()
-        inflate = isal_zlib.decompressobj()
+        inflate = isal.IgzipDecompressor(flag=isal.DECOMP_ZLIB)
         try:
             chunk: bytes = inflate.decompress(data[offset : offset + size], self.bytes + 1)
         except Exception as error:  # ISA-L's own, which is no kind of zlib's

@@ -24,7 +24,7 @@ Values = dict[str, Any]
 
 def together(name: str) -> tuple[str, ...]:
     """Return the fields that are read with a field, to be held to each other; itself first."""
-    return tuple(dict.fromkeys((name, "labels", "lengths"))) if name in _OF_DIGITS else (name,)
+    return _HELD_TO.get(name, (name,))
 
 
 def first_wrong(values: Values, index: Ints, recipe: Recipe) -> int | None:
@@ -39,15 +39,15 @@ def first_wrong(values: Values, index: Ints, recipe: Recipe) -> int | None:
     return None if right.all() else int(np.argmin(right))
 
 
-def _shown(values: Values) -> Truths:
+def _shown(values: Values, name: str) -> Truths:
     """Tell which positions (B, L) are of digits, by the lengths; the others are padding."""
-    shown: Truths = np.arange(values["labels"].shape[1]) < values["lengths"][:, None]
+    shown: Truths = np.arange(values[name].shape[1]) < values["lengths"][:, None]
     return shown
 
 
 def _labels(values: Values, index: Ints, recipe: Recipe) -> Truths:
     """Digits, one or more, as many as the length says, then padding."""
-    labels, lengths, shown = values["labels"], values["lengths"], _shown(values)
+    labels, lengths, shown = values["labels"], values["lengths"], _shown(values, "labels")
     digits = (labels >= 0) & (labels < CLASSES)
     whole = (digits == shown) & (shown | (labels == PAD))
     found: Truths = whole.all(axis=1) & (lengths > 0) & (lengths <= labels.shape[1])
@@ -61,7 +61,7 @@ def _index(values: Values, index: Ints, recipe: Recipe) -> Truths:
 
 def _glyphs(values: Values, index: Ints, recipe: Recipe) -> Truths:
     """Rows for the digits, then padding."""
-    glyphs, shown = values["glyphs"], _shown(values)
+    glyphs, shown = values["glyphs"], _shown(values, "glyphs")
     found: Truths = np.where(shown, glyphs >= 0, glyphs == PAD).all(axis=1)
     return found
 
@@ -71,7 +71,7 @@ def _boxes(values: Values, index: Ints, recipe: Recipe) -> Truths:
     x0, y0, x1, y1 = np.moveaxis(values["boxes"], 2, 0)
     inside = (x0 >= 0) & (x0 < x1) & (x1 <= recipe.width) & (y0 >= 0) & (y0 < y1) & (y1 <= FRAME)
     none = ~values["boxes"].any(axis=2)
-    found: Truths = (none | (inside & _shown(values))).all(axis=1)
+    found: Truths = (none | (inside & _shown(values, "boxes"))).all(axis=1)
     return found
 
 
@@ -88,8 +88,7 @@ def _visible(values: Values, index: Ints, recipe: Recipe) -> Truths:
 
 def _masks(values: Values, index: Ints, recipe: Recipe) -> Truths:
     """Positions of digits that are there."""
-    pixels = values["masks"].reshape(len(index), -1)
-    found: Truths = pixels.max(axis=1, initial=0) <= values["lengths"]
+    found: Truths = values["masks"].max(axis=(1, 2), initial=0) <= values["lengths"]
     return found
 
 
@@ -105,5 +104,9 @@ _CHECKS: dict[str, Callable[[Values, Ints, Recipe], Truths]] = {
 """Tells of each sample whether a field's values can be its own. Pixels and seeds may be anything:
 whether they are the right ones is for `regenerate` and `verify` to say."""
 
-_OF_DIGITS = ("labels", "lengths", "glyphs", "boxes", "masks")
-"""Fields whose values depend on how many digits a label has."""
+_HELD_TO = {
+    "labels": ("labels", "lengths"),
+    "lengths": ("lengths", "labels"),
+    **{name: (name, "lengths") for name in ("glyphs", "boxes", "masks")},
+}
+"""Fields whose values depend on others."""

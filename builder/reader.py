@@ -122,11 +122,11 @@ class Dataset(Samples):
         return LazyBatch.of(len(index), partial(self._fields, index))
 
     def _fields(self, index: Ints, name: str) -> dict[str, Any]:
-        """Return a field of the samples at indices, with those that it is held to."""
+        """Return a field of the samples at indices, and labels and lengths together."""
         values = {n: self._shards.field(n, index) for n in possible.together(name)}
         row = possible.first_wrong(values, index, self._recipe)
         if row is None:
-            return values
+            return values if name in ("labels", "lengths") else {name: values[name]}
         number = int(index[row]) // self.manifest.plan.storage.shard_size
         self._shards.forget(number)
         own = ", ".join(f"{n} {said(v[row].tolist())}" for n, v in values.items() if v is not None)

@@ -150,12 +150,12 @@ class Samples(ABC):
 
 
 def _number(one: Any) -> int:
-    """Return a whole number. Raises `TypeError` for anything else, truths too."""
-    if type(one) is int:
-        return one
-    if hasattr(one, "__array__"):  # one of PyTorch's, say, whose truths are whole numbers to Python
-        one = np.asarray(one)
-    if isinstance(one, bool):
+    """Return a whole number. Raises `TypeError` for anything else, truths and arrays too."""
+    if type(one) is int or isinstance(one, np.integer):
+        return int(one)
+    # PyTorch's truths, and its rows of one number, are whole numbers to Python
+    truth = isinstance(one, bool) or str(getattr(one, "dtype", "")).endswith("bool")
+    if truth or getattr(one, "ndim", 0) > 0:
         raise TypeError
     return operator.index(one)
 
@@ -166,7 +166,7 @@ def _numbers(at: Any) -> Any:
     Raises `TypeError` for anything else.
     """
     if hasattr(at, "__array__"):
-        array = np.asarray(at)
+        array = _array(at)
         if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
             return array if array.size else np.zeros(0, np.int64)
     elif isinstance(at, (list, tuple, range)):
@@ -180,3 +180,11 @@ def _numbers(at: Any) -> Any:
     raise TypeError(
         f"index is {shown(at)}, expected a whole number, a slice, or whole numbers in one row"
     )
+
+
+def _array(at: Any) -> Any:
+    """Return an array of somebody's as numpy's, a table where it cannot be one."""
+    try:
+        return np.asarray(at)
+    except (TypeError, ValueError, RuntimeError):  # on a GPU, say
+        return np.zeros((0, 0))

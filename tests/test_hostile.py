@@ -439,8 +439,17 @@ def test_values_that_no_sample_has(copy, name, value):
     """Labels that are no digits, other indices, and corners nowhere are named, not passed on."""
     folder = copy("hdf5")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
-        file[name][3] = value
+        file[name][(3, 0) if name == "boxes" else 3] = value
     refused(folder, f"sample 3 that it cannot have: .*{name}")
+
+
+@pytest.mark.parametrize(("row", "label", "length"), [(3, -1, 0), (10, 1, 200)])
+def test_lengths_are_from_one_to_the_longest(copy, row, label, length):
+    """A label without digits, and one of more than there is room for, are not passed on."""
+    folder = copy("hdf5")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        file["labels"][row], file["lengths"][row] = label, length
+    refused(folder, f"sample {row} that it cannot have: labels")
 
 
 @pytest.mark.parametrize(("name", "value"), [("boxes", [1, 1, 5, 5]), ("glyphs", 3)])
@@ -582,6 +591,7 @@ def test_bombs_of_digits(tmp_path):
 def test_bombs_of_pixels(copy):
     """A PNG of another size, or a larger file than a PNG can be, is refused undecoded."""
     folder = copy("png")
+    use(folder)  # what it loads is loaded
     path = folder / first_image("png")
     good = path.read_bytes()
     rows = zlib.compress(bytes(28 * 900_001), 9)

@@ -29,6 +29,7 @@ def test_stored_masks_are_those_of_the_samples(tmp_path, compression):
     data = open_dataset(folder)
     assert np.array_equal(data[:].masks, expected.masks)
     assert np.array_equal(data[41].mask, expected.masks[41])
+    assert data[0:0].masks.shape == (0, *expected.masks.shape[1:])
     with h5py.File(folder / "shard-000001.h5") as shard:
         assert np.array_equal(shard["masks"][:], expected.masks[40:])
         assert np.array_equal(shard["images"][:], expected.images[40:])

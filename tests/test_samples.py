@@ -155,6 +155,29 @@ def test_numbers_of_pytorch_are_indices(data, batch, index):
             data[wrong]
 
 
+class OfAnotherDevice:
+    """A whole number that numpy cannot have, as PyTorch's on a GPU are."""
+
+    def __index__(self):
+        return 7
+
+    def __array__(self, *wanted):
+        raise TypeError("can't convert it")
+
+
+def test_numbers_that_numpy_cannot_have_are_indices(data):
+    """What Python takes for a whole number is an index, alone and in a list."""
+    assert data[OfAnotherDevice()].index == 7
+    assert data[[OfAnotherDevice(), 3]].index.tolist() == [7, 3]
+
+
+def test_arrays_that_numpy_cannot_have_are_refused(data):
+    """Rows that numpy cannot take get the line that all wrong indices get."""
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
+        data[torch.ones(3, requires_grad=True)]
+
+
 @pytest.mark.parametrize("kind", ["f8", "U1", "?", "c16"])
 def test_nothing_is_an_empty_batch(data, kind):
     """Of no indices, whatever type numpy gave them, come no samples."""

@@ -2,7 +2,7 @@
 
     python benchmarks/builds.py [--count N] [--ram DIR] [--disk DIR] [--rounds K]
 
-Geometry is that of preset `standard` and thickness; effects only where the row says so. The loops
+All warps and thickness (`benchmarks/kernel.py`); effects only where the row says so. The loops
 (`benchmarks/loops.py`) draw less: affine alone. All is done K times turn by turn, after a small
 turn that is not counted. The table has medians: images per second by the wall; the processor's
 microseconds for an image, in all processes (Linux; elsewhere in this one); and what these go

@@ -22,20 +22,26 @@ from builder.planner import Planner, Specs, planner_for
 
 SAMPLES, ROUNDS, FEW = 512, 15, 16
 LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}
+WARPS = {
+    "style": 0.7, "scale": 0.15, "shear": 0.2, "shear_y": 0.06, "rotate": 10, "perspective": 0.04,
+    "shift": 1, "baseline": 1,
+}  # fmt: skip
+ELASTIC = {"elastic": 0.7}
 THICKNESS = {"thin": 0.2, "thick": 0.3}
 EFFECTS = {"contrast": 0.4, "blur": 0.5}
 
 
-def planner_with(**changes: float) -> Planner:
-    """Return the planner of preset `standard` with some ranges changed."""
-    return planner_for(Recipe(**LAYOUT, augment=Augment.preset("standard", **changes)))
+def planner_with(*ranges: dict[str, float]) -> Planner:
+    """Return the planner of some ranges."""
+    augment = Augment(**{name: most for some in ranges for name, most in some.items()})
+    return planner_for(Recipe(**LAYOUT, augment=augment))
 
 
-GEOMETRY = planner_with(**THICKNESS)
-EVERYTHING = planner_with(**THICKNESS, **EFFECTS)
+GEOMETRY = planner_with(WARPS, ELASTIC, THICKNESS)
+EVERYTHING = planner_with(WARPS, ELASTIC, THICKNESS, EFFECTS)
 OURS = {
-    "affine, perspective, baseline, shift": planner_with(elastic=0),
-    "... and elastic: preset standard": planner_with(),
+    "affine, perspective, baseline, shift": planner_with(WARPS),
+    "... and elastic: all warps": planner_with(WARPS, ELASTIC),
     "... and thickness: geometry complete": GEOMETRY,
     "... and effects, contrast and blur": EVERYTHING,
 }

@@ -28,7 +28,7 @@ SIZES = np.array([len(rows) for rows in OF_CLASS])
 
 LOW = np.array([0.85, 0.85, math.radians(-10), -0.2])
 HIGH = np.array([1.15, 1.15, math.radians(10), 0.2])
-"""Scale in x and y, rotation, shear: the ranges of preset standard. Tilt, perspective, shifts,
+"""Scale in x and y, rotation, shear: as in `benchmarks/kernel.py`. Tilt, perspective, shifts,
 elastic deformation and thickness are left out, which is in favour of the loops."""
 
 PART = 40

@@ -583,7 +583,7 @@ def test_info_says_what_a_dataset_is(capsys, dataset):
         manifest["plan"]["fingerprint"],
     )
     assert (rows["seed"], rows["length"], rows["width"]) == ("5", "1 3", "100")
-    assert rows["augment"].startswith("baseline 1.0, elastic 0.7, elastic_correlation 5.0")
+    assert rows["augment"].startswith("baseline 0.5, elastic 0.4, elastic_correlation 5.0")
     assert rows["split"] == "train"
     assert manifest["plan"]["recipe"].keys() <= rows.keys()
     assert "CC BY-SA 3.0" in said.out

@@ -45,7 +45,7 @@ BASELINE = Geometric(
             unit="px",
             help="raise or lower digits by up to PX pixels, along a slope and each by itself",
             most=8.0,
-            presets={"light": 0.5, "standard": 1.0, "strong": 1.5},
+            presets={"light": 0.25, "standard": 0.5, "strong": 1.5},
         ),
     ),
     apply=apply,

@@ -20,7 +20,7 @@ ELASTIC = Geometric(
             unit="px",
             help="displace points smoothly, by PX pixels (root mean square)",
             most=1.5,
-            presets={"light": 0.4, "standard": 0.7, "strong": 1.0},
+            presets={"light": 0.2, "standard": 0.4, "strong": 1.0},
         ),
         Range(
             name="elastic_correlation",

@@ -25,7 +25,7 @@ PERSPECTIVE = Geometric(
             unit="share",
             help="bring an edge of the frame up to a share S nearer, its opposite farther",
             most=MOST,
-            presets={"light": 0.02, "standard": 0.04, "strong": 0.08},
+            presets={"light": 0.01, "standard": 0.02, "strong": 0.08},
         ),
     ),
     apply=apply,

@@ -28,7 +28,7 @@ ROTATE = Geometric(
             unit="degrees",
             help="rotate by up to DEG degrees to either side, half of it for 1 and 7",
             most=180.0,
-            presets={"light": 5.0, "standard": 10.0, "strong": 15.0},
+            presets={"light": 2.5, "standard": 5.0, "strong": 15.0},
         ),
     ),
     apply=apply,

@@ -20,7 +20,7 @@ SCALE = Geometric(
             unit="share",
             help="scale x and y by independent factors in [1 - S, 1 + S]",
             most=0.5,
-            presets={"light": 0.08, "standard": 0.15, "strong": 0.2},
+            presets={"light": 0.04, "standard": 0.08, "strong": 0.2},
         ),
     ),
     apply=apply,

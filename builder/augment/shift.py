@@ -20,7 +20,7 @@ SHIFT = Geometric(
             unit="px",
             help="shift right or left, down or up, by up to PX pixels",
             most=8.0,
-            presets={"light": 0.5, "standard": 1.0, "strong": 2.0},
+            presets={"light": 0.25, "standard": 0.5, "strong": 2.0},
         ),
     ),
     apply=apply,

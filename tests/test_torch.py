@@ -322,7 +322,7 @@ def test_a_state_says_nothing_of_what_makes_no_difference(stored, live):
 @pytest.mark.parametrize(
     "state",
     [None, [], "state", {}, {"size": np.array([1, 2])}, {"fingerprint": "f" * 5000}],
-    ids=str,
+    ids=["none", "list", "text", "empty", "array", "long"],
 )
 def test_what_is_no_state_is_refused_in_one_line(live, state):
     """What a checkpoint holds in a state's place is named, if not in full."""

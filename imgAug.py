@@ -17,15 +17,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from builder import bank, distort, files, streams
 from builder.augment.ranges import Augment
-from builder.batch import Sample
 from builder.cli.console import Parser, guarded
-from builder.errors import UsageError
-from builder.formats.png import encoded, png_name
-from builder.generator import generate
-from builder.plan import check_png_label
-from builder.recipe import Recipe
+from builder.common import atomic_files, rng
+from builder.common.errors import UsageError
+from builder.generator import transforms
+from builder.generator.batch import Sample
+from builder.generator.generator import generate
+from builder.recipe.digits import MNIST, DigitBank, Source, open_bank, register
+from builder.recipe.recipe import Recipe
+from builder.storage.config import check_png_label
+from builder.storage.formats.png import encoded, png_name
 
 Image = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.generic]
@@ -59,15 +61,15 @@ def generate_numbers_sequence(
     >>> generate_numbers_sequence([3, 5, 0], (10, 30), 100).shape
     (28, 100)
     """
-    return _one_image(digits, spacing_range, image_width, bank.MNIST, 0.0, seed, save_to)
+    return _one_image(digits, spacing_range, image_width, MNIST, 0.0, seed, save_to)
 
 
 def generate_numbers_sequence_speedup(
     digits: Sequence[int],
     spacing_range: tuple[int, int],
     image_width: int,
-    df: bank.Source,
-    gp: bank.DigitBank,
+    df: Source,
+    gp: DigitBank,
     scaleFlg: bool = False,  # noqa: N803  # the classic script's name
     seed: int | None = None,
     save_to: str | Path | None = None,
@@ -82,13 +84,13 @@ def generate_numbers_sequence_speedup(
     return _one_image(digits, spacing_range, image_width, df, scale, seed, save_to)
 
 
-def load_dataset(folder: str | Path | None = None) -> tuple[bank.Source, bank.DigitBank]:
+def load_dataset(folder: str | Path | None = None) -> tuple[Source, DigitBank]:
     """Load the four IDX files of a folder (None: the bundled MNIST) and return two handles.
 
     They are for `generate_numbers_sequence_speedup`, and opaque: no pandas is needed.
     """
-    source = bank.MNIST if folder is None else bank.register(folder)
-    return source, bank.open_bank(source, "train")
+    source = MNIST if folder is None else register(folder)
+    return source, open_bank(source, "train")
 
 
 def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None) -> Grey:
@@ -101,25 +103,25 @@ def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None
     (28, 100)
     """
     _check(image, "scale_in", scale_in, 0.99)
-    return distort.scaled(image, scale_in, seed)
+    return transforms.scaled(image, scale_in, seed)
 
 
 def random_rotate_img(image: Grey, degrees_in: float = 15.0, seed: int | None = None) -> Grey:
     """Return an image rotated by up to `degrees_in` degrees, 0 to 180, to either side."""
     _check(image, "degrees_in", degrees_in, 180)
-    return distort.rotated(image, degrees_in, seed)
+    return transforms.rotated(image, degrees_in, seed)
 
 
 def random_shear_img(image: Grey, shear_in: float = 0.2, seed: int | None = None) -> Grey:
     """Return an image slanted by up to `shear_in` px, 0 to 2, for each px of height."""
     _check(image, "shear_in", shear_in, 2)
-    return distort.sheared(image, shear_in, seed)
+    return transforms.sheared(image, shear_in, seed)
 
 
 def random_perspective_img(image: Grey, share_in: float = 0.1, seed: int | None = None) -> Grey:
     """Return an image seen from the side: an edge up to a share `share_in` nearer, 0 to 0.4."""
     _check(image, "share_in", share_in, 0.4)
-    return distort.tilted(image, share_in, seed)
+    return transforms.tilted(image, share_in, seed)
 
 
 def random_elastic_img(
@@ -132,7 +134,7 @@ def random_elastic_img(
     """
     _check(image, "rms_in", rms_in, 5)
     _check(image, "correlation", correlation, 100, least=2)
-    return distort.displaced(image, rms_in, correlation, seed)
+    return transforms.displaced(image, rms_in, correlation, seed)
 
 
 def _check(image: Grey, name: str, value: float, most: float, least: float = 0) -> None:
@@ -149,13 +151,13 @@ def _one_image(
     digits: Sequence[int],
     spacing_range: tuple[int, int],
     image_width: int,
-    source: bank.Source,
+    source: Source,
     scale: float,
     seed: int | None,
     save_to: str | Path | None,
 ) -> Image:
     recipe = Recipe(
-        seed=streams.master_seed(seed),
+        seed=rng.master_seed(seed),
         source=source,
         digits=() if digits is None else digits,
         spacing=spacing_range,
@@ -175,7 +177,7 @@ def _save(samples: Iterable[Sample], folder: Path) -> None:
     first = max((int(found[1]) for found in numbers if found), default=-1) + 1
     for number, sample in enumerate(samples, first):
         check_png_label(len(sample.text))
-        files.publish_bytes(folder / png_name(number, sample.text), encoded(sample.image))
+        atomic_files.publish_bytes(folder / png_name(number, sample.text), encoded(sample.image))
 
 
 def _int_list(text: str) -> list[int]:
@@ -216,8 +218,8 @@ def _write_images(options: argparse.Namespace) -> int:
     check_png_label(len(options.digits))
     bundled = options.dataset_dir == DEFAULT_FOLDER and not Path(DEFAULT_FOLDER).is_dir()
     recipe = Recipe(
-        seed=streams.master_seed(options.seed),
-        source=bank.MNIST if bundled else bank.register(options.dataset_dir),
+        seed=rng.master_seed(options.seed),
+        source=MNIST if bundled else register(options.dataset_dir),
         digits=options.digits,
         spacing=options.spacing_range,
         width=options.image_width,

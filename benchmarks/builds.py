@@ -38,10 +38,13 @@ from kernel import EVERYTHING, GEOMETRY
 from million import descendants
 from stopwatch import Place, Stopwatch
 
-from builder import Recipe, build, building, files, generator
-from builder.formats import hdf5, png, table
-from builder.planner import Planner
-from builder.tally import Tally
+from builder import Recipe, build
+from builder.common import atomic_files
+from builder.generator import generator
+from builder.planner.planner import Planner
+from builder.storage.formats import hdf5, parquet, png
+from builder.storage.statistics import Tally
+from builder.workers import pipeline
 
 SHARDS = 8
 """Shards of a build, so that of two workers neither waits long for the other."""
@@ -57,20 +60,20 @@ PLACES: dict[str, list[Place]] = {
     "render": [(generator, "render")],
     "hash": [(Tally, "add")],
     "sha256": [
-        (files, "sha256_of_file"),
+        (atomic_files, "sha256_of_file"),
         (png.PngWriter, "_note"),
-        *((files.RunningHash, name) for name in ("written", "read_to", "hexdigest")),
+        *((atomic_files.RunningHash, name) for name in ("written", "read_to", "hexdigest")),
     ],
     "labels": [
-        *((table.LabelsWriter, name) for name in ("__init__", "write", "close")),
-        *((building, name) for name in ("finished", "_publish_manifest")),
-        (files, "publish_json"),
+        *((parquet.LabelsWriter, name) for name in ("__init__", "write", "close")),
+        *((pipeline, name) for name in ("finished", "_publish_manifest")),
+        (atomic_files, "publish_json"),
     ],
     "encode": [],
     "write": [
         *((hdf5.Hdf5Writer, name) for name in ("__init__", "write", "close")),
         *((png.PngWriter, name) for name in ("__init__", "write", "close")),
-        (files, "sync"),
+        (atomic_files, "sync"),
     ],
 }
 RAW = {"format": "hdf5"}
@@ -110,7 +113,7 @@ class Way:
     def _timed(self) -> tuple[float, float]:
         """Return the seconds it took by the wall, and of the processor."""
         folder = Path(tempfile.mkdtemp(dir=self.where))
-        files.sync(folder)  # what was there before is not paid for here
+        atomic_files.sync(folder)  # what was there before is not paid for here
         try:
             used, began = processor_seconds(), time.perf_counter()
             self.make(folder, self.count)

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from builder import Augment, Recipe
-from builder.generator import render
-from builder.planner import Planner, Specs, planner_for
+from builder.generator.generator import render
+from builder.planner.planner import Planner, Specs, planner_for
 
 SAMPLES, ROUNDS, FEW = 512, 15, 16
 LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}

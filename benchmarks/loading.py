@@ -25,8 +25,8 @@ import numpy as np
 from isal import isal_zlib
 
 from builder import LiveDataset, Order, Recipe, build, generate, open_dataset
-from builder.batch import Batch
-from builder.samples import Samples
+from builder.datasets.dataset import Samples
+from builder.generator.batch import Batch
 
 BATCH, ROUNDS, READS = 256, 7, 20_000
 LIVE_BATCHES, SLOW_READS = 60, 2_000

@@ -6,17 +6,17 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Recipe": "builder.recipe",
+    "Recipe": "builder.recipe.recipe",
     "Augment": "builder.augment.ranges",
-    "register": "builder.bank",
-    "generate": "builder.generator",
-    "regenerate": "builder.generator",
-    "build": "builder.building",
-    "open_dataset": "builder.reader",
-    "LiveDataset": "builder.live",
-    "Order": "builder.order",
-    "verify": "builder.verifying",
-    "repair": "builder.repairing",
+    "register": "builder.recipe.digits",
+    "generate": "builder.generator.generator",
+    "regenerate": "builder.generator.generator",
+    "build": "builder.workers.pipeline",
+    "open_dataset": "builder.datasets.stored",
+    "LiveDataset": "builder.datasets.live",
+    "Order": "builder.datasets.order",
+    "verify": "builder.verification.verify",
+    "repair": "builder.verification.repair",
 }
 """Public names and the modules that hold them, imported when first asked for: `--help` and
 worker processes load nothing that they do not use."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from builder import Recipe, generate, sheet
-from builder.files import publish_bytes
+from builder import Recipe, generate
+from builder.common.atomic_files import publish_bytes
+from builder.visualization import contact_sheet, ladder
 
 SAMPLES = (
     (Recipe(seed=7), False),
@@ -26,12 +27,12 @@ LADDER = Recipe(seed=273, digits="2357", width=150)
 def main() -> None:
     """Write every picture beside this file."""
     columns = [
-        sheet.contact_sheet(generate(recipe, range(ROWS)), columns=1, zoom=2, boxes=boxes)
+        contact_sheet.contact_sheet(generate(recipe, range(ROWS)), columns=1, zoom=2, boxes=boxes)
         for recipe, boxes in SAMPLES
     ]
-    pictures = {"samples.png": np.hstack(columns), "ladder.png": sheet.ladder(LADDER)}
+    pictures = {"samples.png": np.hstack(columns), "ladder.png": ladder.ladder(LADDER)}
     for name, picture in pictures.items():
-        publish_bytes(Path(__file__).with_name(name), sheet.png(picture))
+        publish_bytes(Path(__file__).with_name(name), contact_sheet.png(picture))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from builder.errors import UsageError
+from builder.common.errors import UsageError
 
 
 def parser_of(description: str | None, batch_size: int) -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from builder import Augment, LiveDataset, Order, Recipe
-from builder.bank import MNIST, open_bank
+from builder.recipe.digits import MNIST, open_bank
 from builder.torch import Loader
 
 AUGMENT = Augment(

@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
 
 from builder import Augment, Recipe, generate
-from builder.batch import FIELDS, Batch, Sample
+from builder.generator.batch import FIELDS, Batch, Sample
 
 OF_A_SAMPLE = [name for name, value in vars(Sample).items() if isinstance(value, property)]
 """The names of what a sample has."""

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from builder import Recipe, generate
-from builder.digest import digest_of, written
+from builder.storage.content_digest import digest_of, written
 
 FILE = Path(__file__).with_name("golden.json")
 SAMPLES = 200

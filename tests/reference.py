@@ -58,7 +58,7 @@ def elastic_displacement(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
     """Return displacements in x and in y, px, at 12 x 12 lattice points, and their distance, px.
 
-    The definition of `builder.kernels.elastic`, one number at a time.
+    The definition of `builder.generator.kernels.elastic`, one number at a time.
     """
     noise = np.zeros((2, 16, 16))
     for word in range(32):

@@ -1,1 +1,1 @@
-"""Augmentations: one file for each, one table of all."""
+"""How digits and images vary: one file for each augmentation, and the table of all."""

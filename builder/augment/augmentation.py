@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from builder import streams
-from builder.streams import Floats, Ints, Words
+from builder.common import rng
+from builder.common.constants import Floats, Ints, Words
 
 STRIP = 1 << 16
 """Added to the number of a draw that a strip takes once, to tell it from those of its digits."""
@@ -31,11 +31,11 @@ class Draw:
 
     def words(self, draw: int = 0) -> Words:
         """Return a word for every digit, (B, L) uint64; `draw` tells one from another."""
-        return streams.digit_words(self.seeds, self.labels.shape[1], self.stream, draw)
+        return rng.digit_words(self.seeds, self.labels.shape[1], self.stream, draw)
 
     def strip_words(self, draw: int = 0) -> Words:
         """Return a word for every sample, (B,) uint64."""
-        return streams.words(self.seeds, self.stream, STRIP + draw)
+        return rng.words(self.seeds, self.stream, STRIP + draw)
 
     def keyed(self, amount: Floats) -> Ints:
         """Return (B, 3) int64: amounts (B,) rounded, and draw 1 in two halves, a key of pixels."""
@@ -46,11 +46,11 @@ class Draw:
 
     def per_digit(self, draw: int = 0) -> Floats:
         """Return uniform numbers in [-1, 1), (B, L) float64."""
-        return streams.signed_unit(self.words(draw))
+        return rng.signed_unit(self.words(draw))
 
     def per_strip(self, draw: int = 0) -> Floats:
         """Return uniform numbers in [-1, 1), (B,) float64."""
-        return streams.signed_unit(self.strip_words(draw))
+        return rng.signed_unit(self.strip_words(draw))
 
     def styled(self, draw: int = 0) -> Floats:
         """Return numbers in [-1, 1], (B, L) float64: uniform, and alike along a strip.
@@ -62,7 +62,7 @@ class Draw:
         if self.style == 1.0:
             return np.broadcast_to(self.per_strip(draw)[:, None], self.labels.shape)
         residue = 2.0 * (1.0 - self.style)
-        return streams.folded(self.strip_words(draw), self.words(draw), residue)
+        return rng.folded(self.strip_words(draw), self.words(draw), residue)
 
 
 @dataclass(frozen=True)

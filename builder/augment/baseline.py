@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
-from builder.kernels.compiled import compiled
+from builder.common.jit import compiled
 
 
 def apply(warp: Warp, draw: Draw, pixels: float) -> None:

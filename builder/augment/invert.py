@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, up_to
-from builder.kernels.compiled import compiled
-from builder.streams import Ints
+from builder.common.constants import Ints
+from builder.common.jit import compiled
 
 
 def numbers(draw: Draw, share: float) -> Ints:

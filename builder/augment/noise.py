@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, up_to
-from builder.kernels.compiled import compiled
-from builder.kernels.noise import hashed
-from builder.streams import Ints
+from builder.common.constants import Ints
+from builder.common.jit import compiled
+from builder.common.rng_kernels import hashed
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
-from builder.frame import HALF
+from builder.common.constants import HALF
 
 MOST = 0.2
 """Beyond this the horizon would come near a displaced frame: up to here its points are at least

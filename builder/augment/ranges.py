@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field, create_model, model_validator
 
 from builder.augment.table import PRESETS, RANGES, idle, preset, without_idle
-from builder.errors import UsageError
-from builder.model import Frozen
+from builder.common.errors import UsageError
+from builder.common.validation import Frozen
 
 _Ranges = create_model(
     "_Ranges",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.augment.angles import sine_cosine
 from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.trigonometry import sine_cosine
 from builder.augment.warp import Warp
 
 ALIKE = (1, 7)

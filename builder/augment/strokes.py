@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from builder.augment.angles import sine_cosine
 from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
-from builder.kernels.compiled import compiled
-from builder.streams import Ints
+from builder.augment.trigonometry import sine_cosine
+from builder.common.constants import Ints
+from builder.common.jit import compiled
 
 i32, u8 = np.int32, np.uint8
 

@@ -24,7 +24,7 @@ from builder.augment.shift import SHIFT
 from builder.augment.strokes import STROKES
 from builder.augment.thickness import THICKNESS
 from builder.augment.warp import Warp
-from builder.streams import Ints, Words
+from builder.common.constants import Ints, Words
 
 AUGMENTATIONS: dict[int, Augmentation] = {
     18: THICKNESS,

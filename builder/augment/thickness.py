@@ -8,8 +8,8 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Geometric, Range, up_to
 from builder.augment.warp import Warp
-from builder.kernels.compiled import compiled
-from builder.streams import Floats, Ints
+from builder.common.constants import Floats, Ints
+from builder.common.jit import compiled
 
 i64 = np.int64
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from builder.kernels.compiled import compiled
-from builder.streams import Floats, Words
+from builder.common.constants import Floats, Words
+from builder.common.jit import compiled
 
 
 @dataclass

@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from builder import building, formats, outdir, pool
 from builder.cli.options import add_recipe_options, json_in, recipe_from
-from builder.errors import UsageError
-from builder.forecast import forecast
-from builder.logs import log, logged_to
-from builder.plan import PLAN, Part, Plan, Storage
-from builder.repairing import distrust
-from builder.run import DEFAULT_BLOCK, HANG_LIMIT, Run
+from builder.common.errors import UsageError
+from builder.common.log import log, logged_to
+from builder.storage import formats, output_folder
+from builder.storage.config import PLAN, Part, Plan, Storage
+from builder.verification.repair import distrust
+from builder.workers import pipeline, pool
+from builder.workers.estimate import forecast
+from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Run
 
 EXAMPLES = """examples:
   build.py --count 1000000 --workers 16
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Build, or say what would be built."""
     recipe = recipe_from(arguments)
     plan = Plan.of(recipe, *_storage_and_count(arguments))
-    folder = arguments.out or building.default_folder(plan)
+    folder = arguments.out or pipeline.default_folder(plan)
     how = Run(
         workers=arguments.workers,
         backend=arguments.backend,
@@ -98,14 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.verify:
             _distrust(arguments, plan, folder, how)
         if arguments.part:
-            made = building.carry_out_part(plan, recipe, folder, how, arguments.part)
+            made = pipeline.carry_out_part(plan, recipe, folder, how, arguments.part)
             print(f"{folder}: part {arguments.part} is made, {made:,} images by this call; "
                   "when all parts are, the same call with --finalise ends the dataset")  # fmt: skip
             return 0
         if arguments.finalise:
-            built = building.finalise(plan, recipe, folder)
+            built = pipeline.finalise(plan, recipe, folder)
         else:
-            built = building.carry_out(plan, recipe, folder, how)
+            built = pipeline.carry_out(plan, recipe, folder, how)
     print(_told(built))
     return 0
 
@@ -114,12 +115,12 @@ def _distrust(arguments: argparse.Namespace, plan: Plan, folder: Path, how: Run)
     """Take the records of shards away that are not as recorded."""
     if arguments.part or arguments.finalise:
         raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
-    outdir.check(folder, plan)
+    output_folder.check(folder, plan)
     if (folder / PLAN).exists():
         log.info("shards that are not as recorded: %d", distrust(folder, how))
 
 
-def _told(built: building.Built) -> str:
+def _told(built: pipeline.Built) -> str:
     """Say in one line what a build came to."""
     manifest = built.manifest
     speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
@@ -148,7 +149,7 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
 
 def _foretold(plan: Plan, folder: Path, how: Run) -> str:
     """Say what a build would make and take; O(1) in the count."""
-    outdir.check(folder, plan)
+    output_folder.check(folder, plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     workers = 1 if how.scheduler else pool.processes_for(how.workers, plan.shards, how.backend)

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from builder import stop
-from builder.errors import BuilderError
+from builder.common import signals
+from builder.common.errors import BuilderError
 
 STOPPED = "stopped; what is finished is kept, and the same call goes on from there"
 
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 def guarded(program: str, run: Callable[[], int]) -> int:
     """Run a command; turn errors that a user can act on into one line and an exit code."""
     try:
-        with stop.listening():
+        with signals.listening():
             code = run()
             if sys.stdout is not None:  # it is None where a caller closed it
                 sys.stdout.flush()
@@ -37,7 +37,7 @@ def guarded(program: str, run: Callable[[], int]) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return said(program, BuilderError(f"{place}{error.strerror or error}"), 1)
-    except stop.Stopped as stopped:
+    except signals.Stopped as stopped:
         return said(program, BuilderError(STOPPED), 128 + stopped.number)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder.errors import printable
-from builder.reader import open_dataset
+from builder.common.errors import printable
+from builder.datasets.stored import open_dataset
 
 EXAMPLES = """examples:
   info.py shards/run1

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from builder import bank, foreign, labelfile, layout
 from builder.augment.ranges import Augment
 from builder.augment.table import PRESETS, RANGES
-from builder.errors import UsageError
-from builder.recipe import Recipe
-from builder.records import LABELS, MANIFEST, MOST_BYTES
+from builder.common import untrusted_files
+from builder.common.errors import UsageError
+from builder.recipe import digits, fit, labels_file
+from builder.recipe.recipe import Recipe
+from builder.storage.manifest import LABELS, MANIFEST, MOST_BYTES
 
 
 def digit_list(text: str) -> tuple[int, ...]:
@@ -60,14 +61,14 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
                       help="px between digits, uniform, both included (5 10)")  # fmt: skip
     made.add_argument("--width", type=int, default=absent, metavar="W",
                       help="image width, px (200)")  # fmt: skip
-    made.add_argument("--fit", default=absent, choices=get_args(layout.Fit),
+    made.add_argument("--fit", default=absent, choices=get_args(fit.Fit),
                       help="digits wider than the image are narrowed (squeeze), always made to "
                       "fill it (fill), or refused (error)")  # fmt: skip
-    made.add_argument("--align", default=absent, choices=get_args(layout.Align),
+    made.add_argument("--align", default=absent, choices=get_args(fit.Align),
                       help="where the digits go in a wider image (random)")  # fmt: skip
-    made.add_argument("--spacing-between", default=absent, choices=get_args(layout.Between),
+    made.add_argument("--spacing-between", default=absent, choices=get_args(fit.Between),
                       help="spacing between 28 px frames, or between ink (frame)")  # fmt: skip
-    made.add_argument("--split", default=absent, choices=bank.SPLITS,
+    made.add_argument("--split", default=absent, choices=digits.SPLITS,
                       help="which glyphs are used (train)")  # fmt: skip
     made.add_argument("--dataset-dir", default=absent, metavar="DIR",
                       help="a folder of four IDX files in place of the bundled MNIST")  # fmt: skip
@@ -105,14 +106,14 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
     ranges = {item.name: given[item.name] for item in RANGES if item.name in given}
     fields["augment"] = Augment.preset(given.get("augment", "standard"), **ranges)
     if "dataset_dir" in given:
-        fields["source"] = bank.register(given["dataset_dir"])
+        fields["source"] = digits.register(given["dataset_dir"])
     return Recipe(**fields)
 
 
 def _with_own_files(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     """Make the digits and labels that are named beside a recipe known, if they are the recipe's."""
-    own = {"dataset_dir": (bank.register, recipe.source),
-           "labels_file": (labelfile.register, recipe.labels_file)}  # fmt: skip
+    own = {"dataset_dir": (digits.register, recipe.source),
+           "labels_file": (labels_file.register, recipe.labels_file)}  # fmt: skip
     for name, (register, expected) in own.items():
         if name in given and register(given[name]) != expected:
             option = name.replace("_", "-")
@@ -130,7 +131,7 @@ def recipe_in(path: Path) -> Recipe:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     if recipe.labels_file is not None and os.path.lexists(path.parent / LABELS):
-        labelfile.register_copy(path.parent, LABELS, recipe.labels_file)  # a dataset brings it
+        labels_file.register_copy(path.parent, LABELS, recipe.labels_file)  # a dataset brings it
     return recipe
 
 
@@ -139,7 +140,7 @@ def json_in(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES[MANIFEST])
-        values = foreign.parsed_json(data)
+        values = untrusted_files.parsed_json(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(values, dict):

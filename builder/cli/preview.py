@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder import files, sheet
-from builder.batch import Sample
 from builder.cli.options import add_recipe_options, recipe_from, whole_recipe_options
 from builder.cli.target import recipe_and_dataset
-from builder.errors import UsageError
-from builder.generator import generate
-from builder.reader import open_dataset
-from builder.recipe import Recipe
-from builder.records import MANIFEST
+from builder.common import atomic_files
+from builder.common.errors import UsageError
+from builder.datasets.stored import open_dataset
+from builder.generator.batch import Sample
+from builder.generator.generator import generate
+from builder.recipe.recipe import Recipe
+from builder.storage.manifest import MANIFEST
+from builder.visualization import contact_sheet, ladder
 
 EXAMPLES = """examples:
   preview.py
@@ -52,14 +53,14 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     _check_out(arguments.out)
     if arguments.ladder:
-        picture = sheet.ladder(_recipe(arguments), zoom=arguments.zoom)
-        shown = f"ladder of {len(sheet.strengths())} strengths"
+        picture = ladder.ladder(_recipe(arguments), zoom=arguments.zoom)
+        shown = f"ladder of {len(ladder.strengths())} strengths"
     else:
         samples = _samples(arguments)
         layout = arguments.columns, arguments.zoom
-        picture = sheet.contact_sheet(samples, *layout, boxes=bool(arguments.boxes))
+        picture = contact_sheet.contact_sheet(samples, *layout, boxes=bool(arguments.boxes))
         shown = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
-    files.publish_bytes(arguments.out, sheet.png(picture))
+    atomic_files.publish_bytes(arguments.out, contact_sheet.png(picture))
     height, width = picture.shape[:2]
     print(f"{arguments.out}: {shown}, {width} x {height} px")
     return 0

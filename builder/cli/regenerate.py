@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from builder import files, streams
-from builder.batch import Sample
 from builder.cli.target import recipe_and_dataset
-from builder.errors import UsageError
-from builder.formats.png import encoded, png_name
-from builder.generator import generate
-from builder.plan import check_png_label
-from builder.reader import Dataset
+from builder.common import atomic_files, rng
+from builder.common.errors import UsageError
+from builder.datasets.stored import Dataset
+from builder.generator.batch import Sample
+from builder.generator.generator import generate
+from builder.storage.config import check_png_label
+from builder.storage.formats.png import encoded, png_name
 
 EXAMPLES = """examples:
   regenerate.py shards/run1 --index 0 41
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write each sample and say whether it equals the stored one; 1 where one does not."""
     recipe, dataset = recipe_and_dataset(arguments.target)
     indices = arguments.index or [
-        streams.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
+        rng.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
     ]
     _check_indices(indices, dataset, arguments.target)
     check_png_label(recipe.label_source.longest)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for sample, as_stored in zip(made, equal, strict=True):
         path = arguments.out / png_name(sample.index, sample.text)
-        files.publish_bytes(path, encoded(sample.image))
+        atomic_files.publish_bytes(path, encoded(sample.image))
         verdict = (
             "" if dataset is None else f", {'' if as_stored else 'NOT '}equal to the stored one"
         )
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_indices(indices: list[int], dataset: Dataset | None, target: Path) -> None:
     """Raise `UsageError` for an index, or the index of a seed, that the target does not have."""
-    limit = streams.INDEX_LIMIT if dataset is None else len(dataset)
+    limit = rng.INDEX_LIMIT if dataset is None else len(dataset)
     for index in indices:
         if not 0 <= index < limit:
             raise UsageError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.cli.options import recipe_in
-from builder.reader import Dataset, open_dataset
-from builder.recipe import Recipe
+from builder.datasets.stored import Dataset, open_dataset
+from builder.recipe.recipe import Recipe
 
 
 def recipe_and_dataset(path: Path) -> tuple[Recipe, Dataset | None]:

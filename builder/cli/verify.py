@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.errors import UsageError
-from builder.faults import Fault
-from builder.logs import logged_to
-from builder.repairing import carry_out
-from builder.run import Run
-from builder.verifying import DEFAULT_SAMPLES, Check, Report, checked
+from builder.common.errors import UsageError
+from builder.common.log import logged_to
+from builder.storage.findings import Fault
+from builder.verification.repair import carry_out
+from builder.verification.verify import DEFAULT_SAMPLES, Check, Report, checked
+from builder.workers.options import Run
 
 EXAMPLES = """examples:
   verify.py shards/run1

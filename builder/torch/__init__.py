@@ -20,7 +20,7 @@ except ModuleNotFoundError:
         "builder.torch needs PyTorch, which is not installed: pip install 'digitseq[torch]'"
     ) from None
 
-from builder.torch.dataset import MapDataset
 from builder.torch.loader import Loader
+from builder.torch.map_dataset import MapDataset
 
 __all__ = ["Loader", "MapDataset"]

@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from builder.errors import UsageError
-from builder.model import shown
-from builder.order import Order, Schedule
-from builder.samples import Samples
-from builder.torch.parcel import Opener, Packer, Parcel
+from builder.common.errors import UsageError
+from builder.common.validation import shown
+from builder.datasets.dataset import Samples
+from builder.datasets.order import Order, Schedule
+from builder.torch.shared_memory import Opener, Packer, Parcel
 from builder.torch.targets import TARGETS, check_target, images_of
 
 OWNED = (

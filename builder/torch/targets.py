@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
-from builder.batch import Batch
-from builder.errors import UsageError
-from builder.model import shown
-from builder.samples import Samples
+from builder.common.errors import UsageError
+from builder.common.validation import shown
+from builder.datasets.dataset import Samples
+from builder.generator.batch import Batch
 
 
 @dataclass(frozen=True)

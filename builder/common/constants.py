@@ -1,0 +1,39 @@
+"""Constants that every room uses: frame, classes, padding, versions, and aliases of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+FRAME = 28
+"""Height and width of the frame, and height of an image, px."""
+
+HALF = FRAME / 2
+"""Distance of the frame's centre from its edges, px."""
+
+PADDED = 32
+"""Side of a padded glyph, px: two background pixels around the frame let the kernel clamp
+coordinates instead of testing them, and a power of two makes the address a shift."""
+
+MARGIN = (PADDED - FRAME) // 2
+"""Background pixels before the frame in a padded glyph."""
+
+CLASSES = 10
+"""Digits 0 to 9."""
+
+PAD = -1
+"""Fills labels and glyphs from a sample's length on."""
+
+
+GENERATOR_VERSION = 2
+"""Rises when any pixel or label of any recipe changes; the golden digests hold it in place."""
+
+FORMAT_VERSION = 1
+"""Rises when the files of a dataset change in a way that a reader must know of."""
+
+RECIPE_VERSION = 1
+"""Rises when the JSON form of a recipe changes in a way that a reader must know of."""

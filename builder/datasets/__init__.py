@@ -1,0 +1,1 @@
+"""Samples by index, in batches, in an order."""

@@ -1,0 +1,1 @@
+"""Specs in, pixels and annotations out: the one definition of a sample."""

@@ -1,0 +1,1 @@
+"""Recipe and indices in, seeds and specs out."""

@@ -1,0 +1,1 @@
+"""What is asked for, validated: recipe, labels, digits."""

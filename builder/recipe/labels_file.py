@@ -1,0 +1,163 @@
+"""Files of labels, one label a line: read, checked, and kept under their digest.
+
+The canonical text of such a file is its lines without spaces and carriage returns at their
+ends, each ended by a newline. Recipes know the file by the sha256 of that text, datasets
+carry it along gzipped, and workers map it from the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from builder.common import cache, untrusted_files
+from builder.common.errors import BuilderError, DatasetError, UsageError
+
+LONGEST_LABEL = 255
+MOST_BYTES = 1 << 28
+"""Bytes of a file of labels at most: 44 million labels of five digits, which take 1.5 GB to read.
+A gzipped file can hold a thousand times its size."""
+
+ARRAYS = ("text", "begins")
+
+
+@dataclass(frozen=True)
+class LabelsFile:
+    """What a recipe says of a labels file: sha256 of its canonical text, lines, longest label."""
+
+    sha256: str
+    lines: int
+    longest: int
+
+    def __post_init__(self) -> None:
+        cache.check_sha256("sha256", self.sha256)
+        if self.lines < 1 or not 1 <= self.longest <= LONGEST_LABEL:
+            raise ValueError(
+                f"lines is {self.lines} and longest is {self.longest} in a labels file, "
+                f"expected a line or more of 1 to {LONGEST_LABEL} digits"
+            )
+
+
+class LabelLines(NamedTuple):
+    """A labels file: line i of `text` (uint8, ASCII) is text[begins[i]:begins[i + 1] - 1]."""
+
+    text: npt.NDArray[np.uint8]
+    begins: npt.NDArray[np.int64]
+
+
+def register(path: str | Path) -> LabelsFile:
+    """Read and check a file of labels (plain or gzipped), keep its text, and return its identity.
+
+    Raises `UsageError` that names the line of the first blank line, letter, or label of more
+    than 255 digits, and for a file that cannot be read, holds no line, or more than 256 MiB.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = untrusted_files.unzipped(file, MOST_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"labels file {path}: cannot be read ({error})") from error
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"labels file {path}: holds more than {MOST_BYTES} bytes of labels")
+    if re.search(rb"[ \r]", data):  # else it need not be taken to pieces, 35 bytes a line
+        data = b"\n".join(line.strip(b" \r") for line in data.split(b"\n"))
+    return _kept(path, data)
+
+
+def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
+    """Keep the text of the copy of a labels file that a dataset's folder holds under `name`.
+
+    Raises `DatasetError` where it is not the expected file, before it is looked at closer.
+    """
+    path = folder / name
+    most = min(MOST_BYTES, expected.lines * (expected.longest + 1))
+    try:
+        with untrusted_files.open_below(folder, name, MOST_BYTES) as file:
+            text = untrusted_files.unzipped(file, most)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from None
+    if len(text) > most or hashlib.sha256(text).hexdigest() != expected.sha256:
+        raise DatasetError(f"{path}: is not the labels file of the recipe")
+    try:
+        found = _kept(path, text)
+    except UsageError as error:
+        raise DatasetError(str(error)) from None
+    if found != expected:
+        raise DatasetError(
+            f"{path}: has {found.lines} lines of up to {found.longest} digits, "
+            f"expected {expected.lines} of up to {expected.longest}"
+        )
+
+
+def _kept(path: str | Path, text: bytes) -> LabelsFile:
+    """Keep lines, stripped of spaces, in the cache, and return their identity."""
+    text += b"" if text.endswith(b"\n") or not text else b"\n"
+    _check(str(path), text)
+    flat = np.frombuffer(text, dtype=np.uint8)
+    begins = np.concatenate([[0], np.flatnonzero(flat == ord("\n")) + 1]).astype(np.int64)
+    lengths = np.diff(begins) - 1
+    if lengths.max() > LONGEST_LABEL:
+        line = int(np.argmax(lengths > LONGEST_LABEL))
+        raise UsageError(
+            f"labels file {path}: line {line + 1} has {lengths[line]} digits, "
+            f"expected 1 to {LONGEST_LABEL}"
+        )
+    identity = LabelsFile(hashlib.sha256(text).hexdigest(), len(lengths), int(lengths.max()))
+    if cache.load(_entry(identity), ARRAYS) is None:
+        cache.store(_entry(identity), {"text": flat, "begins": begins})
+    return identity
+
+
+@lru_cache(maxsize=8)
+def open_lines(file: LabelsFile) -> LabelLines:
+    """Return the lines of a registered labels file, mapped from the cache.
+
+    Raises `BuilderError` where this user has not registered it, or the identity is not its own.
+    """
+    arrays = cache.load(_entry(file), ARRAYS)
+    if arrays is None:
+        raise BuilderError(
+            f"the labels file with sha256 {file.sha256[:12]} is not known on this machine: "
+            "name it with --labels-file, or open the dataset that carries it"
+        )
+    lines = LabelLines(np.asarray(arrays["text"]), np.asarray(arrays["begins"]))
+    longest = int(np.diff(lines.begins).max()) - 1
+    if (len(lines.begins) - 1, longest) != (file.lines, file.longest):
+        raise BuilderError(
+            f"the recipe claims {file.lines} lines of up to {file.longest} digits, but the labels "
+            f"file {file.sha256[:12]} has {len(lines.begins) - 1} of up to {longest}"
+        )
+    return lines
+
+
+def packed(file: LabelsFile) -> bytes:
+    """Return the canonical text of a registered labels file, gzipped, without a time in it."""
+    return gzip.compress(open_lines(file).text.tobytes(), mtime=0)
+
+
+def _entry(file: LabelsFile) -> str:
+    return f"labels-1-{file.sha256[:32]}"
+
+
+def _check(path: str, text: bytes) -> None:
+    """Raise `UsageError` unless `text` is one or more lines of one or more digits each."""
+    if not text.strip():
+        raise UsageError(f"labels file {path}: is empty, expected one label of digits a line")
+    wrong = re.search(rb"[^0-9\n]|\A\n|\n(?=\n)", text)
+    if wrong is None:
+        return
+    line = text.count(b"\n", 0, wrong.end()) + 1
+    begin = text.rfind(b"\n", 0, wrong.end()) + 1
+    shown = text[begin : text.find(b"\n", begin)][:40].decode("ascii", "backslashreplace")
+    if wrong.group() == b"\n":
+        line -= wrong.start() == 0
+        raise UsageError(f"labels file {path}: line {line} is blank, expected a label of digits")
+    raise UsageError(f"labels file {path}: line {line} is '{shown}', expected digits 0 to 9 only")

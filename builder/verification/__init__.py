@@ -1,0 +1,1 @@
+"""Is a dataset whole; make it whole."""

@@ -1,0 +1,1 @@
+"""A joblib pool renders and writes shards until all are there."""

@@ -1,0 +1,204 @@
+"""The main job: a recipe and a count in, a finished dataset out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.common import atomic_files
+from builder.common.errors import BuilderError, DatasetError, UsageError
+from builder.common.jit import announce
+from builder.common.log import log
+from builder.planner.planner import planner_for
+from builder.recipe import labels_file
+from builder.recipe.recipe import Recipe
+from builder.storage import output_folder
+from builder.storage.config import MOST_SHARDS, PLAN, Part, Plan, Storage
+from builder.storage.manifest import LABELS, MANIFEST, Manifest, Totals, file_record, read
+from builder.workers import dask, pool, retry
+from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Run
+from builder.workers.shard import ShardTask, finished
+
+SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: where it is, its manifest, and what this run did.
+
+    `made` counts the samples of the shards that this run made, in `seconds`; a resumed
+    build makes fewer than the dataset has.
+    """
+
+    path: Path
+    manifest: Manifest
+    made: int
+    seconds: float
+
+
+def build(
+    recipe: Recipe,
+    count: int,
+    out: str | Path | None = None,
+    *,
+    format: str = "hdf5",
+    compression: str = "none",
+    masks: bool = False,
+    shard_size: int = 10_000,
+    workers: int | None = None,
+    backend: pool.Backend = "loky",
+    block_size: int = DEFAULT_BLOCK,
+    progress: bool = False,
+    hang_limit: float = HANG_LIMIT,
+    scheduler: str | None = None,
+) -> Built:
+    """Write a dataset of `count` samples of a recipe, and return where it is and what it holds.
+
+    Samples 0 to count - 1 go to the folder `out` (default: `shards/` and a name made of the
+    recipe's fingerprint and the format), in shards of `shard_size` images: `format` "hdf5",
+    with `compression` "none" or "gzip" and with `masks` or without, or "png". `workers` is
+    a ceiling (default: all usable cores), `backend` "loky" (processes), "threads", "sequential"
+    or "dask" (the workers of the cluster whose `scheduler` has that address), `block_size` the
+    samples rendered at a time, and `progress` asks for a bar on standard error. A shard whose
+    worker dies, raises or hangs is tried three times; a worker hangs that makes no progress for
+    `hang_limit` seconds, or for 20 times what the slowest shard took if that is more.
+
+    The same call goes on where an interrupted one stopped, and a larger count extends. A
+    folder that holds something else is refused with `UsageError`. Where the run fails, with
+    `BuilderError`, finished shards stay, and nothing unfinished does.
+    """
+    storage = Storage(format=format, compression=compression, masks=masks, shard_size=shard_size)
+    plan = Plan.of(recipe, storage, count)
+    run = Run(workers, backend, block_size, progress, hang_limit, scheduler)
+    return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
+
+
+def default_folder(plan: Plan) -> Path:
+    """Return the folder of a dataset for which none was named: another recipe never collides."""
+    kind = SHORT_NAMES[plan.storage.format, plan.storage.compression]
+    kind += "-masks" if plan.storage.masks else ""
+    return Path("shards") / f"{plan.fingerprint[:12]}-{kind}"
+
+
+def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
+    """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
+    began = time.perf_counter()
+    with _claimed(folder, plan, recipe):
+        missing = _missing(folder, plan, range(plan.shards))
+        manifest = None if missing else _standing_manifest(folder, plan)
+        made = 0
+        if manifest is None:
+            _publish_plan(folder, plan, recipe)
+            made = _build_missing(folder, plan, missing, run)
+            manifest = _publish_manifest(folder, plan, recipe)
+    return Built(folder, manifest, made, time.perf_counter() - began)
+
+
+def carry_out_part(plan: Plan, recipe: Recipe, folder: Path, run: Run, part: Part) -> int:
+    """Make what is missing of one part of a dataset's shards; return how many images that were.
+
+    Other parts may be made at the same time, on any machine that shares the folder. When all
+    are, `finalise` ends the dataset.
+    """
+    with _claimed(folder, plan, recipe, part):
+        missing = _missing(folder, plan, part.shards(plan))
+        planned = (folder / PLAN).exists() and read(folder / PLAN, Plan) == plan
+        if not planned or (missing and (folder / MANIFEST).exists()):
+            _publish_plan(folder, plan, recipe)
+        return _build_missing(folder, plan, missing, run)
+
+
+def finalise(plan: Plan, recipe: Recipe, folder: Path) -> Built:
+    """Publish the manifest of a dataset whose parts are made.
+
+    Raises `BuilderError` that lists every shard that is missing.
+    """
+    began = time.perf_counter()
+    if not (folder / PLAN).exists():
+        raise UsageError(f"{folder}: has no {PLAN}: make the parts first, with --part I/N")
+    with _claimed(folder, plan, recipe):
+        manifest = _standing_manifest(folder, plan) or _publish_manifest(folder, plan, recipe)
+    return Built(folder, manifest, 0, time.perf_counter() - began)
+
+
+@contextmanager
+def _claimed(folder: Path, plan: Plan, recipe: Recipe, part: Part | None = None) -> Iterator[None]:
+    """Hold the folder, or a part of it, after all that can be refused was looked at."""
+    if plan.shards > MOST_SHARDS:
+        raise UsageError(
+            f"{plan.count} images are {plan.shards} shards of {plan.storage.shard_size}, expected "
+            f"at most {MOST_SHARDS}: use a larger --shard-size"
+        )
+    planner_for(recipe)  # refuses what cannot be drawn before anything is written
+    output_folder.check(folder, plan)
+    with output_folder.claimed(folder, part):
+        output_folder.check(folder, plan)  # once more, now that nobody else can change it
+        yield
+
+
+def _standing_manifest(folder: Path, plan: Plan) -> Manifest | None:
+    """Return the manifest of a dataset that is finished already, if it is of this plan."""
+    try:
+        manifest = read(folder / MANIFEST, Manifest)
+    except DatasetError:
+        return None
+    return manifest if manifest.plan == plan else None
+
+
+def _publish_plan(folder: Path, plan: Plan, recipe: Recipe) -> None:
+    atomic_files.remove(folder / MANIFEST)
+    atomic_files.publish_json(folder / PLAN, plan.model_dump(mode="json"))
+    if recipe.labels_file is not None:
+        atomic_files.publish_bytes(folder / LABELS, labels_file.packed(recipe.labels_file))
+
+
+def _missing(folder: Path, plan: Plan, numbers: range) -> list[int]:
+    """Return those of the numbers whose shards are to be made."""
+    return [n for n in numbers if finished(folder, plan, plan.shard(n)) is None]
+
+
+def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> int:
+    """Make the missing shards, and return how many samples they have."""
+    if not missing:
+        return 0
+    for number in missing:  # while a shard is made again, no old record calls it done
+        atomic_files.remove(folder / plan.shard(number).record_name)
+    log.info("shards to make: %d of %d; %s", len(missing), plan.shards, _workers(run, len(missing)))
+    announce()
+    place = folder.absolute()  # on other machines a relative one means nothing
+    tasks = [ShardTask(place, plan, number, run.block_size) for number in missing]
+    to_make = sum(plan.shard(number).count for number in missing)
+    far = dask.connected(run.scheduler, place) if run.scheduler else nullcontext()
+    with far, pool.progress(plan.count, plan.count - to_make, run.progress) as bar:
+        retry.make_all(tasks, run, bar)
+    return to_make
+
+
+def _workers(run: Run, tasks: int) -> str:
+    """Say who makes the shards."""
+    if run.scheduler:
+        return f"workers: those of {run.scheduler}"
+    processes = pool.processes_for(run.workers, tasks, run.backend)
+    asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
+    return f"workers: {processes}{asked}; usable cores: {pool.usable_cores()}"
+
+
+def _publish_manifest(folder: Path, plan: Plan, recipe: Recipe) -> Manifest:
+    """Publish the manifest. Raises `BuilderError` that lists every shard not accounted for."""
+    totals, absent = Totals(), []
+    for shard in plan.all_shards():
+        found = finished(folder, plan, shard)
+        if found is None:
+            absent.append(shard.name)
+        else:
+            totals.add(*found)
+    if absent:
+        raise BuilderError(f"{folder}: not finished: {', '.join(absent)}; call again to make them")
+    carried = None if recipe.labels_file is None else file_record(folder / LABELS)
+    manifest = totals.manifest(plan, recipe, carried)
+    atomic_files.publish_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
+    return manifest

@@ -1,0 +1,548 @@
+"""Bad input: one clear line, an exit code, and nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gzip
+import json
+import logging
+import os
+import re
+import resource
+import shlex
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builder import Recipe
+from builder.cli import main
+from tests.cli.test_cli import (
+    ALONE,
+    block_digits,
+    call,
+    command,
+    manifest_of,
+    script,
+    tree,
+    write_digits,
+)
+
+DATA = "--count 60 --length 1:3 --width 100 --shard-size 25 --seed 5"
+
+
+def damaged(source, target, name, change):
+    """Copy a folder, and put in place of one file what `change` makes of its bytes."""
+    shutil.copytree(source, target)
+    path = target / name
+    data = change(path.read_bytes())
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+
+
+def swapped(source, target):
+    """Copy a folder of digits, and give the training images and labels each other's name."""
+    shutil.copytree(source, target)
+    images, labels = target / "train-images-idx3-ubyte", target / "train-labels-idx1-ubyte"
+    images.rename(target / "x")
+    labels.rename(images)
+    (target / "x").rename(labels)
+
+
+def bad_digits(folder):
+    """Make folders of digits, each with its own fault, beside a good one."""
+    good = block_digits(folder / "digits")
+    images, labels = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+    damaged(good, folder / "digits-missing", labels, lambda data: None)
+    damaged(good, folder / "digits-truncated", images, lambda data: data[:-1])
+    damaged(good, folder / "digits-long", images, lambda data: data + b"\0")
+    damaged(good, folder / "digits-blank", images, lambda data: b"")
+    damaged(good, folder / "digits-magic", labels, lambda data: b"\0\0\x09\x01" + data[4:])
+    damaged(good, folder / "digits-eleven", labels, lambda data: data[:-1] + b"\x0b")
+    damaged(good, folder / "digits-torn", images, lambda data: gzip.compress(data)[:-20])
+    damaged(good, folder / "digits-few", labels, lambda data: data[:4] + b"\0\0\0\x13" + data[8:-1])
+    swapped(good, folder / "digits-swapped")
+    no_three = np.array([0, 1, 2, 4, 5, 6, 7, 8, 9, 9])
+    write_digits(folder / "digits-nothree", np.full((10, 28, 28), 9, dtype=np.uint8), no_three)
+    write_digits(folder / "digits-small", np.zeros((10, 8, 8), dtype=np.uint8), no_three)
+
+
+def bad_labels(folder):
+    """Make labels files, each with its own fault."""
+    texts = {
+        "letter": b"1\n22\n333\n4\n5\n6\n7x7\n8\n",
+        "blank": b"1\n\n3\n",
+        "empty": b"",
+        "spaces": b" \r\n",
+        "minus": b"12\n-3\n",
+        "arabic": "12\n\u0663\n".encode(),
+        "long": b"1\n" + b"7" * 256 + b"\n",
+        "torn": gzip.compress(b"1\n2\n3\n")[:-6],
+        "good": b"1\n2\n",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_bytes(text)
+
+
+def bad_datasets(folder):
+    """Make a dataset of 60 images, and others like it with something wrong."""
+    good = folder / "data"
+    arguments = [*shlex.split(DATA), *(str(a) for a in ALONE), "--out", str(good)]
+    assert main("build", arguments) == 0
+    damaged(good, folder / "manifest-text", "manifest.json", lambda data: b"count = 60\n")
+    damaged(good, folder / "manifest-torn", "manifest.json", lambda data: data[: len(data) // 2])
+    damaged(good, folder / "manifest-blank", "manifest.json", lambda data: b"")
+    damaged(good, folder / "manifest-list", "manifest.json", lambda data: b"[1, 2]")
+    damaged(good, folder / "plan-torn", "plan.json", lambda data: data[: len(data) // 2])
+    damaged(good, folder / "unfinished", "manifest.json", lambda data: None)
+    damaged(good, folder / "shard-gone", "shard-000001.h5", lambda data: None)
+    damaged(good, folder / "shard-torn", "shard-000001.h5", lambda data: data[:3000])
+
+    def changed(name, change):
+        def edit(data):
+            manifest = json.loads(data)
+            change(manifest["plan"])
+            return json.dumps(manifest).encode()
+
+        damaged(good, folder / name, "manifest.json", edit)
+
+    changed("no-width", lambda plan: plan["recipe"].pop("width"))
+    changed("wide-text", lambda plan: plan["recipe"].update(width="wide"))
+    changed("newer-format", lambda plan: plan.update(format_version=99))
+    changed("newer-pixels", lambda plan: plan.update(generator_version=99))
+    changed("outside", lambda plan: plan["recipe"].update(labels_file="../good.txt", length=None))
+    (folder / "plan-is-text.json").write_text('{"plan": "x"}')
+    long = Recipe(length=255, width=8192, spacing=(0, 0))
+    (folder / "long-labels.json").write_text(json.dumps(long.to_json()))
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    """Return a folder full of bad input; no call may change anything in it."""
+    folder = tmp_path_factory.mktemp("faults")
+    bad_digits(folder)
+    bad_labels(folder)
+    bad_datasets(folder)
+    for name in ("empty", "foreign", "foreign-manifest"):
+        (folder / name).mkdir()
+    (folder / "foreign" / "notes.txt").write_text("mine")
+    (folder / "foreign-manifest" / "manifest.json").write_text("{}")
+    (folder / "file").write_text("mine")
+    (folder / "nowhere").symlink_to("not-there")
+    return folder
+
+
+BUILD = "--count 20 --backend sequential --quiet"
+DIGITS = f"{BUILD} --dataset-dir digits"
+AGAIN = f"{DATA} --backend sequential --quiet --out data"
+
+WRONG_BUILDS = [
+    # the recipe
+    (f"{BUILD} --width 40", "width is 40, too small for 5 digits.* expected at least 90"),
+    (f"{BUILD} --fit error --width 100", "width is 100, too small .* at least 180"),
+    (f"{BUILD} --width 0", "width is 0, expected .* from 1 to 8192"),
+    (f"{BUILD} --width 8193", "width is 8193"),
+    (f"{BUILD} --spacing 10 5", "spacing is 10 to 5.* write 5 10"),
+    (f"{BUILD} --spacing -10 5", "spacing is -10 to 5, expected px from -9"),
+    (f"{BUILD} --spacing 5", "--spacing"),
+    (f"{BUILD} --digits ''", "digits has 0 digits"),
+    (f"{BUILD} --digits []", "digits has 0 digits"),
+    (f"{BUILD} --digits 12", "digits holds 12"),
+    (f"{BUILD} --digits 3,-1", "digits holds -1"),
+    (f"{BUILD} --digits 3,x,5", "'3,x,5' is not a list of digits"),
+    (f"{BUILD} --digits {'1,' * 255}1 --width 8192", "digits has 256 digits"),
+    (f"{BUILD} --classes ''", "classes has 0 digits"),
+    (f"{BUILD} --classes 12", "classes holds 12"),
+    (f"{BUILD} --classes 1 --digits 3", "classes goes with random digits"),
+    (f"{BUILD} --length 0", "length is 0"),
+    (f"{BUILD} --length 5:1", "length is 5 to 1.* write 1 5"),
+    (f"{BUILD} --length 256 --width 8192", "length is 256"),
+    (f"{BUILD} --length x", "'x' is not a length"),
+    (f"{BUILD} --length 3 --digits 3", "--digits.* not allowed with .*--length"),
+    (f"{BUILD} --numbers 5", "numbers is '5', expected LO:HI"),
+    (f"{BUILD} --numbers 9:5", "LO is larger than HI; write 5:9"),
+    (f"{BUILD} --numbers \u0663:\u0665", "numbers is"),
+    (f"{BUILD} --labels-order shuffled", "labels_order is given without"),
+    (f"{BUILD} --seed -1", "seed is -1, expected .* from 0 to 18446744073709551615"),
+    (f"{BUILD} --seed {2**64}", "seed is 18446744073709551616"),
+    (f"{BUILD} --scale 0.6", "scale is 0.6, expected .* 0 to 0.5"),
+    (f"{BUILD} --scale nan", "scale is nan"),
+    (f"{BUILD} --scale inf", "scale is inf"),
+    (f"{BUILD} --shift -1", "shift is -1"),
+    (f"{BUILD} --augment wild", "'wild'.*none.*light.*standard.*strong"),
+    (f"{BUILD} --fit stretch", "'stretch'"),
+    (f"{BUILD} --split everything", "'everything'"),
+    # labels files
+    (f"{BUILD} --labels-file letter.txt", "line 7 is '7x7'"),
+    (f"{BUILD} --labels-file blank.txt", "line 2 is blank"),
+    (f"{BUILD} --labels-file empty.txt", "empty.txt: is empty"),
+    (f"{BUILD} --labels-file spaces.txt", "spaces.txt: is empty"),
+    (f"{BUILD} --labels-file minus.txt", "line 2 is '-3'"),
+    (f"{BUILD} --labels-file arabic.txt", "line 2 is "),
+    (f"{BUILD} --labels-file long.txt --width 8192", "line 2 has 256 digits"),
+    (f"{BUILD} --labels-file torn.txt", "torn.txt: cannot be read"),
+    (f"{BUILD} --labels-file missing.txt", "missing.txt: .*No such file"),
+    (f"{BUILD} --labels-file empty", "empty: .*[Dd]irectory"),
+    (f"{BUILD} --labels-file ''", "labels file"),
+    (f"{BUILD} --labels-file 'no\nsuch'", "No such file"),
+    (f"{BUILD} --labels-file bad\udcff", "bad"),
+    # digits
+    (f"{DIGITS}-missing", "expected one test labels file.* found none"),
+    (f"{DIGITS}-truncated", "train-images-idx3-ubyte: truncated: 15695 bytes .* 15696"),
+    (f"{DIGITS}-long", "train-images-idx3-ubyte: too long: 15697 bytes .* 15696"),
+    (f"{DIGITS}-blank", "train-images-idx3-ubyte: begins with bytes ''"),
+    (f"{DIGITS}-magic", "t10k-labels-idx1-ubyte: begins with bytes '00 00 09 01'"),
+    (f"{DIGITS}-eleven", "t10k-labels-idx1-ubyte: label 11 of item 19"),
+    (f"{DIGITS}-torn", "train-images-idx3-ubyte: cannot be read"),
+    (f"{DIGITS}-few", "20 images, but t10k-labels-idx1-ubyte has 19 labels"),
+    (f"{DIGITS}-swapped", "train-images-idx3-ubyte: .*is it a label file"),
+    (f"{DIGITS}-small", "8 x 8, expected 28 x 28"),
+    (f"{DIGITS}-nothree", r"need digit 3, .*\[0, 1, 2, 4, 5, 6, 7, 8, 9\]"),
+    (f"{DIGITS}-nothree --digits 1,3", "need digit 3"),
+    (f"{DIGITS}-nothree --numbers 30:30", "need digit 3"),
+    (f"{DIGITS}-nowhere", "digits-nowhere: no such folder"),
+    (f"{BUILD} --dataset-dir file", "file: no such folder"),
+    (f"{BUILD} --dataset-dir empty", "expected one train images file"),
+    # count, storage, and how to run
+    ("--count 0", "count is 0, expected .* from 1"),
+    ("--count -5", "count is -5, expected .* from 1"),
+    (f"--count {2**63}", f"count is {2**63}"),
+    ("--count many", "--count.*'many'"),
+    ("--count 10.5", "--count.*'10.5'"),
+    ("--width 200", "--count is missing"),
+    ("--count 0 --dry-run", "count is 0"),
+    (f"{BUILD} --workers 0", "workers is 0, expected .* from 1"),
+    (f"{BUILD} --workers -2", "workers is -2"),
+    (f"{BUILD} --block-size 0", "block.size is 0, expected .* from 1"),
+    (f"{BUILD} --shard-size 0", "shard.size is 0, expected .* from 1"),
+    (f"{BUILD} --backend dusk", "'dusk'"),
+    (f"{BUILD} --format jpeg", "'jpeg'"),
+    (f"{BUILD} --format png --compression gzip", "compression is 'gzip'.*PNG"),
+    (f"{BUILD} --format png --length 201 --width 8192", "201 digits.*200.*hdf5"),
+    (f"{BUILD} --quiet --verbose", "--verbose"),
+    (f"{BUILD} --frobnicate", "--frobnicate"),
+    (f"{BUILD} --wid 100", "--wid"),
+    (f"{BUILD} extra", "extra"),
+    (f"{BUILD} 'two\nlines'", "two"),
+    # recipes
+    (f"{BUILD} --recipe missing.json", "missing.json: .*No such file"),
+    (f"{BUILD} --recipe empty", "empty: .*[Dd]irectory"),
+    (f"{BUILD} --recipe good.txt", "good.txt"),
+    (f"{BUILD} --recipe letter.txt", "letter.txt: .*JSON"),
+    (f"{BUILD} --recipe manifest-list/manifest.json", "list, expected a JSON object"),
+    (f"{BUILD} --recipe manifest-blank/manifest.json", "manifest.json: .*JSON"),
+    (f"{BUILD} --recipe data/shard-000000.json", "recipe"),
+    (f"{BUILD} --recipe plan-is-text.json", "plan-is-text.json|recipe|plan"),
+    (f"{BUILD} --recipe wide-text/manifest.json", "width is 'wide'"),
+    (f"{BUILD} --recipe outside/manifest.json", "labels_file"),
+    ("--recipe data/manifest.json --seed 5", "--seed .*--recipe"),
+    ("--recipe data/manifest.json --labels-file good.txt", "--labels-file .*--recipe"),
+    ("--recipe data/manifest.json --augment none", "--augment .*--recipe"),
+    ("--recipe data/manifest.json --scale 0", "--scale .*--recipe"),
+    # the output folder
+    (f"{BUILD} --out foreign", "foreign: holds notes.txt and no plan.json"),
+    (f"{BUILD} --out foreign-manifest", "holds manifest.json and no plan.json"),
+    (f"{BUILD} --out .", "no plan.json"),
+    (f"{BUILD} --out file", "file: is a file"),
+    (f"{AGAIN} --count 59", "data: holds a dataset of 60 images, more than 59"),
+    (f"{AGAIN} --seed 6", "holds another dataset .*seed: 5, not 6"),
+    (f"{AGAIN} --width 101", "width: 100, not 101"),
+    (f"{AGAIN} --augment none", "holds another dataset .*augment: "),
+    (f"{AGAIN} --shard-size 30", "shard_size: 25, not 30"),
+    (f"{AGAIN} --compression gzip", "compression: none, not gzip"),
+    (f"{AGAIN} --format png", "format: hdf5, not png"),
+]
+
+FAILED_BUILDS = [
+    (f"{DATA} --backend sequential --quiet --out plan-torn", "plan-torn/plan.json: .*JSON"),
+    (f"{BUILD} --out file/below", "file"),
+    (f"{BUILD} --out nowhere", "nowhere"),
+    (f"{BUILD} --out {'x' * 300}", "[Nn]ame too long"),
+]
+
+WRONG_OTHERS = [
+    ("info", "", "DATASET"),
+    ("info", "data --frobnicate", "--frobnicate"),
+    ("info", "data more", "more"),
+    ("regenerate", "data", "--sample-seed|--index"),
+    ("regenerate", "data --index", "--index"),
+    ("regenerate", "data --index x", "'x' is not a whole number"),
+    ("regenerate", "data --index 1.5", "'1.5' is not a whole number"),
+    ("regenerate", "data --index ''", "'' is not a whole number"),
+    ("regenerate", "data --index 1 --sample-seed 1", "not allowed with"),
+    ("regenerate", "data --index 60 --out new", "index 60 is not in this dataset"),
+    ("regenerate", "missing --index 0 --out new", "missing: .*No such file"),
+    ("regenerate", "good.txt --index 0 --out new", "good.txt"),
+    ("regenerate", "file --index 0 --out new", "file: .*JSON"),
+    ("regenerate", "long-labels.json --index 0 --out long", "255 digits.* 200"),
+    ("regenerate", "plan-is-text.json --index 0 --out new", "plan-is-text.json|recipe|plan"),
+    ("regenerate", "data/shard-000000.h5 --index 0 --out new", "shard-000000.h5: .*JSON"),
+]
+
+FAILED_OTHERS = [
+    ("info", "missing", "missing/manifest.json: is not there"),
+    ("info", "file", "file"),
+    ("info", "empty", "empty/manifest.json: is not there"),
+    ("info", "unfinished", "unfinished: .*not finished"),
+    ("info", "manifest-text", "manifest-text/manifest.json: is not JSON"),
+    ("info", "manifest-torn", "manifest-torn/manifest.json: is not JSON"),
+    ("info", "manifest-blank", "manifest-blank/manifest.json: is not JSON"),
+    ("info", "manifest-list", "manifest.json: holds list"),
+    ("info", "foreign-manifest", "foreign-manifest/manifest.json: .*'plan'"),
+    ("info", "newer-format", "format version 99, expected 1"),
+    ("info", "no-width", "width|recipe|fingerprint"),
+    ("info", "outside", "labels_file|recipe|fingerprint"),
+    ("info", "wide-text", "width is 'wide'"),
+    ("regenerate", "empty --index 0 --out new", "empty/manifest.json: is not there"),
+    ("regenerate", "unfinished --index 0 --out new", "unfinished: .*not finished"),
+    ("regenerate", "manifest-text --index 0 --out new", "is not JSON"),
+    (
+        "regenerate",
+        "newer-pixels --index 0 --out new",
+        "generator version 99, and this is ",
+    ),
+    ("regenerate", "no-width --index 0 --out new", "width|recipe|fingerprint"),
+    ("regenerate", "wide-text --index 0 --out new", "width is 'wide'"),
+    ("regenerate", "outside --index 0 --out new", "labels_file|recipe|fingerprint"),
+    ("regenerate", "shard-gone --index 30 --out new", "shard-000001.h5"),
+    ("regenerate", "shard-torn --index 30 --out other", "shard-000001.h5"),
+    ("regenerate", "data --index 0 --out file", "file"),
+]
+
+CALLS = [
+    *(("build", arguments, 2, pattern) for arguments, pattern in WRONG_BUILDS),
+    *(("build", arguments, 1, pattern) for arguments, pattern in FAILED_BUILDS),
+    *((verb, arguments, 2, pattern) for verb, arguments, pattern in WRONG_OTHERS),
+    *((verb, arguments, 1, pattern) for verb, arguments, pattern in FAILED_OTHERS),
+]
+
+
+def assert_one_line(said, code, pattern):
+    """Hold that a call ended with `code` and one line of error that says `pattern`."""
+    assert (said.code, said.out) == (code, "")
+    assert "Traceback" not in said.err
+    assert said.err.endswith("\n")
+    (line,) = said.err.splitlines()
+    assert re.match(r"(build|regenerate|info)\.py: ", line), line
+    assert re.search(pattern, line), line
+
+
+@pytest.mark.parametrize(("verb", "arguments", "code", "pattern"), CALLS)
+def test_bad_calls(capsys, faults, monkeypatch, verb, arguments, code, pattern):
+    """A bad call gets one line and an exit code, prints no result, and changes no file."""
+    monkeypatch.chdir(faults)
+    before = tree(faults, but=[".lock"])
+    said = call(capsys, verb, *shlex.split(arguments))
+    assert_one_line(said, code, pattern)
+    assert tree(faults, but=[".lock"]) == before
+
+
+def test_a_folder_in_use_is_refused(capsys, tmp_path):
+    """While one build writes, another is told by whom, and leaves the first alone."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / ".lock").write_text("process 7 on there")
+    with (folder / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = tree(tmp_path)
+        said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder)
+        assert_one_line(said, 1, "data: another build .*process 7 on there")
+        assert tree(tmp_path) == before
+    assert call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder).code == 0
+
+
+def test_a_name_that_looks_like_an_address_is_a_folder(capsys, tmp_path, monkeypatch):
+    """A colon in the name of the output folder is a letter like any other."""
+    monkeypatch.chdir(tmp_path)
+    for form in ("hdf5", "png"):
+        name = f"run:{form}"
+        said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--format", form, "--out", name)
+        assert said.code == 0, said.err
+        again = call(capsys, "regenerate", name, "--index", 1, "--out", "out")
+        assert again.out.endswith(", equal to the stored one\n")
+
+
+# Folders that cannot be written
+
+
+def refuse_writing(monkeypatch, folder):
+    """Make every way of making something below a folder fail, as on a read-only file system."""
+    mkdir, os_open, replace = Path.mkdir, os.open, Path.replace
+
+    def within(path):
+        return Path(path).is_relative_to(folder)
+
+    def refused_mkdir(path, *rest, **more):
+        if within(path) and not path.exists():
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return mkdir(path, *rest, **more)
+
+    def refused_open(path, flags, *rest, **more):
+        if within(path) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return os_open(path, flags, *rest, **more)
+
+    def refused_replace(path, target):
+        if within(target):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path), None, str(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "mkdir", refused_mkdir)
+    monkeypatch.setattr(os, "open", refused_open)
+    monkeypatch.setattr(Path, "replace", refused_replace)
+
+
+@pytest.mark.parametrize("below", ["", "new", "new/er"])
+def test_a_read_only_folder_is_refused(capsys, tmp_path, monkeypatch, below):
+    """Where nothing can be written, a build fails with the reason, and nothing is there."""
+    folder = tmp_path / "fixed"
+    folder.mkdir()
+    refuse_writing(monkeypatch, folder)
+    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder / below)
+    assert_one_line(said, 1, "fixed.*: Read-only file system")
+    assert tree(tmp_path) == {"fixed": None}
+
+
+def test_a_read_only_dataset_can_be_used(capsys, faults, tmp_path, monkeypatch):
+    """Reading and comparing needs no right to write beside the dataset."""
+    monkeypatch.chdir(tmp_path)
+    refuse_writing(monkeypatch, faults)
+    assert call(capsys, "info", faults / "data").code == 0
+    said = call(capsys, "regenerate", faults / "data", "--index", 3)
+    assert said.out.endswith(", equal to the stored one\n")
+    said = call(capsys, "regenerate", faults / "data", "--index", 3, "--out", faults / "new")
+    assert_one_line(said, 1, "new: Read-only file system")
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs /sys")
+@pytest.mark.parametrize("verb", ["build", "regenerate"])
+def test_a_folder_that_not_even_root_can_make(capsys, faults, verb):
+    """A place that the kernel keeps for itself is refused with the kernel's reason."""
+    arguments = {
+        "build": [*shlex.split(DATA), *ALONE],
+        "regenerate": [faults / "data", "--index", 0],
+    }
+    said = call(capsys, verb, *arguments[verb], "--out", "/sys/kernel/digitseq/data")
+    assert_one_line(said, 1, "/sys/kernel/digitseq.*: .+")
+
+
+# Disks that are full
+
+
+FORMS = ["--format hdf5", "--compression gzip", "--format png"]
+
+
+def fill_disk(monkeypatch, full):
+    """Make every write of a shard's bytes fail as on a full disk while `full()` is true."""
+    pwrite, write_bytes = os.pwrite, Path.write_bytes
+
+    def limited_pwrite(*rest):
+        if full():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(*rest)
+
+    def limited_write_bytes(path, data):
+        if full():
+            write_bytes(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(os, "pwrite", limited_pwrite)
+    monkeypatch.setattr(Path, "write_bytes", limited_write_bytes)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_disk_that_fills_up(capsys, faults, tmp_path, monkeypatch, form):
+    """A full disk ends a build with its reason; finished shards stay, and the rest comes later."""
+    folder = tmp_path / "data"
+    arguments = [*shlex.split(DATA), *ALONE, *shlex.split(form), "--out", folder]
+    with monkeypatch.context() as patched:
+        fill_disk(patched, (folder / "shard-000000.json").exists)
+        said = call(capsys, "build", *arguments)
+    assert_one_line(said, 1, "No space left on device")
+    shards = [name for name in tree(folder) if name.startswith(("shard-", ".tmp-"))]
+    assert shards
+    assert all(name.startswith("shard-000000") for name in shards)
+    kept = {path: path.stat().st_mtime_ns for path in folder.rglob("shard-000000*")}
+    assert not (folder / "manifest.json").exists()
+    assert call(capsys, "build", *arguments).code == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    whole = manifest_of(faults / "data")["content_digest"]
+    assert manifest_of(folder)["content_digest"] == whole
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("passed", [0, 1, 2, 3])
+def test_a_disk_that_is_full_from_the_beginning(capsys, tmp_path, monkeypatch, form, passed):
+    """Where not one shard was finished, a full disk leaves nothing, the new folders included."""
+    writes = iter(range(10**6))
+    arguments = [*shlex.split(DATA), *ALONE, *shlex.split(form)]
+    with monkeypatch.context() as patched:
+        fill_disk(patched, lambda: next(writes) >= passed)
+        said = call(capsys, "build", *arguments, "--out", tmp_path / "new" / "data")
+    assert_one_line(said, 1, "No space left on device")
+    assert tree(tmp_path) == {}
+    assert call(capsys, "build", *arguments, "--out", tmp_path / "new" / "data").code == 0
+
+
+def test_an_empty_folder_of_the_user_stays(capsys, tmp_path, monkeypatch):
+    """A folder that was there before a build that failed is there after it, as empty as before."""
+    (tmp_path / "data").mkdir()
+    fill_disk(monkeypatch, lambda: True)
+    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
+    assert_one_line(said, 1, "No space left on device")
+    assert tree(tmp_path) == {"data": None}
+
+
+def test_a_log_that_cannot_be_written_is_no_noise(capsys, tmp_path, monkeypatch):
+    """Where the build's log does not fit on the disk, no traceback of the logging is shown."""
+    flush = logging.StreamHandler.flush
+
+    def limited(handler):
+        if str(getattr(handler, "baseFilename", "")).endswith("build.log"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handler)
+
+    monkeypatch.setattr(logging.StreamHandler, "flush", limited)
+    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
+    assert said.code in (0, 1)
+    assert len(said.err.splitlines()) == said.code, said.err
+
+
+def test_a_closed_output_is_no_crash(faults):
+    """With standard output closed a call ends with at most one line."""
+    said = command(*script("info"), "data", cwd=faults, preexec_fn=partial(os.close, 1))
+    assert said.code in (0, 1)
+    assert len(said.err.splitlines()) == said.code, said.err
+
+
+@pytest.mark.parametrize(
+    ("form", "limit"),
+    [("--format hdf5", 10), ("--format hdf5", 700), ("--format hdf5", 1500),
+     ("--format hdf5", 40_000), ("--compression gzip", 20_000), ("--format png", 3000)],
+)  # fmt: skip
+def test_a_file_that_may_not_grow(tmp_path, form, limit):
+    """Where the system itself refuses a write, whichever library makes it, one line says so."""
+    options = [*shlex.split(DATA), *ALONE, *shlex.split(form), "--out", "data"]
+    limits = (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    hold = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    said = command(*script("build"), *options, cwd=tmp_path, preexec_fn=hold)
+    assert_one_line(said, 1, "File too large")
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("backend", ["loky", "threads"])
+def test_workers_leave_nothing_behind(tmp_path, backend):
+    """A worker whose write fails ends the build as the process itself does, leftovers included."""
+    (tmp_path / "data").mkdir()
+    options = [*shlex.split(DATA), "--shard-size", 5, "--quiet", "--backend", backend]
+    limits = (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    hold = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    said = command(*script("build"), *options, "--workers", 2, "--out", "data",
+                   cwd=tmp_path, preexec_fn=hold)  # fmt: skip
+    assert_one_line(said, 1, "File too large")
+    assert tree(tmp_path) == {"data": None}

@@ -1,0 +1,220 @@
+"""Compiled functions: their cache sees every edit, and equal bits come out however they are run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builder import Recipe, generate
+from builder.storage import statistics
+from tests import golden
+
+ROOT = Path(__file__).parents[2]
+
+DIGESTS = """
+import json
+from tests import golden
+print(json.dumps(golden.digests({n})))
+"""
+
+WITHOUT_FEATURES = """
+import os
+import numpy as np
+from numpy._core._multiarray_umath import __cpu_features__ as there
+assert not any(there[name] for name in os.environ["NPY_DISABLE_CPU_FEATURES"].split())
+print(np.exp(np.linspace(0.1, 80.0, 20_000, dtype={kind!r})).tobytes().hex())
+"""
+
+
+def in_subprocess(program, root=ROOT, python=sys.executable, **environment) -> str:
+    """Return what a program prints in a fresh interpreter."""
+    done = subprocess.run(
+        [python, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def digests_in_subprocess(samples=golden.SAMPLES, **more) -> dict[str, dict[str, str]]:
+    """Return the digests of all golden recipes, computed by a fresh interpreter."""
+    found: dict[str, dict[str, str]] = json.loads(in_subprocess(DIGESTS.format(n=samples), **more))
+    return found
+
+
+PINNED = json.loads(golden.FILE.read_text())
+
+
+def test_equal_bits_without_compilation():
+    """Two samples of every golden recipe are the same with compilation off, without a warning."""
+    interpreted = digests_in_subprocess(2, NUMBA_DISABLE_JIT="1", PYTHONWARNINGS="error")
+    assert interpreted == golden.digests(2)
+
+
+@pytest.mark.parametrize(
+    ("processor", "features"),
+    [
+        ("generic", ""),
+        *(
+            [pytest.param("x86-64-v2", "", marks=pytest.mark.slow), ("x86-64-v3", "")]
+            if platform.machine() == "x86_64"
+            else []
+        ),
+    ],
+)
+def test_equal_bits_on_other_processors(processor, features):
+    """All golden digests hold when compiled for processors with vectors of other widths."""
+    made = digests_in_subprocess(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
+    assert made == PINNED
+
+
+def test_equal_bits_without_numpys_processor_features():
+    """All golden digests hold with numpy's dispatched features off, which change `numpy.exp`."""
+    umath = np._core._multiarray_umath
+    there = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
+    if not there:
+        pytest.skip("numpy dispatches no feature that this processor has")
+    off = {"NPY_DISABLE_CPU_FEATURES": " ".join(there)}
+    controls = []
+    for kind in ("f4", "f8"):
+        values = np.exp(np.linspace(0.1, 80.0, 20_000, dtype=kind)).tobytes().hex()
+        controls.append(in_subprocess(WITHOUT_FEATURES.format(kind=kind), **off) != values)
+    assert any(controls), "the control did not change: were the features off?"
+    assert digests_in_subprocess(**off) == PINNED
+
+
+NEEDED = "import numpy, numba, pydantic, xxhash, platformdirs, joblib, h5py, pyarrow, cv2"
+
+
+def other_pythons() -> list[str]:
+    """Return the other interpreters, 3.10 to 3.14: those named, on the path, or beside this one.
+
+    `OTHER_PYTHONS` names more, such as those of virtual environments, with `:` between.
+    """
+    found = [place for place in os.environ.get("OTHER_PYTHONS", "").split(os.pathsep) if place]
+    for minor in range(10, 15):
+        if minor != sys.version_info[1]:
+            name = f"python3.{minor}"
+            beside = sorted(Path(sys.base_prefix).parent.glob(f"3.{minor}*/bin/{name}"))
+            found += [str(path) for path in beside] or filter(None, [shutil.which(name)])
+    return found
+
+
+@pytest.mark.parametrize("python", other_pythons())
+def test_equal_bits_under_other_pythons(python):
+    """All golden digests hold under each other Python that has the dependencies."""
+    if subprocess.run([python, "-c", NEEDED], capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} lacks the dependencies; tox -e py310,py312,... installs them")
+    assert digests_in_subprocess(python=python) == PINNED
+
+
+def test_equal_bits_in_threads():
+    """Samples made by four threads at once are those made by one."""
+    recipe = Recipe(seed=1, length=5)
+    alone = [generate(recipe, range(n, n + 100)).images for n in (0, 100, 200, 300)]
+    together: dict[int, object] = {}
+
+    def work(turn):
+        for _ in range(5):
+            together[turn] = generate(recipe, range(100 * turn, 100 * turn + 100)).images
+
+    threads = [threading.Thread(target=work, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(together[turn], alone[turn]) for turn in range(4))
+
+
+NOISE = """
+import numpy as np
+from builder.common import rng_kernels
+from builder.generator.kernels import elastic
+noise, words = np.zeros(512, np.int16), np.zeros((1, 2), np.uint64)
+elastic.draw_noise(np.uint64(7), noise)
+rng_kernels.mix_all(np.zeros(1, np.uint64), np.array([1, 2**63 + 9], np.uint64), words)
+print(noise.sum(), words[0, 1])
+"""
+
+
+def test_an_edited_helper_is_compiled_anew(tmp_path):
+    """After an edit that keeps date and size of its file, callers in it and in others change."""
+    shutil.copytree(ROOT / "builder", tmp_path / "builder")
+    before = in_subprocess(NOISE, root=tmp_path).split()
+    assert before == in_subprocess(NOISE).split()
+    source = tmp_path / "builder" / "common" / "rng_kernels.py"
+    stat, text = source.stat(), source.read_text()
+    line = "x = u64((x ^ (x >> u64(30))) * u64(FIRST))"
+    assert line in text
+    source.write_text(text.replace(line, line.replace("30", "29")))
+    os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    shutil.rmtree(source.parent / "__pycache__", ignore_errors=True)
+    after = in_subprocess(NOISE, root=tmp_path).split()
+    assert after[0] != before[0]  # another file's
+    assert after[1] != before[1]
+
+
+def test_an_edit_in_another_file_is_compiled_anew(tmp_path):
+    """The cache folder depends on every source of the kernels, not on the caller's alone."""
+    shutil.copytree(ROOT / "builder", tmp_path / "builder")
+    show = "from builder.common.jit import compiled_folder as f; print(f().name)"
+
+    def folder():
+        return subprocess.run(
+            [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        ).stdout  # fmt: skip
+
+    before = folder()
+    with (tmp_path / "builder" / "storage" / "statistics.py").open("a") as file:
+        file.write("# edited\n")
+    assert folder() != before
+
+
+def test_no_writable_cache_folder_is_no_obstacle(tmp_path):
+    """Where the cache folder cannot be made, a temporary one serves, with the same bits."""
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    made = digests_in_subprocess(5, DIGITSEQ_CACHE=str(blocked / "x"), TMPDIR=str(temporary))
+    assert made == golden.digests(5)
+    assert any(temporary.rglob("*.npy"))
+
+
+def test_other_users_of_numba_keep_their_cache_folder():
+    """Importing the kernels leaves numba's own setting as it was."""
+    show = (
+        "import numba; before = numba.config.CACHE_DIR; import builder.generator.kernels.mesh; "
+        "print(before == numba.config.CACHE_DIR)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 16384, 16385, 100_000])
+def test_moments_are_exact(size):
+    """Sum and sum of squares are those of numpy in 64 bits, for all-white images too."""
+    values = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
+    for tried in (values, np.full(size, 255, dtype=np.uint8)):
+        wide = tried.astype(np.int64)
+        assert statistics.moments(tried) == (wide.sum(), (wide**2).sum())
+
+
+def test_golden_script_writes_what_is_pinned():
+    """The script that remakes the golden digests gives those that are there."""
+    assert golden.digests() == json.loads(golden.FILE.read_text())

@@ -1,0 +1,172 @@
+"""The rules of the project that a program can check."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "builder").rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name below `builder` of a source file."""
+    parts = path.relative_to(ROOT / "builder").with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def external_imports(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").split(".")[0])
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("package", "homes"),
+    [
+        ("joblib", {"workers.pool"}),
+        ("tqdm", {"workers.pool"}),
+        ("random", set()),
+        ("secrets", {"common.rng"}),
+        ("h5py", {"storage.formats.hdf5", "storage.formats.hdf5_reader"}),
+        ("pyarrow", {"storage.formats.parquet"}),
+        ("cv2", {"storage.formats.png", "visualization.contact_sheet"}),
+        ("numba", {"common.jit"}),
+        ("xxhash", {"storage.content_digest"}),
+        ("platformdirs", {"common.cache"}),
+        (
+            "argparse",
+            {"cli.console", "cli.main", "cli.options"}
+            | {"cli.build", "cli.info", "cli.preview", "cli.regenerate", "cli.verify"},
+        ),
+        (
+            "torch",
+            {"torch", "torch.map_dataset", "torch.loader", "torch.shared_memory", "torch.targets"},
+        ),
+        ("pickle", set()),
+    ],
+)
+def test_each_library_has_its_home(package, homes):
+    """One module knows each library, so that it can be changed in one place."""
+    found = {module_name(path) for path in SOURCES if package in external_imports(path)}
+    assert found == homes
+
+
+def test_nothing_draws_numbers_but_streams():
+    """No source mentions numpy's random module, and only one mixes words."""
+    for path in SOURCES:
+        text = path.read_text()
+        assert "np.random" not in text, path
+        if module_name(path) != "common.rng_kernels":
+            assert "BF58476D1CE4E5B9" not in text.upper(), path
+
+
+def test_no_data_is_taken_for_a_program():
+    """Nothing that is read can be run: no pickle, no eval, and no loader that allows them."""
+    running = r"pickle|marshal|shelve|yaml|joblib\.load|\beval\(|\bexec\("
+    for path in SOURCES:
+        text = path.read_text()
+        assert not re.search(running, text.replace("allow_pickle=False", "")), path
+        loads = re.findall(r"np\.load\((?:.|\n)*?\)\n", text)
+        assert all("allow_pickle=False" in call for call in loads), path
+
+
+def test_arithmetic_between_word_and_pixel_is_exact():
+    """No library function whose last bit depends on the processor is used in making samples."""
+    inexact = (
+        r"\b(np|math|numba)\.(sin|cos|tan|exp|exp2|log|log2|power|pow|hypot|dot|matmul|einsum)\b"
+    )
+    makers = ("common.rng", "augment", "recipe.labels", "planner", "generator")
+    for path in SOURCES:
+        if module_name(path).startswith(makers):
+            assert not re.search(inexact, path.read_text()), path
+            assert "fastmath" not in re.sub(r'"""(?s:.*?)"""', "", path.read_text()), path
+            assert " @ " not in path.read_text(), path
+
+
+def test_functions_and_modules_are_short():
+    """No function body is longer than 60 lines, and no module than 280."""
+    for path in SOURCES:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 280, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.body[0].lineno < 60, f"{path}: {node.name}"
+
+
+def test_every_test_says_what_it_shows():
+    """Every test has a docstring whose first line is a sentence."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                said = (ast.get_docstring(node) or "").split("\n")[0]
+                assert said[:1].upper() == said[:1] != "", f"{path.name}: {node.name}"
+                assert said.endswith("."), f"{path.name}: {node.name}"
+
+
+def test_requirements_are_those_of_the_package():
+    """`requirements.txt` lists what `pyproject.toml` does, and ends with the project itself."""
+    lines = (ROOT / "requirements.txt").read_text().split("\n")
+    listed = [line for line in lines if line and not line.startswith("#")]
+    text = (ROOT / "pyproject.toml").read_text()
+    block = re.search(r"^dependencies = \[(.*?)^\]", text, re.S | re.M)
+    assert listed == [*re.findall(r'"(.+?)"', block[1]), "-e ."]
+
+
+def test_importing_reads_no_arguments_and_seeds_nothing():
+    """Importing every module changes no global state and looks at no arguments."""
+    program = """
+import random, sys
+import numpy as np
+before = random.getstate(), np.random.get_state()[1].tolist()
+sys.argv = ["x", "--nonsense"]
+import builder, imgAug
+from importlib import import_module
+for name in sys.stdin.read().split():
+    import_module(name)
+assert before == (random.getstate(), np.random.get_state()[1].tolist())
+"""
+    names = [f"builder.{module_name(path)}".rstrip(".") for path in SOURCES]
+    subprocess.run(
+        [sys.executable, "-c", program], input="\n".join(names), text=True, check=True, cwd=ROOT
+    )
+
+
+def test_help_loads_no_heavy_library():
+    """Asking for help imports neither numba nor h5py nor OpenCV nor pyarrow nor joblib."""
+    program = """
+import sys
+from builder.cli import main
+try:
+    main("build", ["--help"])
+except SystemExit:
+    pass
+print([name for name in ("numba", "h5py", "cv2", "pyarrow", "joblib") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_docstrings_run():
+    """The examples in docstrings do what they say."""
+    import doctest
+    from importlib import import_module
+
+    ran = 0
+    for name in [f"builder.{module_name(path)}".rstrip(".") for path in SOURCES] + ["imgAug"]:
+        result = doctest.testmod(import_module(name))
+        assert not result.failed, name
+        ran += result.attempted
+    assert ran >= 8

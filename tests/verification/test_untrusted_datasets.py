@@ -1,0 +1,913 @@
+"""Datasets from somebody else: nothing outside is opened, nothing absurd allocated, one line said.
+
+A canary lies outside of the dataset. The kernel itself tells (inotify) whether anything opens
+it: no library, compiled or not, can do so unseen.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gzip
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builder import Recipe, build, open_dataset
+from builder.cli import main
+from builder.common import untrusted_files
+from builder.common.errors import BuilderError, DatasetError
+from builder.recipe import idx, labels_file
+from builder.storage import manifest
+from builder.storage.config import Plan
+from builder.storage.formats import png
+from builder.storage.formats.parquet import SCHEMA
+from builder.storage.manifest import Manifest, Record
+from tests.conftest import read_all
+
+ROOT = Path(__file__).parents[2]
+COUNT, SIZE, WIDTH = 50, 20, 100
+FORMS = {"hdf5": {}, "gzip": {"compression": "gzip"}, "png": {"format": "png"}}
+OPENED = 0x20  # IN_OPEN
+CANARY = b"28 canaries sing "
+FEW = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def form(request):
+    """Return the name of each form of a dataset."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """Return a folder of good datasets, one of each form, of labels from a file."""
+    folder = tmp_path_factory.mktemp("originals")
+    (folder / "labels.txt").write_text("".join(f"{n}\n" for n in range(90, 130)))
+    recipe = Recipe(seed=3, labels_file=folder / "labels.txt", width=WIDTH, spacing=(0, 2))
+    for name, storage in FORMS.items():
+        build(recipe, COUNT, folder / name, shard_size=SIZE, backend="sequential", **storage)
+    return folder
+
+
+@pytest.fixture
+def copy(originals, tmp_path):
+    """Return a function that copies one of the datasets, so that it can be harmed."""
+
+    def copied(form):
+        shutil.rmtree(tmp_path / "set", ignore_errors=True)
+        return Path(shutil.copytree(originals / form, tmp_path / "set"))
+
+    return copied
+
+
+@contextmanager
+def unopened(folder):
+    """Hold that no file of a folder is opened in the body, by whatever library."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "inotify_init1"):
+        pytest.skip("needs inotify")
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    try:
+        assert libc.inotify_add_watch(watch, os.fsencode(folder), OPENED) >= 0
+        yield
+        with pytest.raises(BlockingIOError):
+            os.read(watch, 4096)
+    finally:
+        os.close(watch)
+
+
+def use(folder):
+    """Use all of a dataset: every sample, and its recipe."""
+    data = open_dataset(folder)
+    try:
+        found = read_all(data[:])
+        assert data.recipe.width == WIDTH
+        return found
+    finally:
+        data.close()
+
+
+def refused(folder, said="", most=2000):
+    """Hold that a dataset is refused in one clear line, which names a file and says `said`."""
+    with pytest.raises(DatasetError, match=said) as caught:
+        use(folder)
+    line = str(caught.value)
+    assert line.isprintable()
+    assert str(folder) in line
+    assert len(line) < most
+
+
+def edited(folder, change, name="manifest.json"):
+    """Change a JSON file of a dataset."""
+    values = json.loads((folder / name).read_text())
+    change(values)
+    (folder / name).write_text(json.dumps(values))
+
+
+def first_image(form):
+    """Return the name of a dataset's first file of images."""
+    return f"shard-000000/{png.png_name(0, '90')}" if form == "png" else "shard-000000.h5"
+
+
+def test_the_canary_can_be_heard(originals, form):
+    """The datasets are good, and every file that a reader needs is seen to be opened."""
+    assert use(originals / form).texts[:3] == ["90", "91", "92"]
+    with (
+        pytest.raises(pytest.fail.Exception),
+        unopened((originals / form / first_image(form)).parent),
+    ):
+        use(originals / form)
+
+
+# Names, links, and what is no file
+
+
+def names_of(form):
+    """Return every name of a dataset that a reader opens something by."""
+    inside = ["shard-000000", "shard-000000/metadata.parquet"] if form == "png" else []
+    return ["manifest.json", "labels.txt.gz", first_image(form), *inside]
+
+
+def test_links_are_not_followed(copy, tmp_path, form):
+    """A link in place of any file or folder, even to the very file, is refused unopened."""
+    for name in names_of(form):
+        folder = copy(form)
+        outside = tmp_path / "outside"
+        shutil.rmtree(outside, ignore_errors=True)
+        outside.mkdir()
+        (folder / name).rename(outside / "canary")
+        (folder / name).symlink_to(outside / "canary")
+        with unopened(outside):
+            refused(folder, "symbolic link")
+
+
+def test_the_folder_itself_may_be_a_link(copy, tmp_path, form):
+    """What the user names is the user's word."""
+    (tmp_path / "link").symlink_to(copy(form))
+    assert len(use(tmp_path / "link")) == COUNT
+
+
+def test_fifos_and_folders_are_no_files(copy, form):
+    """Nothing waits for the other end of a FIFO, and a folder in place of a file is named."""
+    for make in (os.mkfifo, os.mkdir):
+        for name in names_of(form):
+            if name == "shard-000000" and make is os.mkdir:
+                continue
+            folder = copy(form)
+            (folder / name).rename(folder / "away")
+            make(folder / name)
+            refused(folder, "no regular file|is no folder|is not there")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_a_device_is_no_file():
+    """A device is refused though it can be opened."""
+    with pytest.raises(DatasetError, match="no regular file"):
+        untrusted_files.open_below(Path("/dev"), "zero")
+
+
+@pytest.mark.parametrize("name", ["../canary", "/etc/passwd", ".", "", "a//b", "shard-0/../x"])
+def test_names_lead_nowhere_else(tmp_path, name):
+    """A name that leaves the folder is refused as such."""
+    (tmp_path / "canary").write_bytes(CANARY)
+    (tmp_path / "set").mkdir()
+    with pytest.raises(DatasetError, match="is no name"):
+        untrusted_files.open_below(tmp_path / "set", name)
+
+
+@pytest.mark.parametrize("name", ["../canary", "/etc/passwd", "shard-000001.h5", "", "\x1b[2J"])
+@pytest.mark.parametrize("part", ["images", "labels", "record"])
+def test_names_are_those_of_the_plan(copy, name, part):
+    """A manifest that names other files than the plan implies is refused."""
+    folder = copy("hdf5")
+    edited(folder, lambda m: m["shards"][0][part].update(name=name))
+    refused(folder, "shard-000000 names .*expected shard-000000.h5")
+
+
+def test_labels_of_png_files_name_no_paths(copy, tmp_path):
+    """A label in Parquet is a part of a file's name, and so digits only, and in its place."""
+    path = copy("png") / "shard-000000" / "metadata.parquet"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "canary.png").write_bytes(CANARY)
+    good = pq.read_table(path)
+    for column, value in (("label", "/../../../outside/canary"), ("label", "3x"), ("index", 7)):
+        values = good[column].to_pylist()
+        values[0] = value
+        at = good.schema.get_field_index(column)
+        changed = good.set_column(at, SCHEMA.field(column), pa.array(values, SCHEMA.types[at]))
+        rewrite(path, changed)
+        with unopened(outside):
+            refused(path.parents[1], "label|indices")
+
+
+def test_labels_of_png_files_are_text(copy):
+    """A label that is no UTF-8 is refused like any other that is no label."""
+    path = copy("png") / "shard-000000" / "metadata.parquet"
+    good = pq.read_table(path)
+    values = [b"\xff\xfe", *(text.encode() for text in good["label"].to_pylist()[1:])]
+    at = good.schema.get_field_index("label")
+    text = pa.array(values, pa.binary()).cast(pa.string(), safe=False)
+    rewrite(path, good.set_column(at, SCHEMA.field("label"), text))
+    refused(path.parents[1], "UTF")
+
+
+def rewrite(path, table, **options):
+    """Write a Parquet file as the program does."""
+    options = {"compression": "zstd", "use_dictionary": ["file_name", "length"], **options}
+    pq.write_table(table, path, **options)
+
+
+# HDF5
+
+
+def plain(file, name, values, **options):
+    """Put a dataset of one's own in the place of one of the file's."""
+    del file[name]
+    return file.create_dataset(name, data=values, **options)
+
+
+def external_link(file, outside):
+    images = file["images"][:]
+    with h5py.File(outside / "canary.h5", "w") as other:
+        other["images"] = images
+    del file["images"]
+    file["images"] = h5py.ExternalLink(str(outside / "canary.h5"), "images")
+
+
+def soft_link(file, outside):
+    file.move("images", "else")
+    file["images"] = h5py.SoftLink("/else")
+
+
+def external_storage(file, outside):
+    shape = file["images"].shape
+    (outside / "canary.raw").write_bytes(file["images"][:].tobytes())
+    del file["images"]
+    where = [(str(outside / "canary.raw"), 0, h5py.h5f.UNLIMITED)]
+    file.create_dataset("images", shape, "u1", external=where)
+
+
+def virtual(file, outside):
+    images = file["images"][:]
+    with h5py.File(outside / "canary.h5", "w") as other:
+        other.create_dataset("images", data=images, maxshape=(None, *images.shape[1:]))
+    layout = h5py.VirtualLayout(images.shape, "u1", maxshape=(None, *images.shape[1:]))
+    layout[:] = h5py.VirtualSource(str(outside / "canary.h5"), "images", images.shape)
+    del file["images"]
+    file.create_virtual_dataset("images", layout)
+
+
+def committed(file, outside):
+    values = file["lengths"][:]
+    file["kind"] = np.dtype("u1")
+    plain(file, "lengths", values, dtype=file["kind"])
+
+
+def scalar(file, outside):
+    plain(file, "lengths", 5)
+
+
+def larger_type(file, outside):
+    plain(file, "index", file["index"][:].astype(">i8"))
+
+
+def text(file, outside):
+    plain(file, "lengths", ["x"] * SIZE)
+
+
+def a_group(file, outside):
+    del file["images"]
+    file.create_group("images")
+
+
+def absurd(file, outside):
+    del file["images"]
+    file.create_dataset("images", (10**12, 28, WIDTH), "u1", chunks=(16, 28, WIDTH))
+
+
+def compact(file, outside):
+    values = file["lengths"][:]
+    del file["lengths"]
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_layout(h5py.h5d.COMPACT)
+    kind = h5py.h5t.py_create(values.dtype)
+    space = h5py.h5s.create_simple(values.shape)
+    h5py.h5d.create(file.id, b"lengths", kind, space, made).write(
+        h5py.h5s.ALL, h5py.h5s.ALL, values
+    )
+
+
+def unwritten(file, outside):
+    shape = file["images"].shape
+    del file["images"]
+    file.create_dataset("images", shape, "u1")
+
+
+ATTACKS = [
+    (external_link, "link to elsewhere"),
+    (soft_link, "link to elsewhere"),
+    (external_storage, "in other files"),
+    (virtual, "virtual"),
+    (committed, "another type"),
+    (scalar, "expected"),
+    (larger_type, "another type"),
+    (text, "another type"),
+    (a_group, "cannot be opened"),
+    (absurd, "expected"),
+    (compact, "compact"),
+    (unwritten, "0 bytes at None"),
+]
+
+
+@pytest.mark.parametrize(("attack", "said"), ATTACKS)
+def test_hdf5_that_is_not_as_planned(copy, tmp_path, attack, said):
+    """Links, other files' storage, other types and shapes are refused, and nothing else opened."""
+    folder = copy("hdf5")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        attack(file, outside)
+    with unopened(outside):
+        refused(folder, said)
+
+
+def chunked(file, filters):
+    """Store images in chunks as a gzipped shard does, with filters of one's own."""
+    images = file["images"][:]
+    return plain(file, "images", images, chunks=(16, 28, WIDTH), **filters)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{}, {"compression": "gzip", "shuffle": True}, {"compression": "lzf"}, {"fletcher32": True},
+     {"compression": "gzip", "fletcher32": True}],
+)  # fmt: skip
+def test_only_the_planned_filter_is_known(copy, filters):
+    """Chunks need deflate, and nothing but deflate."""
+    folder = copy("gzip")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        chunked(file, filters)
+    refused(folder, "with filters")
+
+
+def test_no_plugin_is_looked_for(copy, tmp_path):
+    """A filter of an unknown number loads no plugin, though HDF5 itself would."""
+    folder = copy("gzip")
+    path = folder / "shard-000000.h5"
+    with h5py.File(path, "r+") as file:
+        images = chunked(file, {"compression": "lzf"})
+        assert images.id.get_create_plist().get_filter(0)[0] == h5py.h5z.FILTER_LZF
+    data = path.read_bytes()  # LZF's number, 32000, becomes one that is nobody's
+    assert struct.pack("<H", 32000) in data
+    path.write_bytes(data.replace(struct.pack("<H", 32000), struct.pack("<H", 32999)))
+    outside = tmp_path / "plugins"
+    outside.mkdir()
+    (outside / "libcanary.so").write_bytes(CANARY)
+    h5py.h5pl.prepend(str(outside).encode())
+    try:
+        with unopened(outside):
+            refused(folder, "32999")
+        # h5py alone loads it
+        with h5py.File(path) as file, pytest.raises(OSError, match=r"dlopen.*libcanary"):
+            file["images"][:]
+    finally:
+        h5py.h5pl.remove(0)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "said"),
+    [
+        (zlib.compress(bytes(20_000_000)), "cut or longer"),
+        (zlib.compress(bytes(100)), "cut or longer"),
+        (zlib.compress(bytes(16 * 28 * WIDTH))[:-1], "cut or longer"),
+        (b"no zlib at all", "damaged"),
+        (bytes(16 * 28 * WIDTH + 5000), "whole ones"),
+        (None, "whole ones"),
+    ],
+)
+def test_chunks_inflate_to_their_size_or_not_at_all(copy, chunk, said):
+    """A bomb, a chunk too short, no zlib, one too long to be true, and none are all refused."""
+    folder = copy("gzip")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        images = file["images"]
+        shape, made = images.shape, {"chunks": images.chunks, "compression": "gzip"}
+        whole = images.id.read_direct_chunk((0, 0, 0))[1]
+        del file["images"]
+        images = file.create_dataset("images", shape, "u1", **made)
+        images.id.write_direct_chunk((0, 0, 0), whole)
+        if chunk is not None:
+            images.id.write_direct_chunk((16, 0, 0), chunk)
+    refused(folder, said)
+
+
+@pytest.mark.parametrize("form", ["hdf5", "gzip"])
+def test_a_file_that_is_cut_while_it_is_open(copy, form):
+    """A shard that gets shorter after it was opened is refused, and crashes nothing."""
+    folder = copy(form)
+    data = open_dataset(folder)
+    assert data[0].text == "90"
+    assert data[0].image.any()
+    os.truncate(folder / "shard-000000.h5", 3000)
+    with pytest.raises(DatasetError, match="was cut"):
+        read_all(data[19:20])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("labels", 99), ("labels", -2), ("labels", -1), ("lengths", 0), ("lengths", 200),
+     ("index", 7), ("glyphs", -7), ("glyphs", -1), ("quads", np.inf),
+     ("quads", 1e30), ("visible", 1.5), ("visible", -0.5), ("boxes", np.nan), ("boxes", 1e30),
+     ("boxes", [0, 0, WIDTH + 1, 5]), ("boxes", [0, 0, 5, 29]), ("boxes", [-1, 0, 5, 5]),
+     ("boxes", [0, -1, 5, 5]), ("boxes", [5, 0, 5, 5]), ("boxes", [0, 5, 5, 5])],
+)  # fmt: skip
+def test_values_that_no_sample_has(copy, name, value):
+    """Labels that are no digits, other indices, and corners nowhere are named, not passed on."""
+    folder = copy("hdf5")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        file[name][(3, 0) if name == "boxes" else 3] = value
+    refused(folder, f"sample 3 that it cannot have: .*{name}")
+
+
+@pytest.mark.parametrize(("row", "label", "length"), [(3, -1, 0), (10, 1, 200)])
+def test_lengths_are_from_one_to_the_longest(copy, row, label, length):
+    """A label without digits, and one of more than there is room for, are not passed on."""
+    folder = copy("hdf5")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        file["labels"][row], file["lengths"][row] = label, length
+    refused(folder, f"sample {row} that it cannot have: labels")
+
+
+@pytest.mark.parametrize(("name", "value"), [("boxes", [1, 1, 5, 5]), ("glyphs", 3)])
+def test_padding_holds_nothing(copy, name, value):
+    """A box or a glyph past the last digit of a label is of no digit, and not passed on."""
+    folder = copy("hdf5")
+    with h5py.File(folder / "shard-000000.h5", "r+") as file:
+        assert file["lengths"][3] == 2
+        file[name][3, 2] = value
+    refused(folder, f"sample 3 that it cannot have: {name}")
+
+
+def test_masks_hold_no_digit_that_is_not_there(tmp_path):
+    """A mask that names a position past the last digit of the label is not passed on."""
+    recipe = Recipe(seed=1, length=(1, 2), width=WIDTH)
+    build(recipe, 20, tmp_path / "set", masks=True, backend="sequential")
+    assert open_dataset(tmp_path / "set")[:].masks.max() == 2
+    with h5py.File(tmp_path / "set" / "shard-000000.h5", "r+") as file:
+        row = int(np.argmin(file["lengths"][:]))
+        file["masks"][row, 0, 0] = 2
+    with pytest.raises(DatasetError, match=f"sample {row} that it cannot have: masks"):
+        open_dataset(tmp_path / "set")[:].masks  # noqa: B018
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "other values"])
+@pytest.mark.parametrize("form", ["hdf5", "gzip"])
+def test_a_shard_that_was_mended_is_read_again(copy, originals, form, damage):
+    """A dataset that found a shard damaged reads the file that takes its place."""
+    folder = copy(form)
+    shard = folder / "shard-000000.h5"
+    if damage == "flipped":
+        with h5py.File(shard) as file:
+            place = 0 if form == "hdf5" else file["images"].id.get_chunk_info(0).byte_offset
+        with shard.open("r+b") as file:
+            file.seek(place)
+            file.write(b"\xff" * 8)
+    elif damage == "other values":
+        with h5py.File(shard, "r+") as file:
+            file["index"][3] = 7
+    data = open_dataset(folder)
+    if damage == "cut":
+        assert data[0].image.any()
+        os.truncate(shard, 3000)
+    for use_of in (lambda: read_all(data[:20]), lambda: (data[0].image, data[3].index)):
+        with pytest.raises(DatasetError, match="shard-000000"):
+            use_of()
+    shutil.copy(originals / form / shard.name, folder / "mended")
+    (folder / "mended").replace(shard)
+    assert data[0].image.any()
+    assert np.array_equal(read_all(data[:]).index, range(COUNT))
+
+
+# Sizes
+
+
+@contextmanager
+def little_memory(most):
+    """Hold that a body takes no more than `most` bytes at any time."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = memory("VmRSS")
+    yield
+    assert memory("VmHWM") - before < most
+
+
+def memory(what):
+    """Return a figure of this process's memory, bytes."""
+    return int(re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+
+try:
+    Path("/proc/self/clear_refs").write_text("5")
+    measured = pytest.mark.skipif(False, reason="")
+except OSError:
+    measured = pytest.mark.skip(reason="needs /proc/self/clear_refs")
+
+
+@measured
+@pytest.mark.parametrize("size", [20, 10**8, 5 * 10**7])
+def test_absurd_counts_take_no_memory(copy, size):
+    """A small manifest that claims 10^12 images is refused at once."""
+    folder = copy("hdf5")
+    edited(folder, lambda m: m["plan"].update(count=10**12))
+    edited(folder, lambda m: m["plan"]["storage"].update(shard_size=size))
+    with little_memory(50 << 20):
+        refused(folder, "lists 3 shards, expected")
+
+
+@measured
+def test_a_shard_that_claims_more_than_its_file_holds(copy):
+    """One shard said to have 10^8 images is refused when it is opened."""
+    for form in FORMS:
+        folder = copy(form)
+        edited(folder, lambda m: one_shard(m, 10**8))
+        with little_memory(50 << 20), pytest.raises(DatasetError, match="expected"):
+            read_all(open_dataset(folder)[-256:])
+
+
+def one_shard(manifest, count):
+    """Make a manifest's first shard all that there is."""
+    manifest["plan"]["count"] = count
+    manifest["plan"]["storage"]["shard_size"] = count
+    manifest["shards"] = manifest["shards"][:1]
+    manifest["shards"][0]["shard"]["count"] = count
+    manifest["content_digest"] = manifest["shards"][0]["content_digest"]
+    manifest["length_counts"] = {"2": count}
+
+
+@measured
+def test_bombs_of_labels(copy, tmp_path):
+    """Labels that inflate without end are read as far as the recipe says, or the limit."""
+    folder = copy("hdf5")
+    (folder / "labels.txt.gz").write_bytes(gzip.compress(b"1\n" * 100_000_000, 1))
+    with little_memory(20 << 20):
+        refused(folder, r"labels.txt.gz: is not the labels file")
+
+
+def test_labels_files_have_a_limit(monkeypatch, tmp_path):
+    """A labels file of the user's own says so where it is too large."""
+    monkeypatch.setattr(labels_file, "MOST_BYTES", 1000)
+    (tmp_path / "l.gz").write_bytes(gzip.compress(b"1\n" * 501))
+    with pytest.raises(BuilderError, match="more than 1000 bytes"):
+        Recipe(labels_file=tmp_path / "l.gz")
+
+
+@measured
+def test_bombs_of_digits(tmp_path):
+    """An IDX file is inflated as far as its header says, and headers have a limit."""
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    head = b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28)
+    path.write_bytes(gzip.compress(head + bytes(300_000_000), 1))
+    with little_memory(20 << 20), pytest.raises(BuilderError, match="too long: 1585 bytes or more"):
+        idx.read_idx(path)
+    path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
+    with pytest.raises(BuilderError, match="truncated: 16 bytes"):
+        idx.read_idx(path)
+
+
+@measured
+def test_bombs_of_pixels(copy):
+    """A PNG of another size, or a larger file than a PNG can be, is refused undecoded."""
+    folder = copy("png")
+    use(folder)  # what it loads is loaded
+    path = folder / first_image("png")
+    good = path.read_bytes()
+    rows = zlib.compress(bytes(28 * 900_001), 9)
+    path.write_bytes(png._head(28, 900_000) + png._chunk(b"IDAT", rows) + png._chunk(b"IEND", b""))
+    with little_memory(20 << 20):
+        refused(folder, "is not a grey PNG of 100 x 28 px")
+    rows = zlib.compress(bytes(28 * (WIDTH + 1)) + bytes(10_000_000), 9)
+    path.write_bytes(png._head(28, WIDTH) + png._chunk(b"IDAT", rows) + png._chunk(b"IEND", b""))
+    with little_memory(20 << 20):
+        use(folder)  # what follows the rows is not inflated
+    path.write_bytes(good + bytes(100_000))
+    refused(folder, "has .* bytes, expected at most")
+
+
+def bomb_of(kind):
+    """Return 20 labels that look right, but for one column that inflates hugely."""
+    from builder.recipe.labels import texts
+
+    digits = np.tile(np.array([[9, 0]], dtype=np.int8), (SIZE, 1))
+    labels = texts(digits, np.full(SIZE, 2))
+    columns = {
+        "file_name": ["x.png"] * SIZE, "row": range(SIZE), "index": range(SIZE), "label": labels,
+        "length": [2] * SIZE, "seed": [0] * SIZE, "glyphs": [[1, 2]] * SIZE,
+        "boxes": [[[0.0] * 4] * 2] * SIZE,
+    }  # fmt: skip
+    huge = {"file_name": "x" * 20_000_000, "label": "1" * 20_000_000, "glyphs": [7] * 8_000_000}
+    columns[kind] = [*list(columns[kind])[:-1], huge[kind]]
+    return pa.table({n: pa.array(v, SCHEMA.field(n).type) for n, v in columns.items()}, SCHEMA)
+
+
+@measured
+@pytest.mark.parametrize("kind", ["label", "glyphs", "file_name"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_bombs_of_parquet(copy, kind, dictionary):
+    """Pages that inflate hugely, or hold many values in few bytes, are refused by their headers."""
+    folder = copy("png")
+    path = folder / "shard-000000" / "metadata.parquet"
+    rewrite(path, bomb_of(kind), use_dictionary=dictionary)
+    assert path.stat().st_size < 1 << 20
+    pa.default_memory_pool().release_unused()
+    with little_memory(15 << 20):
+        refused(
+            folder, "is not there" if kind == "file_name" and not dictionary else "column|is not"
+        )
+
+
+def test_json_has_a_limit(copy, monkeypatch):
+    """A manifest larger than any that can be, or of nothing but brackets, is not parsed."""
+    folder = copy("hdf5")
+    (folder / "manifest.json").write_bytes(b"[" + b"{}," * 1_000_000 + b"{}]")
+    refused(folder, "values in 3000004 bytes")
+    monkeypatch.setitem(manifest.MOST_BYTES, "manifest.json", 1000)
+    refused(folder, "expected at most 1000")
+    (folder / "x.json").write_bytes(b" " * (manifest.MOST_OF_OTHERS + 1))
+    with pytest.raises(DatasetError, match="expected at most"):
+        manifest.read(folder / "x.json", Record)
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"plan": NaN}', "holds NaN"),
+        (b'{"plan": -Infinity}', "holds -Infinity"),
+        (b'{"plan": 1, "plan": 2}', "'plan' twice"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"plan": ' + b"9" * 5000 + b"}", "is not JSON"),
+        ('{"plan": "\u00e9"}'.encode("latin-1"), "is not JSON"),
+        ('{"plan": 1}'.encode("utf-16"), "is not JSON"),
+        (b'\xef\xbb\xbf{"plan": 1}', "is not JSON"),
+        (b'{"\\ud800": 1}', "is not JSON"),
+        (b'{"plan": ' + b"[" * 900 + b"]" * 900 + b"}", "plan is"),
+        (b"3", "holds int"),
+        (b'"x"', "holds str"),
+        (b"", "is not JSON"),
+    ],
+)
+def test_wrong_json(copy, text, said):
+    """What is not JSON of the strictest kind, or no manifest, gets one line, and a short one."""
+    folder = copy("hdf5")
+    (folder / "manifest.json").write_bytes(text)
+    refused(folder, said, most=500)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m["shards"].pop(), "lists 2 shards, expected 3"),
+        (lambda m: m["shards"].append(m["shards"][0]), "lists 4 shards"),
+        (lambda m: m["shards"].reverse(), "lists Shard.number=2.*expected Shard.number=0"),
+        (lambda m: m["shards"].__setitem__(1, m["shards"][0]), "expected Shard.number=1"),
+        (lambda m: m["shards"][0]["shard"].update(number=-1), "number"),
+        (lambda m: m["shards"][0]["shard"].update(start=-20), "start"),
+        (lambda m: m["shards"][1]["shard"].update(start=0), "expected Shard"),
+        (lambda m: m["shards"][0]["shard"].update(count=19), "expected Shard"),
+        (lambda m: m["shards"][0]["shard"].update(count=True), "count"),
+        (lambda m: m["shards"][0]["shard"].update(count="20"), "count"),
+        (lambda m: m["shards"][0]["shard"].update(count=20.0), "count"),
+        (lambda m: m["shards"][0]["shard"].update(count=10**4000), "count"),
+        (lambda m: m["shards"][0].update(content_digest="c1:0"), "content digest is 'c1:0'"),
+        (lambda m: m.update(content_digest="c1:" + "0" * 32), "not the sum"),
+        (lambda m: m.update(class_counts=[1]), "counts 1 classes"),
+        (lambda m: m.update(length_counts={"2": 3}), "3 labels, expected 10 and 50"),
+        (lambda m: m.update(length_counts={"x": 3}), "length_counts"),
+        (lambda m: m.update(pixel_mean=10**4000), "pixel_mean"),
+        (lambda m: m.update(shards=None), "shards"),
+        (lambda m: m.update(shards={}), "shards"),
+        (lambda m: m.update({"x" * 10**5: 1}), "Manifest has no field 'xxx"),
+        (lambda m: m.update({"\x1b[2Jx": 1}), r"no field '\\x1b\[2Jx'"),
+        (lambda m: m.pop("licence"), "lacks the field 'licence'"),
+        (lambda m: m["plan"].update(generator_version="2"), "generator_version"),
+        (lambda m: m["plan"].update(format_version=2), "format version 2, expected 1"),
+        (lambda m: m["plan"].update(fingerprint="0" * 64), "fingerprint"),
+        (lambda m: m["plan"].update(count=-1), "count"),
+        (lambda m: m["plan"].update(recipe=[]), "recipe"),
+        (lambda m: m["plan"]["recipe"].update(width=10**9), "width"),
+        (lambda m: m["plan"]["recipe"].update(augment=[[1] * 10**5]), "augment is "),
+        (lambda m: m["plan"]["recipe"].update(recipe_version="x" * 10**5), "recipe_version is "),
+        (lambda m: m["plan"]["recipe"]["labels_file"].update(lines=39), "fingerprint"),
+        (lambda m: m["plan"]["storage"].update(compression="lzf"), "compression"),
+        (lambda m: m["plan"]["storage"].update(compression="gzip"), "in deflated chunks"),
+    ],
+)  # fmt: skip
+def test_manifests_that_do_not_fit(copy, change, said):
+    """A shard table with something missing, double, negative or reordered, and other misfits."""
+    folder = copy("hdf5")
+    edited(folder, change)
+    refused(folder, said)
+
+
+# Commands
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda f: (f / "manifest.json").write_bytes(b"[" * 100_000),
+        lambda f: ((f / "manifest.json").unlink(), os.mkfifo(f / "manifest.json")),
+        lambda f: edited(f, lambda m: m["shards"].reverse()),
+        lambda f: edited(f, lambda m: m["plan"].update(count=10**12)),
+    ],
+)
+def test_commands_say_one_line_and_end_with_1(copy, capsys, harm, tmp_path):
+    """Every command that takes a dataset refuses a hostile one in one line, exit code 1."""
+    folder = copy("hdf5")
+    harm(folder)
+    calls = {
+        "info": [],
+        "regenerate": ["--index", "0", "--out", tmp_path / "new"],
+        "preview": ["--out", tmp_path / "new.png"],
+    }
+    for verb, options in calls.items():
+        assert main(verb, [str(part) for part in (folder, *options)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.png").exists()
+
+
+def test_what_is_printed_moves_no_cursor(copy, capsys):
+    """Texts of a manifest are printed with their control characters escaped."""
+    folder = copy("hdf5")
+    edited(folder, lambda m: m.update(licence="free\x1b[2J\nimages  9"))
+    assert main("info", [str(folder)]) == 0
+    assert "free\\x1b[2J\\nimages  9\n" in capsys.readouterr().out
+
+
+def test_a_recipe_from_a_dataset_follows_no_link(copy, capsys, tmp_path):
+    """The labels that lie beside a manifest are held against the recipe, and are no link."""
+    folder = copy("hdf5")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / "labels.txt.gz").rename(outside / "canary")
+    (folder / "labels.txt.gz").symlink_to(outside / "canary")
+    manifest = str(folder / "manifest.json")
+    with unopened(outside):
+        assert main("regenerate", [manifest, "--index", "0", "--out", str(tmp_path / "new")]) == 1
+    assert "symbolic link" in capsys.readouterr().err
+
+
+# Anything at all
+
+
+def mutated(data):
+    """Return a strategy for a file's bytes with some flipped, cut, doubled, or all at random."""
+    places = st.integers(0, len(data) - 1)
+
+    def flipped(changes):
+        harmed = bytearray(data)
+        for place, value in changes:
+            harmed[place] = value
+        return bytes(harmed)
+
+    early = st.integers(0, min(600, len(data) - 1))
+    changes = st.lists(st.tuples(places | early, st.integers(0, 255)), min_size=1, max_size=8)
+    return st.one_of(
+        changes.map(flipped),
+        changes.map(flipped),
+        places.map(lambda n: data[:n]),
+        places.map(lambda n: data[n:] + data[:n]),
+        st.binary(max_size=200),
+    )
+
+
+def harmless(call):
+    """Hold that a call succeeds, or fails with one clear line."""
+    said = ""
+    try:
+        call()
+    except BuilderError as error:
+        said = str(error)
+    assert said.isprintable() or not said
+    assert len(said) < 3000
+
+
+FILES = [
+    ("hdf5", "manifest.json"), ("hdf5", "labels.txt.gz"), ("hdf5", "shard-000000.h5"),
+    ("gzip", "shard-000000.h5"), ("png", "shard-000000/metadata.parquet"),
+    ("png", first_image("png")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "name"), FILES)
+def test_any_bytes_in_any_file(originals, tmp_path_factory, form, name):
+    """Whatever bytes a file has, a dataset is read or refused in one line."""
+    folder = tmp_path_factory.mktemp("any") / "set"
+    shutil.copytree(originals / form, folder)
+
+    @FEW
+    @given(mutated((folder / name).read_bytes()))
+    def any_bytes(data):
+        (folder / name).write_bytes(data)
+        harmless(lambda: use(folder))
+
+    any_bytes()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from([10**30, -1, "../x", 1e999, "\ud800", 0, 2**64]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+def paths_in(value, path=()):
+    """Yield the path of every value within a JSON value."""
+    parts = {dict: dict.items, list: enumerate}.get(type(value), lambda _: ())(value)
+    for name, part in parts:
+        yield (*path, name)
+        yield from paths_in(part, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("manifest.json", Manifest), ("plan.json", Plan), ("shard-000000.json", Record)],
+)
+def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model):
+    """Deleted, doubled and exchanged values of manifest, plan and record are read or refused."""
+    folder = tmp_path_factory.mktemp("json") / "set"
+    shutil.copytree(originals / "hdf5", folder)
+    text = (folder / name).read_text()
+
+    @FEW
+    @given(st.sampled_from(list(paths_in(json.loads(text)))), JSON | st.just(...))
+    def any_value(path, value):
+        values = json.loads(text)
+        *outer, last = path
+        holder = values
+        for part in outer:
+            holder = holder[part]
+        if value is ...:
+            del holder[last]
+        else:
+            holder[last] = value
+        (folder / name).write_text(json.dumps(values))
+        harmless(lambda: manifest.read(folder / name, model))
+        harmless(lambda: use(folder))
+
+    any_value()
+
+
+@FEW
+@given(mutated(b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28) + bytes(1568)), st.booleans())
+def test_any_bytes_as_digits(tmp_path, data, zipped):
+    """Whatever bytes an IDX file has, it is read or refused in one line."""
+    (tmp_path / "file").write_bytes(gzip.compress(data) if zipped else data)
+    harmless(lambda: idx.read_idx(tmp_path / "file"))
+
+
+def test_python_opens_nothing_outside(copy, tmp_path):
+    """In a process that loads nothing new, Python opens no file but the dataset's and its own."""
+    folder = copy("png")
+    program = """
+import os, sys
+from builder import open_dataset
+from builder.generator.batch import FIELDS
+data = open_dataset(sys.argv[1])
+[getattr(data[:], name) for name in FIELDS], data.recipe  # loads, maps, compiles what it needs
+data.close()
+seen = []
+sys.addaudithook(lambda name, rest: name == "open" and seen.append(rest[0]))
+fresh = open_dataset(sys.argv[1])
+[getattr(fresh[:], name) for name in FIELDS]
+print("\\n".join({str(path) for path in seen if not isinstance(path, int)}))
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], cwd=ROOT,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    opened = set(done.stdout.split("\n")) - {""}
+    names = {path.name for path in folder.rglob("*")} | {str(folder)}
+    assert {"manifest.json", "metadata.parquet", png.png_name(49, "99")} <= opened
+    assert opened <= names

@@ -1,0 +1,153 @@
+"""Builds on a real scheduler and real workers, which are processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from builder import build
+from builder.common.errors import BuildFailed, UsageError
+from builder.workers import dask, retry
+from tests import crashing_shards
+
+ROOT = Path(__file__).parents[2]
+COUNT, SIZE = 600, 100
+
+distributed = pytest.importorskip("distributed", reason="pip install '.[dask]'")
+
+
+@contextmanager
+def running(folder, part, *arguments):
+    """Run a part of dask as a process, its log in a file."""
+    with (folder / f"{part}.log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{part}", *arguments, "--no-dashboard"],
+            cwd=ROOT, stderr=log, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def scheduler_with_workers(folder, workers, *options):
+    """Yield the address of a scheduler that has so many workers of one thread."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    places = ["--host", "127.0.0.1", "--local-directory", folder / "workers"]
+    with ExitStack() as stack:
+        stack.enter_context(
+            running(folder, "scheduler", "--host", "127.0.0.1", "--port", str(port))
+        )
+        client = stack.enter_context(distributed.Client(address, timeout=60))
+        for _ in range(workers):
+            stack.enter_context(
+                running(folder, "worker", address, "--nthreads", "1", *places, *options)
+            )
+        if workers:
+            client.wait_for_workers(workers, timeout=60)
+        yield address
+
+
+@pytest.fixture(scope="module")
+def digest(recipe, tmp_path_factory):
+    """Return the content digest of a local build."""
+    out = tmp_path_factory.mktemp("whole") / "set"
+    return build(recipe, COUNT, out, shard_size=SIZE, workers=1).manifest.content_digest
+
+
+def test_a_build_survives_a_worker_that_is_killed(recipe, digest, tmp_path, monkeypatch):
+    """One of two workers is killed in mid-run; the other ends the same dataset."""
+    monkeypatch.setattr(retry, "build_shard", crashing_shards.kills_once)
+    out = tmp_path / "set"
+    with scheduler_with_workers(tmp_path, 2, "--no-nanny") as address:
+        done = build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address)
+    assert (tmp_path / "killed-once").exists()
+    assert done.manifest.content_digest == digest
+    assert not list(out.glob(".tmp*"))
+
+
+@pytest.mark.slow
+def test_a_shard_that_kills_every_worker_is_named(recipe, digest, tmp_path, monkeypatch):
+    """The scheduler may wait for it for ever; the build does not, and keeps all other shards."""
+    monkeypatch.setattr(retry, "build_shard", crashing_shards.kills)
+    out = tmp_path / "set"
+    with scheduler_with_workers(tmp_path, 2) as address:
+        with pytest.raises(BuildFailed, match="given up after 3 tries: shard-000002: no worker"):
+            build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address,
+                  hang_limit=10)  # fmt: skip
+        monkeypatch.undo()
+        assert len(list(out.glob("shard-*.json"))) == 5
+        done = build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address)
+    assert (done.made, done.manifest.content_digest) == (SIZE, digest)
+
+
+def test_a_scheduler_without_workers_is_refused(recipe, tmp_path):
+    """Nothing would ever be made."""
+    with (
+        scheduler_with_workers(tmp_path, 0) as address,
+        pytest.raises(BuildFailed, match="has no workers"),
+    ):
+        build(recipe, 10, tmp_path / "set", backend="dask", scheduler=address)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_scheduler_that_does_not_answer_is_told_of(recipe, tmp_path, monkeypatch):
+    """The error names the address, and nothing is left behind."""
+    monkeypatch.setattr(dask, "TIMEOUT", 0.2)
+    with pytest.raises(BuildFailed, match=r"scheduler tcp://127.0.0.1:1: cannot be reached"):
+        build(recipe, 10, tmp_path / "set", backend="dask", scheduler="tcp://127.0.0.1:1")
+    assert not (tmp_path / "set").exists()
+
+
+class Workers:
+    """A client whose workers answer as they are told to."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def run(self, function, seen, on_error):
+        """Return what each worker answers."""
+        assert Path(seen).exists()
+        return {name: answer(function(seen)) for name, answer in self.answers.items()}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda _: (1, True), r"worker b has generator version 1, not \d+"),
+        (lambda found: (found[0], False), "worker b does not see .*: name a folder that all"),
+        (lambda _: ModuleNotFoundError("builder"), "worker b cannot run this program .*builder"),
+    ],
+)
+def test_workers_that_will_not_do_are_named(tmp_path, answer, said):
+    """Each must run the same generator, and see the folder; what was looked at is gone."""
+    dask._check(Workers(a=lambda found: found), "tcp://s", tmp_path)
+    with pytest.raises(BuildFailed, match=said) as caught:
+        dask._check(Workers(a=lambda found: found, b=answer), "tcp://s", tmp_path)
+    assert "worker a" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [{"backend": "dask"}, {"scheduler": "tcp://localhost:8786"}])
+def test_backend_and_scheduler_go_together(recipe, tmp_path, wrong):
+    """One without the other is a wrong call."""
+    with pytest.raises(UsageError, match="expected both or neither"):
+        build(recipe, 10, tmp_path / "set", **wrong)
+
+
+def test_without_dask_its_backend_says_what_to_install(recipe, tmp_path, monkeypatch):
+    """An import that fails is an error of one line."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"pip install '.\[dask\]'"):
+        build(recipe, 10, tmp_path / "set", backend="dask", scheduler="tcp://127.0.0.1:1")

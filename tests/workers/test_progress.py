@@ -1,0 +1,138 @@
+"""Progress: told by workers within their shards, and shown without ever going back."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+import tqdm
+
+from builder import build
+from builder.storage.statistics import Tally
+from builder.workers import pool, progress, shard
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Let workers tell after every block."""
+    monkeypatch.setattr(progress, "INTERVAL", 0)
+
+
+def test_workers_tell_their_samples_process_and_host(tmp_path, at_once):
+    """A shard is told of from its beginning; one that ends, by an error too, no more."""
+    names = ["shard-000003", "shard-000004", "shard-000005"]
+    here = (os.getpid(), platform.node())
+    other = progress.telling(tmp_path, "shard-000004")
+    with progress.telling(tmp_path, "shard-000003") as tell:
+        assert progress.told(tmp_path, names) == {"shard-000003": progress.Told(0, *here)}
+        tell(5)
+        with suppress(ZeroDivisionError), other as tell_other:
+            tell_other(10)
+            tell_other(30)
+            assert progress.told(tmp_path, names) == {
+                "shard-000003": progress.Told(5, *here),
+                "shard-000004": progress.Told(30, *here),
+            }
+            assert list(progress.told(tmp_path, ["shard-000003"])) == ["shard-000003"]
+            raise ZeroDivisionError
+        assert progress.begun(tmp_path) == {"shard-000003"}
+    assert progress.begun(tmp_path) == set()
+
+
+def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
+    """The clock decides when a file is written, however often a worker calls."""
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    heard = []
+    with progress.telling(tmp_path, "shard-000000") as tell:
+        for step in range(1, 11):
+            clock[0] = 100 + step * 0.2
+            tell(step)
+            heard.append(progress.told(tmp_path, ["shard-000000"])["shard-000000"].samples)
+    assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
+
+
+def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
+    """A folder that is gone, and a file half written, are told of by nobody."""
+    with progress.telling(tmp_path / "gone", "shard-000000") as tell:
+        tell(5)
+    assert progress.begun(tmp_path / "gone") == set()
+    (tmp_path / progress.FOLDER).mkdir()
+    (tmp_path / progress.FOLDER / "shard-000001").write_text("")
+    assert progress.told(tmp_path, ["shard-000001"]) == {}
+    assert progress.begun(tmp_path) == {"shard-000001"}
+    progress.forget(tmp_path, ["shard-000001", "shard-000002"])
+    assert progress.begun(tmp_path) == set()
+
+
+def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch, at_once):
+    """Within a shard of 40, blocks of 10 are heard of one by one; nothing of it stays."""
+    heard = []
+
+    class Listening(Tally):
+        def add(self, batch):
+            told = progress.told(tmp_path / "set", ["shard-000000", "shard-000001"])
+            heard.extend((name[-1], each.samples) for name, each in told.items())
+            super().add(batch)
+
+    monkeypatch.setattr(shard, "Tally", Listening)
+    build(recipe, 80, tmp_path / "set", shard_size=40, block_size=10, workers=1)
+    assert heard == [(shard, done) for shard in "01" for done in (0, 10, 20, 30)]
+    assert not list((tmp_path / "set").glob(".tmp*"))
+
+
+def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
+    """What is shown is counted shards and told samples, grows only, and ends at what was made."""
+    shown = []
+
+    class Bar(tqdm.tqdm):
+        def update(self, n=1):
+            shown.append(self.n + n)
+            return super().update(n)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    with pool.progress(200, 50, show=True) as bar:
+        for told in (10, 40, 25, 60):
+            bar.show(told)
+        bar.count(100)
+        bar.show(20)
+        bar.show(900)
+    assert shown == [60, 90, 90, 110, 170, 200, 200]
+
+
+WORKER = """
+import json, os, sys
+from pathlib import Path
+from builder import Recipe
+from builder.workers import pool
+from builder.storage.config import Plan, Storage
+from builder.workers.shard import ShardTask, build_shard
+
+def make_and_look(task):
+    build_shard(task)
+    import pyarrow
+    unused = "cv2 pandas tqdm torch builder.cli builder.workers.pipeline".split()
+    return [[name for name in unused if name in sys.modules], pyarrow.cpu_count(), os.getpid()]
+
+plan = Plan.of(Recipe(), Storage(shard_size=20), 40)
+tasks = [ShardTask(Path(sys.argv[1]), plan, number, 20) for number in range(2)]
+print(json.dumps([os.getpid(), *pool.run(make_and_look, tasks, 2, "loky")]))
+"""
+
+
+def test_a_worker_loads_only_what_it_uses_and_takes_one_core(tmp_path):
+    """Neither OpenCV nor the parent's parts are in a worker, and libraries get one thread."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    parent, *workers = json.loads(done.stdout)
+    for loaded, threads, process in workers:
+        assert process != parent
+        assert threads == 1
+        assert loaded == []

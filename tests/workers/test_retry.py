@@ -1,0 +1,269 @@
+"""Workers that die, raise or hang: the build goes on without them, and blames the right shard."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builder import Recipe, build, open_dataset
+from builder.common.errors import BuildFailed
+from builder.workers import progress, retry, shard
+
+ROOT = Path(__file__).parents[2]
+COUNT, SIZE = 600, 100
+
+PROGRAM = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from builder import Recipe, build
+from builder.workers import pool, progress, retry, shard
+from builder.common.errors import BuildFailed
+from luck import fail
+
+folder, faults, times = Path(sys.argv[1]), json.loads(sys.argv[3]), int(sys.argv[4])
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def hang():
+    threading.Event().wait()
+
+class Faulty(shard.Tally):
+    fault = None
+    def add(self, batch):
+        if self.fault:
+            {"die": die, "raise": fail, "hang": hang}[self.fault]()
+        super().add(batch)
+
+def faulty(task):
+    # the first tries of some shards end in the middle of their work
+    tried = folder.with_name(f"tried-{task.number}")
+    before = len(tried.read_text()) if tried.exists() else 0
+    tried.write_text("x" * (before + 1))
+    Faulty.fault = faults.get(str(task.number)) if before < times else None
+    shard.Tally = Faulty
+    return shard.build_shard(task)
+
+if __name__ == "__main__":
+    retry.build_shard = faulty
+    pool.usable_cores = lambda: 2
+    progress.SLOWER = 1
+    recipe = Recipe.from_json(json.loads(sys.argv[2]))
+    # on a busy machine, workers that do not hang may rest for some seconds
+    limit = 4 if "hang" in faults.values() else 60
+    try:
+        done = build(recipe, 600, folder, shard_size=100, workers=2, hang_limit=limit)
+        print(done.manifest.content_digest)
+    except BuildFailed as error:
+        print("failed:", error)
+"""
+
+
+LUCK = """
+def fail():
+    raise RuntimeError("no luck")
+"""
+"""A module of its own: cloudpickle 3.1.3 names no file for functions of a script."""
+
+
+def built_with_faults(recipe, folder, faults, times):
+    """Build 6 shards by 2 workers; `times` tries of some shards fail. Returns output and log."""
+    program = folder.with_name("program.py")
+    program.write_text(PROGRAM)
+    folder.with_name("luck.py").write_text(LUCK)
+    done = subprocess.run(
+        [sys.executable, program, folder, json.dumps(recipe.to_json()), json.dumps(faults),
+         str(times)], capture_output=True, text=True, check=True, cwd=ROOT, timeout=120,
+    )  # fmt: skip
+    return done.stdout.strip(), (folder / "build.log").read_text()
+
+
+def tries(folder):
+    """Return how often each shard was tried."""
+    return {int(path.name[6:]): len(path.read_text()) for path in folder.parent.glob("tried-*")}
+
+
+@pytest.fixture(scope="module")
+def digest(recipe, tmp_path_factory):
+    """Return the content digest of a build without faults."""
+    out = tmp_path_factory.mktemp("whole") / "set"
+    return build(recipe, COUNT, out, shard_size=SIZE, workers=1).manifest.content_digest
+
+
+@pytest.mark.parametrize(
+    ("faults", "times", "said"),
+    [
+        ({"1": "die", "4": "raise"}, 2, r"a worker process died \(SIGKILL\(-9\)\)"),
+        ({"1": "hang"}, 1, "it made no progress for 4 s"),
+    ],
+    ids=["die and raise", "hang"],
+)
+def test_a_build_survives_its_workers(recipe, digest, tmp_path, faults, times, said):
+    """Where shards fail once or twice, they are made again until the dataset is whole."""
+    out = tmp_path / "set"
+    told, log = built_with_faults(recipe, out, faults, times)
+    assert told == digest
+    assert re.search(rf"shard-000001 failed \({times} of 3\): {said}", log)
+    assert {n: tries(out)[int(n)] for n in faults} == dict.fromkeys(faults, times + 1)
+    assert not list(out.glob(".tmp*"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("die", r"a worker process died \(SIGKILL\(-9\)\)"),
+        ("raise", r"RuntimeError: no luck \(in luck.py, line 3\)"),
+    ],
+)
+def test_a_shard_that_always_fails_is_named_and_all_others_are_kept(
+    recipe, digest, tmp_path, fault, reason
+):
+    """After three tries the run ends with that shard's name and reason, and nobody else's."""
+    out = tmp_path / "set"
+    told, _ = built_with_faults(recipe, out, {"3": fault}, 99)
+    assert re.match(f"failed: given up after 3 tries: shard-000003: {reason}; all other", told)
+    assert tries(out)[3] == 3
+    records = {path.stem for path in out.glob("shard-*.json")}
+    assert records == {f"shard-00000{n}" for n in (0, 1, 2, 4, 5)}
+    assert not list(out.glob(".tmp*"))
+    assert not (out / "manifest.json").exists()
+    again = build(recipe, COUNT, out, shard_size=SIZE, workers=1)
+    assert (again.made, again.manifest.content_digest) == (SIZE, digest)
+
+
+def test_shards_that_fail_together_are_all_named(recipe, tmp_path, monkeypatch):
+    """Each shard that is given up is named with its own reason, in this process too."""
+    original = shard.build_shard
+
+    def faulty(task):
+        if task.number in (0, 2):
+            raise ValueError(f"of {task.number}")
+        return original(task)
+
+    monkeypatch.setattr(retry, "build_shard", faulty)
+    with pytest.raises(
+        BuildFailed,
+        match=r"shard-000000: ValueError: of 0 .*; shard-000002: ValueError: of 2 \(in ",
+    ):
+        build(recipe, 300, tmp_path / "set", shard_size=100, workers=1)
+    assert (tmp_path / "set" / "shard-000001.json").exists()
+
+
+def test_a_folder_that_vanishes_ends_the_run(recipe, tmp_path, monkeypatch):
+    """There is one line with the reason, no folder half made, and the next run is whole."""
+    out, original = tmp_path / "set", shard.build_shard
+
+    def vanishing(task):
+        if task.number == 1:
+            shutil.rmtree(out)
+        return original(task)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retry, "build_shard", vanishing)
+        with pytest.raises(
+            BuildFailed, match=r"shard-000001.*: No such file or directory; finished"
+        ):
+            build(recipe, 300, out, shard_size=100, workers=1)
+    assert not out.exists()
+    assert build(recipe, 300, out, shard_size=100, workers=1).made == 300
+
+
+def watching(tmp_path, monkeypatch, host, process, limit=10.0):
+    """Return a watch, its clock, what it kills, and a function that tells of a shard."""
+    clock, killed = [0.0], []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress.os, "kill", lambda *call: killed.append(call))
+    (tmp_path / progress.FOLDER).mkdir()
+
+    def tell(samples):
+        (tmp_path / progress.FOLDER / "shard-000000").write_text(f"{samples} {process} {host}")
+
+    return progress.Watch(tmp_path, ["shard-000000"], limit, lambda _: None), clock, killed, tell
+
+
+def test_a_worker_hangs_when_nothing_is_heard_for_the_limit(tmp_path, monkeypatch):
+    """Each new word of it begins the time anew; then it is killed, and told of once."""
+    looking, clock, killed, tell = watching(tmp_path, monkeypatch, platform.node(), 7)
+    for second in range(0, 40, 5):
+        clock[0] = second
+        tell(second)
+        looking.look()
+    for second in (40, 45, 46, 60):
+        clock[0] = second
+        looking.look()
+        assert killed == ([(7, signal.SIGKILL)] if second > 45 else []), second
+    assert looking.hung == {"shard-000000": "it made no progress for 10 s"}
+
+
+def test_slow_shards_are_given_more_time(tmp_path, monkeypatch):
+    """Twenty times what the slowest shard took is waited for, if that is more than the limit."""
+    looking, clock, killed, tell = watching(tmp_path, monkeypatch, platform.node(), 7)
+    looking.slowest = 3.0
+    tell(1)
+    for second in (0, 59, 60, 61):
+        clock[0] = second
+        looking.look()
+        assert bool(killed) == (second > 60)
+
+
+@pytest.mark.parametrize(
+    ("host", "process"),
+    [("elsewhere", 7), (platform.node(), os.getpid())],
+    ids=["of another machine", "this process"],
+)
+def test_only_other_processes_of_this_machine_are_killed(tmp_path, monkeypatch, host, process):
+    """A process of the same number on another machine, or this one, is not; it is told of."""
+    looking, clock, killed, tell = watching(tmp_path, monkeypatch, host, process)
+    tell(1)
+    for second in (0, 100):
+        clock[0] = second
+        looking.look()
+    assert (killed, list(looking.hung)) == ([], ["shard-000000"])
+
+
+ORPHANED = """
+import json, os, sys, threading
+from pathlib import Path
+from builder import Recipe, build, pool, rounds
+
+def stuck(task):
+    with open(sys.argv[1], "w") as heard:
+        heard.write(f"{os.getpid()}\\n")
+    threading.Event().wait()
+
+if __name__ == "__main__":
+    rounds.build_shard = stuck
+    pool.usable_cores = lambda: 2
+    build(Recipe(), 20, sys.argv[2], shard_size=10, workers=2)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux's process handles")
+def test_workers_of_a_killed_build_end(tmp_path):
+    """They end within seconds by themselves, and the next build is whole."""
+    program, pipe = tmp_path / "program.py", tmp_path / "pipe"
+    program.write_text(ORPHANED)
+    os.mkfifo(pipe)
+    parent = subprocess.Popen([sys.executable, program, pipe, tmp_path / "set"], cwd=ROOT)
+    workers: set[int] = set()
+    while len(workers) < 2:
+        workers |= {int(line) for line in pipe.read_text().split()}
+    handles = [os.pidfd_open(worker) for worker in workers]
+    assert select.select(handles, [], [], 0)[0] == []
+    parent.kill()
+    parent.wait()
+    for handle in handles:
+        assert select.select([handle], [], [], 30)[0] == [handle]
+        os.close(handle)
+    build(Recipe(), 20, tmp_path / "set", shard_size=10, workers=1)
+    assert len(open_dataset(tmp_path / "set")) == 20

@@ -25,7 +25,7 @@ import numpy as np
 from isal import isal_zlib
 
 from builder import LiveDataset, Order, Recipe, build, generate, open_dataset
-from builder.datasets.dataset import Samples
+from builder.datasets.dataset import Dataset
 from builder.generator.batch import Batch
 
 BATCH, ROUNDS, READS = 256, 7, 20_000
@@ -66,7 +66,7 @@ def read_singly(read: Callable[[int], np.ndarray], order: list[int]) -> int:
     return len(order)
 
 
-def raw_works(folder: Path, data: Samples) -> dict[str, Callable[[], int]]:
+def raw_works(folder: Path, data: Dataset) -> dict[str, Callable[[], int]]:
     """Return what is done with a raw dataset, and with its bytes alone."""
     files = [h5py.File(path)["images"] for path in sorted(folder.glob("*.h5"))]
     maps = [
@@ -91,7 +91,7 @@ def raw_works(folder: Path, data: Samples) -> dict[str, Callable[[], int]]:
     }
 
 
-def gzip_works(folder: Path, data: Samples) -> dict[str, Callable[[], int]]:
+def gzip_works(folder: Path, data: Dataset) -> dict[str, Callable[[], int]]:
     """Return what is done with a gzipped dataset, and with its chunks alone."""
     images = h5py.File(folder / "shard-000000.h5")["images"]
     order = np.random.default_rng(1).permutation(len(images))[:SLOW_READS].tolist()
@@ -128,7 +128,7 @@ def live_works() -> dict[str, Callable[[], int]]:
     }
 
 
-def with_workers(data: Samples, workers: int, batches: int) -> float:
+def with_workers(data: Dataset, workers: int, batches: int) -> float:
     """Return the samples a second, by the clock, that a `Loader` with some workers gives."""
     from builder.torch import Loader
 
@@ -185,7 +185,7 @@ def print_figures(found: dict[str, float]) -> None:
         print(f"{name:<52}{value:>12,.2f}")
 
 
-def print_workers(datasets: dict[str, Samples]) -> None:
+def print_workers(datasets: dict[str, Dataset]) -> None:
     """Print images a second with 0, 1 and 2 workers."""
     print(f"\n{'images/s with workers':<28}{'0':>10}{'1':>10}{'2':>10}{'2 to 0':>10}")
     for name, data in datasets.items():

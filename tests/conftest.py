@@ -10,8 +10,11 @@ import tempfile
 import pytest
 
 # Before anything of the program is imported, since the cache folder is found once a process.
-# Worker processes and subprocesses inherit it, those of pytest-xdist too.
-if "PYTEST_XDIST_WORKER" not in os.environ:
+# Worker processes and subprocesses inherit it, those of pytest-xdist too. DIGITSEQ_TEST_CACHE names
+# a folder that is kept, so that a run need not compile again what the one before it compiled.
+if kept := os.environ.get("DIGITSEQ_TEST_CACHE"):
+    os.environ["DIGITSEQ_CACHE"] = kept
+elif "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["DIGITSEQ_CACHE"] = tempfile.mkdtemp(prefix="digitseq-tests-")
     atexit.register(shutil.rmtree, os.environ["DIGITSEQ_CACHE"], ignore_errors=True)
 

@@ -121,7 +121,9 @@ def test_every_form_of_targets_is_in_the_docs():
 
 def test_every_test_of_the_faults_is_there():
     """The tests that `docs/faults.md` names exist."""
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "faults.md").read_text())
+    named = re.findall(
+        r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "faults.md").read_text()
+    )
     assert len(named) > 20
     for path, test in named:
         assert f"def {test or 'test'}" in (ROOT / path).read_text(), (path, test)

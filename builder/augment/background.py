@@ -9,7 +9,7 @@ import numpy as np
 from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
 from builder.augment.trigonometry import sine_cosine
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.common.rng_kernels import hashed
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
@@ -35,7 +35,7 @@ def gradient_numbers(draw: Draw, level: float) -> Ints:
     return rounded(half, half * cosine / reach, half * sine / reach)
 
 
-@compiled
+@jit
 def slope(images: Any, numbers: Any, scratch: Any) -> None:
     """Lay ink on paper whose grey is a plane: value + (white - value) * grey."""
     height, width = images.shape[1], images.shape[2]
@@ -56,7 +56,7 @@ def texture_numbers(draw: Draw, level: float) -> Ints:
     return draw.keyed(up_to(level, draw.per_strip()))
 
 
-@compiled
+@jit
 def grain(images: Any, numbers: Any, scratch: Any) -> None:
     """Lay ink on paper whose grey is bilinear between random points every 8 px.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Geometric, Range
 from builder.augment.warp import Warp
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 
 def apply(warp: Warp, draw: Draw, pixels: float) -> None:
@@ -22,7 +22,7 @@ def apply(warp: Warp, draw: Draw, pixels: float) -> None:
     warp.shift[1] += pixels / 2 * (line + draw.per_digit())
 
 
-@compiled
+@jit
 def draw_lines(begins: Any, ends: Any, labels: Any, heights: Any) -> None:
     """Set heights (B, L) on lines from begins, at the first digit, to ends, at the last, (B,).
 

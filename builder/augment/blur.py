@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 i32, u8 = np.int32, np.uint8
 
@@ -29,7 +29,7 @@ def numbers(draw: Draw, sigma: float) -> Ints:
     return weights
 
 
-@compiled
+@jit
 def change(images: Any, numbers: Any, scratch: Any) -> None:
     """Smooth rows, then columns; black lies beyond the edges, and one rounding is at the end.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, rounded
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 i32, u8 = np.int32, np.uint8
 
@@ -18,7 +18,7 @@ def numbers(draw: Draw, strength: float) -> Ints:
     return rounded(draw.per_strip() * (strength * 65536 / 255))
 
 
-@compiled
+@jit
 def change(images: Any, numbers: Any, scratch: Any) -> None:
     """Move grey value v, as a share t of white, to t + bend * t * (1 - t)."""
     for b in range(len(images)):

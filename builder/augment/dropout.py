@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.common.rng_kernels import hashed
 
 u32, u8 = np.uint32, np.uint8
@@ -19,7 +19,7 @@ def numbers(draw: Draw, share: float) -> Ints:
     return draw.keyed(up_to(share, draw.per_strip()) * 65536)
 
 
-@compiled
+@jit
 def change(images: Any, numbers: Any, scratch: Any) -> None:
     """Set that share of the pixels to 0; a hash serves two of them, half an image apart."""
     for b in range(len(images)):

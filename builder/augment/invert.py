@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 
 def numbers(draw: Draw, share: float) -> Ints:
@@ -17,7 +17,7 @@ def numbers(draw: Draw, share: float) -> Ints:
     return np.where(turned, 255, 0)[:, None]
 
 
-@compiled
+@jit
 def change(images: Any, numbers: Any, scratch: Any) -> None:
     """Turn the images whose number is 255 into their negative."""
     for b in range(len(images)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.common.rng_kernels import hashed
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
@@ -25,7 +25,7 @@ def numbers(draw: Draw, deviation: float) -> Ints:
     return draw.keyed(up_to(deviation, draw.per_strip()) * (256 / DEVIATION))
 
 
-@compiled
+@jit
 def change(images: Any, numbers: Any, scratch: Any) -> None:
     """Add noise to all pixels; a hash serves two of them, half an image apart."""
     for b in range(len(images)):

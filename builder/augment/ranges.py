@@ -8,11 +8,11 @@ from pydantic import Field, create_model, model_validator
 
 from builder.augment.table import PRESETS, RANGES, idle, preset, without_idle
 from builder.common.errors import UsageError
-from builder.common.validation import Frozen
+from builder.common.validation import FrozenModel
 
 _Ranges = create_model(
     "_Ranges",
-    __base__=Frozen,
+    __base__=FrozenModel,
     **{  # type: ignore[call-overload]  # one field for each range of the table
         item.name: (
             float,

@@ -10,7 +10,7 @@ import numpy as np
 from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
 from builder.augment.trigonometry import sine_cosine
 from builder.common.constants import Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 i32, u8 = np.int32, np.uint8
 
@@ -53,7 +53,7 @@ def numbers(draw: Draw, most: float, width: float) -> Ints:
     return np.concatenate(columns, axis=1)
 
 
-@compiled
+@jit
 def change(images: Any, numbers: Any, scratch: Any) -> None:
     """Lay every stroke over what is there, its edges smooth over a pixel."""
     height, width = images.shape[1], images.shape[2]

@@ -9,7 +9,7 @@ import numpy as np
 from builder.augment.augmentation import Draw, Geometric, Range, up_to
 from builder.augment.warp import Warp
 from builder.common.constants import Floats, Ints
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 i64 = np.int64
 
@@ -36,7 +36,7 @@ def growth_of(thickness: Floats, widths: Floats) -> tuple[Ints, Ints]:
     return growth, gain
 
 
-@compiled
+@jit
 def grow_all(thickness: Any, widths: Any, growth: Any, gain: Any) -> None:
     """Set growth and gain (N,) int64 from thickness and widths (N,), as `growth_of` says."""
     for n in range(len(thickness)):

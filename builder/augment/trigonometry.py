@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import Floats
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 ERROR = 3e-9
 """How far `sine_cosine` is from the true values at most."""
@@ -33,7 +33,7 @@ def sine_cosine(degrees: Any) -> tuple[Floats, Floats]:
     return sine, cosine
 
 
-@compiled
+@jit
 def turn_all(degrees: Any, sines: Any, cosines: Any) -> None:
     """Set sines and cosines (N,) of angles (N,), the polynomials by Horner's rule."""
     for n in range(len(degrees)):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import Floats, Words
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 
 @dataclass
@@ -75,7 +75,7 @@ def _whole(part: Any, shape: tuple[int, ...]) -> Floats:
     return np.full(shape, part, dtype=np.float64)
 
 
-@compiled
+@jit
 def compose_all(linear: Any, a: Any, b: Any, c: Any, e: Any) -> None:
     """Let linear maps act on what comes out of those of `linear` (4, N); a, b, c, e: (N,)."""
     for n in range(len(a)):

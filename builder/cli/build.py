@@ -11,13 +11,13 @@ from typing import Any, get_args
 
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.common.errors import UsageError
-from builder.common.log import log, logged_to
+from builder.common.log import log, log_to
 from builder.storage import formats, output_folder
-from builder.storage.config import PLAN, Part, Plan, Storage
+from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.verification.repair import distrust
 from builder.workers import pipeline, pool
 from builder.workers.estimate import forecast
-from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Run
+from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
 
 EXAMPLES = """examples:
   build.py --count 1000000 --workers 16
@@ -26,7 +26,7 @@ EXAMPLES = """examples:
   build.py --count 1000000000000 --dry-run
 """
 
-SHARD_SIZE = Storage().shard_size
+SHARD_SIZE = StorageOptions().shard_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,9 +81,9 @@ def part_of(text: str) -> Part:
 def run(arguments: argparse.Namespace) -> int:
     """Build, or say what would be built."""
     recipe = recipe_from(arguments)
-    plan = Plan.of(recipe, *_storage_and_count(arguments))
+    plan = DatasetConfig.of(recipe, *_storage_and_count(arguments))
     folder = arguments.out or pipeline.default_folder(plan)
-    how = Run(
+    how = BuildOptions(
         workers=arguments.workers,
         backend=arguments.backend,
         block_size=arguments.block_size,
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         scheduler=arguments.scheduler,
     )
     handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
-    with logged_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
+    with log_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
         if arguments.dry_run:
             print(_foretold(plan, folder, how))
             return 0
@@ -111,7 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _distrust(arguments: argparse.Namespace, plan: Plan, folder: Path, how: Run) -> None:
+def _distrust(
+    arguments: argparse.Namespace, plan: DatasetConfig, folder: Path, how: BuildOptions
+) -> None:
     """Take the records of shards away that are not as recorded."""
     if arguments.part or arguments.finalise:
         raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
@@ -131,23 +133,23 @@ def _told(built: pipeline.Built) -> str:
     )
 
 
-def _storage_and_count(arguments: argparse.Namespace) -> tuple[Storage, int]:
+def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, int]:
     """Return how to store, and how many; both from a manifest or plan, where one is named."""
     given: dict[str, Any] = {}
     count = None
     named = {} if arguments.recipe is None else json_in(arguments.recipe)
     if plan := named.get("plan") or ("storage" in named and named):
-        standing = Plan(**plan)
+        standing = DatasetConfig(**plan)
         given, count = standing.storage.model_dump(), standing.count
     names = ("format", "compression", "masks", "shard_size")
     given |= {name: vars(arguments)[name] for name in names if name in arguments}
     count = count if arguments.count is None else arguments.count
     if count is None:
         raise UsageError("--count is missing: how many images? (see --help)")
-    return Storage(**given), count
+    return StorageOptions(**given), count
 
 
-def _foretold(plan: Plan, folder: Path, how: Run) -> str:
+def _foretold(plan: DatasetConfig, folder: Path, how: BuildOptions) -> str:
     """Say what a build would make and take; O(1) in the count."""
     output_folder.check(folder, plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 def guarded(program: str, run: Callable[[], int]) -> int:
     """Run a command; turn errors that a user can act on into one line and an exit code."""
     try:
-        with signals.listening():
+        with signals.raise_on_signal():
             code = run()
             if sys.stdout is not None:  # it is None where a caller closed it
                 sys.stdout.flush()
@@ -37,7 +37,7 @@ def guarded(program: str, run: Callable[[], int]) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return said(program, BuilderError(f"{place}{error.strerror or error}"), 1)
-    except signals.Stopped as stopped:
+    except signals.StopRequested as stopped:
         return said(program, BuilderError(STOPPED), 128 + stopped.number)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder.common.errors import printable
+from builder.common.errors import one_line
 from builder.datasets.stored import open_dataset
 
 EXAMPLES = """examples:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         "digits of": manifest.licence,
     }
     width = max(len(name) for name in rows)
-    print("\n".join(f"{name:{width}}  {printable(value)}" for name, value in rows.items()))
+    print("\n".join(f"{name:{width}}  {one_line(value)}" for name, value in rows.items()))
     return 0
 
 

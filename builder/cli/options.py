@@ -140,7 +140,7 @@ def json_in(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES[MANIFEST])
-        values = untrusted_files.parsed_json(data)
+        values = untrusted_files.parse_json(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(values, dict):

@@ -10,7 +10,7 @@ import numpy as np
 from builder.cli.target import recipe_and_dataset
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
-from builder.datasets.stored import Dataset
+from builder.datasets.stored import StoredDataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.storage.config import check_png_label
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(equal) else 1
 
 
-def _check_indices(indices: list[int], dataset: Dataset | None, target: Path) -> None:
+def _check_indices(indices: list[int], dataset: StoredDataset | None, target: Path) -> None:
     """Raise `UsageError` for an index, or the index of a seed, that the target does not have."""
     limit = rng.INDEX_LIMIT if dataset is None else len(dataset)
     for index in indices:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.cli.options import recipe_in
-from builder.datasets.stored import Dataset, open_dataset
+from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe.recipe import Recipe
 
 
-def recipe_and_dataset(path: Path) -> tuple[Recipe, Dataset | None]:
+def recipe_and_dataset(path: Path) -> tuple[Recipe, StoredDataset | None]:
     """Return the recipe that `path` names, with its dataset where `path` is a folder.
 
     Raises `BuilderError` for a dataset that another generator version made: its samples

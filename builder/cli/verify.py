@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.common.errors import UsageError
-from builder.common.log import logged_to
+from builder.common.log import log_to
 from builder.storage.findings import Fault
 from builder.verification.repair import carry_out
 from builder.verification.verify import DEFAULT_SAMPLES, Check, Report, checked
-from builder.workers.options import Run
+from builder.workers.options import BuildOptions
 
 EXAMPLES = """examples:
   verify.py shards/run1
@@ -51,11 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     how = Check(
         arguments.level,
         samples,
-        Run(arguments.workers, progress=not arguments.quiet),
+        BuildOptions(arguments.workers, progress=not arguments.quiet),
         arguments.dataset_dir,
     )
     handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
-    with logged_to(handler):
+    with log_to(handler):
         if not arguments.repair:
             return _told(checked(arguments.dataset, how)[0])
         repaired = carry_out(arguments.dataset, how)

@@ -24,7 +24,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def published(path: Path) -> Iterator[Path]:
+def publish(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; give what was made there its name at the end.
 
     A file is synced before the rename. A folder is synced once with its whole file system:
@@ -79,7 +79,7 @@ def remove(path: Path) -> None:
 
 def publish_bytes(path: Path, data: bytes) -> None:
     """Publish a small file."""
-    with published(path) as temporary:
+    with publish(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -96,16 +96,16 @@ def json_bytes(value: Any) -> bytes:
 def sha256_of_file(path: Path) -> str:
     """Return the sha256 of a file, 64 hex digits."""
     with path.open("rb") as file:
-        return RunningHash(file.fileno()).hexdigest()
+        return StreamingSha256(file.fileno()).hexdigest()
 
 
-def sha256_below(folder: Path, name: str) -> str:
+def sha256_untrusted(folder: Path, name: str) -> str:
     """Return the sha256 of a file of a dataset. Raises `DatasetError` for a link, or no file."""
-    with untrusted_files.open_below(folder, name) as file:
-        return RunningHash(file.fileno()).hexdigest()
+    with untrusted_files.open_untrusted(folder, name) as file:
+        return StreamingSha256(file.fileno()).hexdigest()
 
 
-class RunningHash:
+class StreamingSha256:
     """The sha256 of an open file: of what is written in order as it comes, of the rest at the end.
 
     Images that are hashed while the processor still has them cost 3.3 us, and 4.2 read back.
@@ -141,7 +141,7 @@ def write_at(handle: int, data: Any, offset: int) -> None:
 
 
 @contextmanager
-def locked(folder: Path, name: str = LOCK, shared: bool = False) -> Iterator[None]:
+def lock(folder: Path, name: str = LOCK, shared: bool = False) -> Iterator[None]:
     """Hold the lock `name` of an output folder, alone, or with others who share it.
 
     Raises `BuilderError` where another build holds it in a way that does not go with this.

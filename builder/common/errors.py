@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a text as one line that moves no cursor: what is not printable is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
@@ -18,7 +18,7 @@ class BuilderError(Exception):
     exit_code = 1
 
     def __init__(self, text: str) -> None:
-        super().__init__(printable(text))
+        super().__init__(one_line(text))
 
 
 class UsageError(BuilderError, ValueError):
@@ -27,7 +27,7 @@ class UsageError(BuilderError, ValueError):
     exit_code = 2
 
 
-class BuildFailed(BuilderError):
+class BuildError(BuilderError):
     """The call was right, but the run could not be finished (a full disk, a dead worker)."""
 
 

@@ -45,7 +45,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @cache
-def compiled_folder() -> Path:
+def compile_cache_folder() -> Path:
     """Return where the compiled form of the present sources is kept."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
@@ -54,13 +54,13 @@ def compiled_folder() -> Path:
     return cache_folder() / f"kernels-{digest.hexdigest()[:16]}"
 
 
-def announce() -> None:
+def log_compilation() -> None:
     """Log that functions are to be compiled, unless a process before this one has done it."""
-    if not any(compiled_folder().rglob("*.nbi")):
+    if not any(compile_cache_folder().rglob("*.nbi")):
         log.info("compiling the kernels; this happens once, and takes some 20 s")
 
 
-def compiled(function: Function) -> Function:
+def jit(function: Function) -> Function:
     """Compile `function` on its first call, without the interpreter's lock, and keep it.
 
     Until that call numba, which takes its time to load, is not imported: modules of compiled
@@ -83,7 +83,7 @@ class _Compiled:
 
         with _ONE_AT_A_TIME:
             standing = numba.config.CACHE_DIR
-            numba.config.CACHE_DIR = str(compiled_folder())
+            numba.config.CACHE_DIR = str(compile_cache_folder())
             try:
                 made: Callable[..., Any] = numba.njit(**OPTIONS)(self._function)
             finally:

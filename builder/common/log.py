@@ -23,7 +23,7 @@ class LogFile(logging.FileHandler):
 
 
 @contextmanager
-def logged_to(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
+def log_to(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
     """Send the body's log lines to `handler`, from `level` on if not more were asked for."""
     standing = log.level
     log.setLevel(min(standing or level, level))

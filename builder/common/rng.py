@@ -23,7 +23,7 @@ from builder.common import rng_kernels
 from builder.common.constants import Floats, Ints, Words
 from builder.common.errors import UsageError
 from builder.common.rng_kernels import GOLDEN
-from builder.common.validation import whole
+from builder.common.validation import whole_number
 
 MASK = (1 << 64) - 1
 INDEX_LIMIT = 1 << 63
@@ -90,7 +90,7 @@ def index_of_seed(master: int, seed: int) -> int:
     Raises `UsageError` for a seed outside [0, 2**64), and for one that belongs to no index
     in [0, 2**63): half of all 64-bit numbers.
     """
-    seed = whole("sample seed", seed, 0, MASK)
+    seed = whole_number("sample seed", seed, 0, MASK)
     index = ((unmix64(seed) - mix64(master)) * _GOLDEN_INVERSE - 1) & MASK
     if index >= INDEX_LIMIT:
         raise UsageError(
@@ -196,4 +196,4 @@ def master_seed(given: int | None) -> int:
 
     Raises `UsageError` for one that is not a whole number in [0, 2**64).
     """
-    return secrets.randbits(64) if given is None else whole("seed", given, 0, MASK)
+    return secrets.randbits(64) if given is None else whole_number("seed", given, 0, MASK)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 i64, u64 = np.int64, np.uint64
 
@@ -15,7 +15,7 @@ FIRST = 0xBF58476D1CE4E5B9
 SECOND = 0x94D049BB133111EB
 
 
-@compiled
+@jit
 def mixed(x: Any) -> Any:
     """Return SplitMix64's output function of a uint64."""
     x = u64((x ^ (x >> u64(30))) * u64(FIRST))
@@ -23,7 +23,7 @@ def mixed(x: Any) -> Any:
     return x ^ (x >> u64(31))
 
 
-@compiled
+@jit
 def mix_all(seeds: Any, addresses: Any, words: Any) -> None:
     """Fill words (B, L) uint64 with the output function of each seed + address."""
     for b in range(len(seeds)):
@@ -32,13 +32,13 @@ def mix_all(seeds: Any, addresses: Any, words: Any) -> None:
             row[d] = mixed(u64(seeds[b] + addresses[d]))
 
 
-@compiled
+@jit
 def below(word: Any, bound: Any) -> Any:
     """Return a word mapped onto [0, bound) int64 by its upper half, `bound` in [1, 2**32]."""
     return i64((word >> u64(32)) * u64(bound) >> u64(32))
 
 
-@compiled
+@jit
 def below_wide(word: Any, bound: Any) -> Any:
     """Return a word mapped onto [0, bound) int64 by a product of 128 bits, `bound` up to 2**63."""
     high, low, half = word >> u64(32), word & u64(0xFFFFFFFF), u64(32)
@@ -48,27 +48,27 @@ def below_wide(word: Any, bound: Any) -> Any:
     return i64(high * bound_high + (middle >> half) + (carry >> half))
 
 
-@compiled
+@jit
 def all_below_wide(words: Any, bound: Any, numbers: Any) -> None:
     """Fill numbers (N,) int64 with words (N,) uint64 mapped onto [0, bound)."""
     for n in range(len(words)):
         numbers[n] = below_wide(words[n], bound)
 
 
-@compiled
+@jit
 def signed_unit(word: Any) -> Any:
     """Return a word mapped onto [-1, 1): an exact multiple of 2**-52."""
     return float(i64(word >> u64(11)) - i64(1 << 52)) * 2.0**-52
 
 
-@compiled
+@jit
 def signed_units(words: Any, numbers: Any) -> None:
     """Fill numbers (N,) float64 with words (N,) mapped onto [-1, 1)."""
     for n in range(len(words)):
         numbers[n] = signed_unit(words[n])
 
 
-@compiled
+@jit
 def fold_units(strip: Any, words: Any, residue: Any, numbers: Any) -> None:
     """Fill numbers (B, L) with strip (B,) + residue * words (B, L), folded back into [-1, 1].
 
@@ -84,7 +84,7 @@ def fold_units(strip: Any, words: Any, residue: Any, numbers: Any) -> None:
 u64 = np.uint64
 
 
-@compiled
+@jit
 def swap_or_not(keys: Any, addresses: Any, size: Any, values: Any) -> None:
     """Put in place of values (B,) int64 below `size` what a permutation of each key makes of them.
 
@@ -108,7 +108,7 @@ def swap_or_not(keys: Any, addresses: Any, size: Any, values: Any) -> None:
 u32 = np.uint32
 
 
-@compiled
+@jit
 def hashed(place: Any, key: Any, other: Any) -> Any:
     """Return 32 random bits for a place, all uint32: vector instructions do many at once.
 

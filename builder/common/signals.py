@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []
 
 
-class Stopped(KeyboardInterrupt):
+class StopRequested(KeyboardInterrupt):
     """The process was told to stop, by signal `number`."""
 
     def __init__(self, number: int) -> None:
@@ -26,8 +26,8 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `Stopped` in the body, at once or at the next `check`."""
+def raise_on_signal() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise `StopRequested` in the body, at once or at the next `check`."""
     with _handled(_note_and_raise):
         try:
             yield
@@ -36,8 +36,8 @@ def listening() -> Iterator[None]:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Let signals raise `Stopped` in the body at the next `check` only.
+def defer_signals() -> Iterator[None]:
+    """Let signals raise `StopRequested` in the body at the next `check` only.
 
     One that no `check` has met is raised again after the body, for whoever handled it before.
     """
@@ -48,7 +48,7 @@ def deferred() -> Iterator[None]:
     try:
         with _handled(_note):
             yield
-    except Stopped:
+    except StopRequested:
         if not listened:  # told whoever called; no later work is to stop for it
             _noted.clear()
         raise
@@ -59,9 +59,9 @@ def deferred() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise `Stopped` if a signal was noted."""
+    """Raise `StopRequested` if a signal was noted."""
     if _noted:
-        raise Stopped(_noted[0])
+        raise StopRequested(_noted[0])
 
 
 @contextmanager
@@ -85,4 +85,4 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 def _note_and_raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
-    raise Stopped(number)
+    raise StopRequested(number)

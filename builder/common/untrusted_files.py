@@ -30,7 +30,7 @@ takes 60 bytes and more for a value, so a file of `{},{},{}` would take twenty t
 FREE_VALUES = 100_000
 
 
-def open_below(folder: Path, name: str, most: int | None = None) -> io.BufferedReader:
+def open_untrusted(folder: Path, name: str, most: int | None = None) -> io.BufferedReader:
     """Return a file below `folder`, open for reading.
 
     `name` has its folders before it, parted by `/`. Raises `DatasetError` for one that is not
@@ -72,16 +72,16 @@ def _why(error: OSError) -> str:
     return f"cannot be opened ({error.strerror})"
 
 
-def read_below(folder: Path, name: str, most: int) -> bytes:
+def read_untrusted(folder: Path, name: str, most: int) -> bytes:
     """Return the bytes of a file below `folder`, of which there are at most `most`."""
-    with open_below(folder, name, most) as file:
+    with open_untrusted(folder, name, most) as file:
         data = file.read(os.fstat(file.fileno()).st_size + 1)
     if len(data) > most:
         raise DatasetError(f"{folder / name}: grew beyond {most} bytes while it was read")
     return data
 
 
-def unzipped(file: io.BufferedReader, most: int) -> bytes:
+def read_maybe_gzipped(file: io.BufferedReader, most: int) -> bytes:
     """Return what a plain or gzipped file holds, but no more than `most` + 1 bytes of it.
 
     Who gets one byte more than `most` knows that there is more.
@@ -90,7 +90,7 @@ def unzipped(file: io.BufferedReader, most: int) -> bytes:
     return gzip.GzipFile(fileobj=file).read(most + 1) if packed else file.read(most + 1)
 
 
-def parsed_json(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:
     """Return the value of a JSON text. Raises `ValueError` or `RecursionError` for anything else.
 
     It is UTF-8 without NaN, infinities, a key twice in an object, or half a character.

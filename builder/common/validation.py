@@ -16,10 +16,10 @@ from pydantic_core import ErrorDetails
 
 from builder.common.errors import UsageError
 
-Whole = Annotated[int, Strict()]
+WholeNumber = Annotated[int, Strict()]
 """A whole number, and not a text, truth or fraction that looks like one."""
 
-Count = Annotated[Whole, Field(ge=0, lt=1 << 127)]
+Count = Annotated[WholeNumber, Field(ge=0, lt=1 << 127)]
 
 _REPR = reprlib.Repr()
 """Writes the beginning of a value, however long or deep it is."""
@@ -27,7 +27,7 @@ _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 100
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 30
 
 
-class Frozen(BaseModel):
+class FrozenModel(BaseModel):
     """A validated, immutable value. Construction raises `UsageError` for the first bad field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -57,7 +57,7 @@ def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
     wanted = _bounds(info) or error["msg"].removeprefix("Input should be ")
     if error["type"] in ("missing", "too_long"):
         wanted = "one value more" if error["type"] == "missing" else "fewer values"
-    return f"{field} is {shown(error['input'])}, expected {wanted}{meaning}"
+    return f"{field} is {format_value(error['input'])}, expected {wanted}{meaning}"
 
 
 def _bounds(info: FieldInfo | None) -> str:
@@ -73,7 +73,7 @@ def _bounds(info: FieldInfo | None) -> str:
     return f"{kind} from {limits['ge']:g} to {limits.get('le', limits.get('lt', 0) - 1)}"
 
 
-def whole(name: str, value: Any, least: int, most: int) -> int:
+def whole_number(name: str, value: Any, least: int, most: int) -> int:
     """Return a whole number in [least, most]. Raises `UsageError` for anything else."""
     try:
         if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
@@ -81,11 +81,12 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     except TypeError:
         pass
     raise UsageError(
-        f"{name} is {shown(value)}, expected a whole number from {least} to {spelled(most)}"
+        f"{name} is {format_value(value)}, "
+        f"expected a whole number from {least} to {format_limit(most)}"
     )
 
 
-def spelled(number: int) -> str:
+def format_limit(number: int) -> str:
     """Return a number, those next to the limits of 63 and 64 bits as powers."""
     return {2**63 - 1: "2**63 - 1", 2**64 - 1: "2**64 - 1"}.get(number, str(number))
 
@@ -95,7 +96,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as errors show it: the first 60 characters of it, in one line."""
     try:
         text = re.sub(r"\s*\n\s*", " ", _REPR.repr(value))
@@ -109,6 +110,6 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def sha256_of(value: Any) -> str:
+def json_sha256(value: Any) -> str:
     """Return the sha256 of a value's canonical JSON, as 64 hex digits."""
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()

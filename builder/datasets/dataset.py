@@ -12,7 +12,7 @@ import numpy as np
 from builder.common.constants import Ints
 from builder.common.errors import UsageError
 from builder.common.rng import INDEX_LIMIT
-from builder.common.validation import shown
+from builder.common.validation import format_value
 from builder.datasets.order import Order, Schedule
 from builder.generator.batch import Batch, Sample
 from builder.recipe.recipe import Recipe
@@ -24,7 +24,7 @@ FEWEST_BLOCKS = 64
 """Blocks that are shuffled as such: of fewer, an order would be hardly another."""
 
 
-class Samples(ABC):
+class Dataset(ABC):
     """Samples by index, wherever they come from: `data[3]`, `data[3:9]`, `data[[7, 2]]`, batches.
 
     `count` is how many there are, None for no end. `block` is how many neighbours are had for
@@ -115,7 +115,7 @@ class Samples(ABC):
 
     def _outside(self, index: int) -> IndexError:
         size = "without an end" if self.count is None else f"of {self.count} samples"
-        return IndexError(f"index {shown(index)} is not in this dataset {size}")
+        return IndexError(f"index {format_value(index)} is not in this dataset {size}")
 
     def batches(
         self, size: int, shuffle: bool = False, seed: int = 0, epoch: int = 0
@@ -141,7 +141,9 @@ class Samples(ABC):
     def schedule(self, order: Order) -> Schedule:
         """Return every batch of every epoch in an order, by its number."""
         if not isinstance(order, Order):
-            raise UsageError(f"order is {shown(order)}, expected an Order, such as Order(256)")
+            raise UsageError(
+                f"order is {format_value(order)}, expected an Order, such as Order(256)"
+            )
         many = self.count is None or self.count // self.block >= FEWEST_BLOCKS
         return Schedule(order, self.count, order.block or (self.block if many else 1))
 
@@ -179,7 +181,8 @@ def _numbers(at: Any) -> Any:
             fits = all(abs(number) < INDEX_LIMIT for number in numbers)
             return np.array(numbers, dtype=np.int64 if fits else object)
     raise TypeError(
-        f"index is {shown(at)}, expected a whole number, a slice, or whole numbers in one row"
+        f"index is {format_value(at)}, "
+        "expected a whole number, a slice, or whole numbers in one row"
     )
 
 

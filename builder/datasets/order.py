@@ -11,7 +11,7 @@ from builder.common import rng
 from builder.common.constants import Ints
 from builder.common.errors import UsageError
 from builder.common.rng import INDEX_LIMIT, MASK, Stream
-from builder.common.validation import whole
+from builder.common.validation import whole_number
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Order:
     def _check(self, name: str, least: int, most: int) -> None:
         """Hold a number to its range, and make one of numpy's a plain one."""
         said = "batch size" if name == "size" else name
-        object.__setattr__(self, name, whole(said, getattr(self, name), least, most))
+        object.__setattr__(self, name, whole_number(said, getattr(self, name), least, most))
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ class Schedule:
         Raises `UsageError` for what cannot be.
         """
         most = INDEX_LIMIT - 1 if self.count is None else len(self)
-        return whole("epoch", epoch, 0, self._last_epoch), whole("start", number, 0, most)
+        return whole_number("epoch", epoch, 0, self._last_epoch), whole_number(
+            "start", number, 0, most
+        )
 
     @cached_property
     def _last_epoch(self) -> int:
@@ -107,8 +109,8 @@ class Schedule:
         Raises `UsageError` for a batch or an epoch that cannot be.
         """
         most = INDEX_LIMIT - 1 if self.count is None else len(self) - 1
-        epoch = whole("epoch", epoch, 0, self._last_epoch)
-        number = whole("batch", number, 0, most)
+        epoch = whole_number("epoch", epoch, 0, self._last_epoch)
+        number = whole_number("batch", number, 0, most)
         first = (number * self.order.ranks + self.order.rank) * self.order.size
         end = first + self.order.size
         if self.count is not None:

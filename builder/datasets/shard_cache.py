@@ -15,7 +15,7 @@ from builder.common.constants import Ints
 from builder.common.errors import DatasetError
 from builder.generator.batch import FIELDS, Batch
 from builder.storage import formats
-from builder.storage.config import Plan
+from builder.storage.config import DatasetConfig
 
 OPEN_SHARDS = 256
 """Shards held open at a time, one file each: a quarter of what a process may usually open. A
@@ -36,7 +36,7 @@ class OpenShards:
     shards that were closed to make room, where their fields lie is remembered.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: DatasetConfig) -> None:
         self._folder, self._plan = folder, plan
         self._form = formats.format_of(plan.storage.format)
         self._fields = self._form.fields(plan)

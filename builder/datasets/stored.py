@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from builder.common.constants import CLASSES, FORMAT_VERSION, Ints
 from builder.common.errors import DatasetError, UsageError
-from builder.common.validation import shown as said
+from builder.common.validation import format_value as said
 from builder.datasets import constraints
-from builder.datasets.dataset import Samples
+from builder.datasets.dataset import Dataset
 from builder.datasets.shard_cache import OpenShards
 from builder.generator.batch import Batch, LazyBatch, Sample
 from builder.recipe import labels_file
@@ -26,7 +26,7 @@ from builder.storage.config import MOST_SHARDS, PLAN
 from builder.storage.manifest import LABELS, MANIFEST, Manifest, read
 
 
-def open_dataset(path: str | Path) -> Dataset:
+def open_dataset(path: str | Path) -> StoredDataset:
     """Open a finished dataset: `len(data)`, `data[3]`, `data[3:9]`, `data.batches(256)`.
 
     It opens files as they are needed, in each process for itself: it may be given to threads,
@@ -54,7 +54,7 @@ def open_dataset(path: str | Path) -> Dataset:
     if recipe.fingerprint != plan.fingerprint:
         raise DatasetError(f"{folder / MANIFEST}: the fingerprint is not that of the recipe")
     _check_shards(folder / MANIFEST, manifest)
-    return Dataset(folder.absolute(), manifest, recipe)
+    return StoredDataset(folder.absolute(), manifest, recipe)
 
 
 def _check_shards(path: Path, manifest: Manifest) -> None:
@@ -88,7 +88,7 @@ def _check_shards(path: Path, manifest: Manifest) -> None:
         )
 
 
-class Dataset(Samples):
+class StoredDataset(Dataset):
     """A finished dataset. Shards are opened, and fields read, when they are first asked for."""
 
     def __init__(self, folder: Path, manifest: Manifest, recipe: Recipe) -> None:
@@ -113,7 +113,7 @@ class Dataset(Samples):
 
     def __reduce__(self) -> Any:
         """Travel to another process without what is open."""
-        return Dataset, (self.folder, self.manifest, self._recipe)
+        return StoredDataset, (self.folder, self.manifest, self._recipe)
 
     def _sample(self, index: int) -> Sample:
         return StoredSample(self._shards, index, self._batch)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.common.rng_kernels import below
 
 i64 = np.int64
@@ -18,7 +18,7 @@ ONE = 1 << 16
 """One pixel in units of position."""
 
 
-@compiled
+@jit
 def pick_glyphs(words: Any, labels: Any, starts: Any, members: Any, glyphs: Any) -> None:
     """Fill glyphs (B, L) with a uniform member of each digit's class, by words (B, L) uint64.
 
@@ -32,7 +32,7 @@ def pick_glyphs(words: Any, labels: Any, starts: Any, members: Any, glyphs: Any)
             glyphs[b, d] = members[start + below(words[b, d], end - start)]
 
 
-@compiled
+@jit
 def draw_gaps(words: Any, lengths: Any, low: Any, high: Any, gaps: Any) -> None:
     """Fill gaps (B, L) int64 by words (B, L), uniform in [low, high], 0 where there is none."""
     for b in range(len(gaps)):
@@ -41,7 +41,7 @@ def draw_gaps(words: Any, lengths: Any, low: Any, high: Any, gaps: Any) -> None:
             gaps[b, d] = low + below(words[b, d], high - low + 1) if inner else 0
 
 
-@compiled
+@jit
 def measure_runs(nominal: Any, gaps: Any, width: Any, limit: Any, room: Any, total: Any) -> None:
     """Set room and total (B,), px, of the run of neighbours with the least room for its extents.
 
@@ -66,7 +66,7 @@ def measure_runs(nominal: Any, gaps: Any, width: Any, limit: Any, room: Any, tot
         room[b], total[b] = least, most
 
 
-@compiled
+@jit
 def lay_digits(nominal: Any, gaps: Any, factor: Any, digits: Any, edges: Any) -> None:
     """Lay digits side by side from 0 on, in 1/65536 px.
 

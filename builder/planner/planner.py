@@ -21,7 +21,7 @@ from builder.common import rng
 from builder.common.constants import FRAME, HALF, PAD, Floats, Ints, Words
 from builder.common.errors import UsageError
 from builder.common.rng import Stream
-from builder.common.validation import shown
+from builder.common.validation import format_value
 from builder.planner import layout, layout_kernels, pull_in
 from builder.recipe import digits
 from builder.recipe.recipe import Recipe
@@ -128,7 +128,7 @@ def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:
     whole = array.ndim == 1 and array.dtype.kind in "iu"
     if not whole or int(array.min()) < 0 or int(array.max()) >= rng.INDEX_LIMIT:
         raise UsageError(
-            f"indices are {shown(indices)}, expected a sequence of whole numbers "
+            f"indices are {format_value(indices)}, expected a sequence of whole numbers "
             "from 0 to 2**63 - 1"
         )
     return array.astype(np.int64)

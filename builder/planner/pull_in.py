@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 from builder.common.constants import FRAME, HALF
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.planner.layout_kernels import ONE
 
 SQRT_2 = math.sqrt(2.0)
 
 
-@compiled
+@jit
 def lay_octagon(ink: Any, diagonals: Any, spread: Any, corners: Any) -> None:
     """Set corners, x (8,) and y (8,), of the octagon around ink that spreads by so many px.
 
@@ -33,7 +33,7 @@ def lay_octagon(ink: Any, diagonals: Any, spread: Any, corners: Any) -> None:
     x[7], y[7] = left, max(top, least_sum - left)
 
 
-@compiled
+@jit
 def project(warp: Any, centre: Any, corners: Any, points: Any) -> None:
     """Set points, x and y, to where corners, x and y, each (8,), go by a warp about its centre.
 
@@ -50,7 +50,7 @@ def project(warp: Any, centre: Any, corners: Any, points: Any) -> None:
         y[k] = ty + (c * p + e * q) / depth
 
 
-@compiled
+@jit
 def bounds(values: Any) -> Any:
     """Return the least and the largest of some values."""
     low, high = values[0], values[0]
@@ -59,7 +59,7 @@ def bounds(values: Any) -> Any:
     return low, high
 
 
-@compiled
+@jit
 def fit(low: Any, high: Any, middle: Any, least: Any, most: Any) -> Any:
     """Return by what factor about `middle`, and then what shift, [low, high] is in [least, most].
 
@@ -72,7 +72,7 @@ def fit(low: Any, high: Any, middle: Any, least: Any, most: Any) -> Any:
     return factor, max(least - low, 0.0) + min(most - high, 0.0)
 
 
-@compiled
+@jit
 def place(numbers: Any, begins: Any, extents: Any, nominal: Any) -> None:
     """Bring warps `numbers` (8, B, L) from the origin to the middles of extents, squeezed as these.
 
@@ -86,7 +86,7 @@ def place(numbers: Any, begins: Any, extents: Any, nominal: Any) -> None:
             w[6], w[7] = w[6] + (begin + extent / 2) / ONE, w[7] + HALF
 
 
-@compiled
+@jit
 def pull_in(
     numbers: Any, glyphs: Any, bank: Any, spread: Any, centres: Any, edges: Any, scratch: Any
 ) -> None:

@@ -136,10 +136,10 @@ def _read_bytes(path: Path) -> tuple[bytes, int]:
     """Return the bytes of a file, at most one more than its header says, and what that says."""
     try:
         with path.open("rb") as file:
-            head = untrusted_files.unzipped(file, HEAD - 1)
+            head = untrusted_files.read_maybe_gzipped(file, HEAD - 1)
         expected = _expected(path, head)
         with path.open("rb") as file:
-            return untrusted_files.unzipped(file, min(expected, MOST_BYTES)), expected
+            return untrusted_files.read_maybe_gzipped(file, min(expected, MOST_BYTES)), expected
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error}); fetch the file anew") from error
 

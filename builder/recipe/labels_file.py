@@ -62,7 +62,7 @@ def register(path: str | Path) -> LabelsFile:
     """
     try:
         with Path(path).open("rb") as file:
-            data = untrusted_files.unzipped(file, MOST_BYTES)
+            data = untrusted_files.read_maybe_gzipped(file, MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
     if len(data) > MOST_BYTES:
@@ -80,8 +80,8 @@ def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
     path = folder / name
     most = min(MOST_BYTES, expected.lines * (expected.longest + 1))
     try:
-        with untrusted_files.open_below(folder, name, MOST_BYTES) as file:
-            text = untrusted_files.unzipped(file, most)
+        with untrusted_files.open_untrusted(folder, name, MOST_BYTES) as file:
+            text = untrusted_files.read_maybe_gzipped(file, most)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from None
     if len(text) > most or hashlib.sha256(text).hexdigest() != expected.sha256:

@@ -13,7 +13,7 @@ from builder.augment.ranges import Augment
 from builder.common import constants
 from builder.common.constants import FRAME, RECIPE_VERSION
 from builder.common.errors import UsageError
-from builder.common.validation import Frozen, Whole, sha256_of, shown
+from builder.common.validation import FrozenModel, WholeNumber, format_value, json_sha256
 from builder.recipe import labels
 from builder.recipe.digits import MNIST, Source, Split
 from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, check_fit
@@ -45,11 +45,11 @@ def _augment(value: Any) -> Any:
 
 
 Order = Literal["file", "shuffled"]
-Range = Annotated[tuple[Whole, Whole], BeforeValidator(_pair)]
-Digits = Annotated[tuple[Whole, ...], BeforeValidator(_digit_tuple)]
+Range = Annotated[tuple[WholeNumber, WholeNumber], BeforeValidator(_pair)]
+Digits = Annotated[tuple[WholeNumber, ...], BeforeValidator(_digit_tuple)]
 
 
-class Recipe(Frozen):
+class Recipe(FrozenModel):
     """Everything that decides the pixels and labels of sample i. Frozen, hashable, JSON both ways.
 
     A sample is a pure function of (recipe, index). Bad values raise `UsageError` here, so no
@@ -68,7 +68,7 @@ class Recipe(Frozen):
 10 px: expected at least 90, or length at most 2, or spacing at most -3
     """
 
-    seed: Whole = Field(default=0, ge=0, lt=1 << 64, description="the master seed")
+    seed: WholeNumber = Field(default=0, ge=0, lt=1 << 64, description="the master seed")
     source: Source = Field(default=MNIST, description="the digits; see builder.register")
     split: Split = Field(default="train", description="which of the source's glyphs are drawn")
     length: Range | None = Field(default=None, description="digits per sample, LO to HI")
@@ -84,7 +84,7 @@ class Recipe(Frozen):
         default=None, description="the order of the labels file's lines"
     )
     spacing: Range = Field(default=(5, 10), description="px between digits, uniform in LO to HI")
-    width: Whole = Field(default=200, ge=1, le=WIDEST, description="the image width, px")
+    width: WholeNumber = Field(default=200, ge=1, le=WIDEST, description="the image width, px")
     fit: Fit = Field(default="squeeze", description="what happens to a strip wider than the image")
     align: Align = Field(default="random", description="where digits go in a wider image")
     spacing_between: Between = Field(default="frame", description="what the spacing is between")
@@ -189,18 +189,18 @@ class Recipe(Frozen):
         values = dict(values)
         if isinstance(values.get("labels_file"), str):
             raise UsageError(
-                f"labels_file is {shown(values['labels_file'])}, expected sha256, lines "
+                f"labels_file is {format_value(values['labels_file'])}, expected sha256, lines "
                 "and longest: a stored recipe names no path"
             )
         if not isinstance(values.get("augment", {}), dict):
             raise UsageError(
-                f"augment is {shown(values['augment'])}, expected ranges by name: "
+                f"augment is {format_value(values['augment'])}, expected ranges by name: "
                 "a stored recipe names no preset"
             )
         version = values.pop("recipe_version", None)
         if type(version) is not int or version != RECIPE_VERSION:
             raise UsageError(
-                f"recipe_version is {shown(version)}, expected {RECIPE_VERSION}: "
+                f"recipe_version is {format_value(version)}, expected {RECIPE_VERSION}: "
                 "the recipe was written by another version of this program"
             )
         return cls(**values)
@@ -208,7 +208,7 @@ class Recipe(Frozen):
     @property
     def fingerprint(self) -> str:
         """The sha256 of the recipe's canonical JSON, 64 hex digits."""
-        return sha256_of(self.to_json())
+        return json_sha256(self.to_json())
 
 
 def _ordered(

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from builder.common.constants import FORMAT_VERSION, GENERATOR_VERSION
 from builder.common.errors import BuilderError, UsageError
-from builder.common.validation import Count, Frozen, Whole
+from builder.common.validation import Count, FrozenModel, WholeNumber
 from builder.recipe.recipe import Recipe
 
 PLAN = "plan.json"
@@ -32,16 +32,16 @@ def check_png_label(longest: int) -> None:
         )
 
 
-class Storage(Frozen):
+class StorageOptions(FrozenModel):
     """How the samples of a dataset lie in files. None of it changes a pixel."""
 
     format: Literal["hdf5", "png"] = Field(default="hdf5", description="the format of the shards")
     compression: Literal["none", "gzip"] = Field(default="none", description="of HDF5 images")
     masks: bool = Field(default=False, description="whether masks are stored beside the images")
-    shard_size: Whole = Field(default=10_000, ge=1, le=10**8, description="images per shard")
+    shard_size: WholeNumber = Field(default=10_000, ge=1, le=10**8, description="images per shard")
 
     @model_validator(mode="after")
-    def _some_is_for_hdf5(self) -> Storage:
+    def _some_is_for_hdf5(self) -> StorageOptions:
         if self.format == "png" and self.compression != "none":
             raise ValueError("compression is 'gzip', but PNG files are compressed as they are")
         if self.format == "png" and self.masks:
@@ -49,7 +49,7 @@ class Storage(Frozen):
         return self
 
 
-class Shard(Frozen):
+class Shard(FrozenModel):
     """A fixed range of sample indices, [start, start + count), made by one task, alone."""
 
     number: Count
@@ -67,18 +67,18 @@ class Shard(Frozen):
         return f"{self.name}.json"
 
 
-class Plan(Frozen):
+class DatasetConfig(FrozenModel):
     """What a folder is going to be: recipe, storage, count, versions."""
 
     recipe: dict[str, Any]
-    storage: Storage
-    count: Whole = Field(ge=1, lt=1 << 63, description="how many samples")
+    storage: StorageOptions
+    count: WholeNumber = Field(ge=1, lt=1 << 63, description="how many samples")
     fingerprint: str
-    generator_version: Whole = GENERATOR_VERSION
-    format_version: Whole = FORMAT_VERSION
+    generator_version: WholeNumber = GENERATOR_VERSION
+    format_version: WholeNumber = FORMAT_VERSION
 
     @classmethod
-    def of(cls, recipe: Recipe, storage: Storage, count: int) -> Plan:
+    def of(cls, recipe: Recipe, storage: StorageOptions, count: int) -> DatasetConfig:
         """Return the plan of a dataset to be. Raises `UsageError` for what cannot be stored."""
         if storage.format == "png":
             check_png_label(recipe.label_source.longest)
@@ -110,7 +110,7 @@ class Plan(Frozen):
                 f"{GENERATOR_VERSION}: its samples cannot be made again with this one"
             )
 
-    def differences(self, other: Plan) -> list[str]:
+    def differences(self, other: DatasetConfig) -> list[str]:
         """Return what tells this plan from another but the count: 'field: this, not that' each."""
         mine, theirs = self._flat(), other._flat()
         return [
@@ -138,7 +138,7 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def shards(self, plan: Plan) -> range:
+    def shards(self, plan: DatasetConfig) -> range:
         """Return the numbers of its shards; there are none where parts are more than shards."""
         return range(
             plan.shards * (self.number - 1) // self.of, plan.shards * self.number // self.of

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from builder.common.errors import printable
+from builder.common.errors import one_line
 from builder.storage.config import Shard
 
 
@@ -24,7 +24,7 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        return printable(f"{self.shard}: {self.text}" if self.shard else self.text)
+        return one_line(f"{self.shard}: {self.text}" if self.shard else self.text)
 
 
 @dataclass

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from builder.common import atomic_files, untrusted_files
 from builder.common.constants import CLASSES, FRAME
 from builder.common.errors import DatasetError, UsageError
-from builder.common.validation import Count, Frozen, Whole, sha256_of
+from builder.common.validation import Count, FrozenModel, WholeNumber, json_sha256
 from builder.recipe.recipe import Recipe
 from builder.storage import content_digest
-from builder.storage.config import Plan, Shard
+from builder.storage.config import DatasetConfig, Shard
 
 MANIFEST = "manifest.json"
 LABELS = "labels.txt.gz"
@@ -29,10 +29,10 @@ MOST_OF_OTHERS = 1 << 22
 LIBRARIES = ("numpy", "numba", "h5py", "isal", "pyarrow", "xxhash")
 """Libraries whose version can change a file's bytes, though never a pixel or label."""
 
-Model = TypeVar("Model", bound=Frozen)
+Model = TypeVar("Model", bound=FrozenModel)
 
 
-class FileRecord(Frozen):
+class FileRecord(FrozenModel):
     """One file of a shard: its name in the dataset's folder, size in bytes, and sha256."""
 
     name: str
@@ -40,7 +40,7 @@ class FileRecord(Frozen):
     sha256: str
 
 
-class Record(Frozen):
+class Record(FrozenModel):
     """The completion record of a shard. Nothing else means that the shard is done.
 
     `pixel_sum`, `pixel_square_sum`: over all grey values of the shard. `class_counts`: how
@@ -56,10 +56,10 @@ class Record(Frozen):
     class_counts: tuple[Count, ...]
     length_counts: dict[int, Count]
     fingerprint: str
-    generator_version: Whole
+    generator_version: WholeNumber
 
 
-class ShardEntry(Frozen):
+class ShardEntry(FrozenModel):
     """A line of the manifest's shard table."""
 
     shard: Shard
@@ -69,7 +69,7 @@ class ShardEntry(Frozen):
     content_digest: str
 
 
-class Manifest(Frozen):
+class Manifest(FrozenModel):
     """What a finished dataset is: its plan, its shards, and what its images are like as a whole.
 
     `pixel_mean` and `pixel_deviation` are over all grey values, 0 to 255. `labels_file` is the copy
@@ -77,7 +77,7 @@ class Manifest(Frozen):
     of all other fields: of the library versions, say, nothing else would show a flipped bit.
     """
 
-    plan: Plan
+    plan: DatasetConfig
     shards: tuple[ShardEntry, ...]
     content_digest: str
     bytes: Count
@@ -121,7 +121,9 @@ class Totals:
         for length, count in record.length_counts.items():
             self.length_counts[length] = self.length_counts.get(length, 0) + count
 
-    def manifest(self, plan: Plan, recipe: Recipe, labels_file: FileRecord | None) -> Manifest:
+    def manifest(
+        self, plan: DatasetConfig, recipe: Recipe, labels_file: FileRecord | None
+    ) -> Manifest:
         """Return the manifest of the plan of which all records were added."""
         pixels = self.count * FRAME * recipe.width
         mean = Fraction(self.pixel_sum, pixels)
@@ -145,12 +147,12 @@ class Totals:
 
 def checksum(manifest: dict[str, Any]) -> str:
     """Return the checksum of a manifest's JSON values, whether they have one already or not."""
-    return sha256_of({name: value for name, value in manifest.items() if name != "checksum"})
+    return json_sha256({name: value for name, value in manifest.items() if name != "checksum"})
 
 
 def file_record(path: Path) -> FileRecord:
     """Return name, size and sha256 of a file that is there. Raises `DatasetError` for a link."""
-    sha256 = atomic_files.sha256_below(path.parent, path.name)
+    sha256 = atomic_files.sha256_untrusted(path.parent, path.name)
     return FileRecord(name=path.name, bytes=path.lstat().st_size, sha256=sha256)
 
 
@@ -165,7 +167,7 @@ def read(path: Path, model: type[Model]) -> Model:
 
 def read_bytes(path: Path) -> bytes:
     """Return a JSON file's bytes, as many as one of its name may have."""
-    return untrusted_files.read_below(
+    return untrusted_files.read_untrusted(
         path.parent, path.name, MOST_BYTES.get(path.name, MOST_OF_OTHERS)
     )
 
@@ -173,7 +175,7 @@ def read_bytes(path: Path) -> bytes:
 def parsed(path: Path, data: bytes, model: type[Model]) -> Model:
     """Return what the bytes of a JSON file say, as a value of `model`."""
     try:
-        values = untrusted_files.parsed_json(data)
+        values = untrusted_files.parse_json(data)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: is not JSON ({error})") from None
     if not isinstance(values, dict):

@@ -7,18 +7,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.common import atomic_files
-from builder.common.errors import BuildFailed, UsageError
-from builder.common.log import LogFile, logged_to
-from builder.storage.config import PLAN, Part, Plan
+from builder.common.errors import BuildError, UsageError
+from builder.common.log import LogFile, log_to
+from builder.storage.config import PLAN, DatasetConfig, Part
 from builder.storage.manifest import LABELS, LOG, read
 
 
-def check(folder: Path, plan: Plan) -> None:
+def check(folder: Path, plan: DatasetConfig) -> None:
     """Raise `UsageError` where `folder` holds anything but this dataset, or a beginning of it."""
     if not (folder / PLAN).exists():
         _check_empty(folder)
         return
-    standing = read(folder / PLAN, Plan)
+    standing = read(folder / PLAN, DatasetConfig)
     different = standing.differences(plan)
     if different:
         raise UsageError(
@@ -56,7 +56,7 @@ def claimed(folder: Path, part: Part | None = None) -> Iterator[None]:
     """
     made = _make_folders(folder)
     try:
-        with _locked(folder, part), logged_to(LogFile(folder / LOG)):
+        with _locked(folder, part), log_to(LogFile(folder / LOG)):
             begun_before = (folder / PLAN).exists()
             if part is None:
                 _remove_leftovers(folder)
@@ -67,7 +67,7 @@ def claimed(folder: Path, part: Part | None = None) -> Iterator[None]:
                     with suppress(OSError):  # what ended the body matters more
                         _remove_unfinished(folder, begun_before)
     except OSError as error:
-        raise BuildFailed(_told(error, folder)) from error
+        raise BuildError(_told(error, folder)) from error
     finally:
         for path in [] if (folder / PLAN).exists() else reversed(made):
             with suppress(OSError):
@@ -77,11 +77,11 @@ def claimed(folder: Path, part: Part | None = None) -> Iterator[None]:
 @contextmanager
 def _locked(folder: Path, part: Part | None) -> Iterator[None]:
     if part is None:
-        with atomic_files.locked(folder):
+        with atomic_files.lock(folder):
             yield
         return
     own = f"{atomic_files.LOCK}-part-{part.number}-of-{part.of}"
-    with atomic_files.locked(folder, shared=True), atomic_files.locked(folder, own):
+    with atomic_files.lock(folder, shared=True), atomic_files.lock(folder, own):
         yield
 
 
@@ -91,7 +91,7 @@ def _make_folders(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BuildFailed(_told(error, folder)) from error
+        raise BuildError(_told(error, folder)) from error
     return missing
 
 

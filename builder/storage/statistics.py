@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import CLASSES, PAD
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.generator.batch import Batch
 from builder.storage import content_digest
 
@@ -50,7 +50,7 @@ RUN = 1 << 14
 """Pixels summed in 32 bits at a time: 255**2 * 2**14 is below 2**31, and narrow sums are fast."""
 
 
-@compiled
+@jit
 def moments(values: Any) -> Any:
     """Return (sum, sum of squares) of a flat uint8 array, exact."""
     total, squares = 0, 0

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from builder.common.errors import UsageError
-from builder.common.validation import shown
-from builder.datasets.dataset import Samples
+from builder.common.validation import format_value
+from builder.datasets.dataset import Dataset
 from builder.datasets.order import Order, Schedule
 from builder.torch.shared_memory import Opener, Packer, Parcel
 from builder.torch.targets import TARGETS, check_target, images_of
@@ -47,7 +47,7 @@ class Loader:
     """
 
     def __init__(
-        self, data: Samples, order: Order | None = None, targets: str = "padded", **options: Any
+        self, data: Dataset, order: Order | None = None, targets: str = "padded", **options: Any
     ) -> None:
         order = Order() if order is None else order
         for name in options.keys() & set(OWNED):
@@ -127,12 +127,15 @@ class Loader:
         Raises `UsageError` where its samples or their order were not those of this one.
         """
         if not isinstance(state, Mapping):
-            raise UsageError(f"the state is {shown(state)}, expected what state_dict() returned")
+            raise UsageError(
+                f"the state is {format_value(state)}, expected what state_dict() returned"
+            )
         for name, mine in self._identity().items():
             theirs = state.get(name)
             if not isinstance(theirs, type(mine)) or theirs != mine:
                 raise UsageError(
-                    f"the state is of {name} {shown(theirs)}, and this loader's is {mine!r}: "
+                    f"the state is of {name} {format_value(theirs)}, "
+                    f"and this loader's is {mine!r}: "
                     "its batches are not the same ones"
                 )
         self._go_to(state.get("epoch"), state.get("batch"))
@@ -176,7 +179,7 @@ class _Batches:
     one being delivered, for PyTorch asks for the next before it hands one over. 0: no workers.
     """
 
-    def __init__(self, data: Samples, schedule: Schedule, targets: str) -> None:
+    def __init__(self, data: Dataset, schedule: Schedule, targets: str) -> None:
         self.data, self.schedule, self.targets = data, schedule, targets
         self.slots = 0
         self._turn = 0

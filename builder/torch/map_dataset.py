@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from builder.common.errors import UsageError
-from builder.datasets.dataset import Samples
+from builder.datasets.dataset import Dataset
 from builder.torch.targets import TARGETS, check_target, images_of
 
 
@@ -22,7 +22,7 @@ class MapDataset:
     for each tensor on their way: see `torch.multiprocessing.set_sharing_strategy`, or use `Loader`.
     """
 
-    def __init__(self, data: Samples, targets: str = "padded") -> None:
+    def __init__(self, data: Dataset, targets: str = "padded") -> None:
         check_target(data, targets)
         if data.count is None:
             raise UsageError(

@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import default_collate
 
 from builder.common.errors import UsageError
-from builder.common.validation import shown
-from builder.datasets.dataset import Samples
+from builder.common.validation import format_value
+from builder.datasets.dataset import Dataset
 from builder.generator.batch import Batch
 
 
@@ -129,12 +129,14 @@ TARGETS = {
 """Every form by its name."""
 
 
-def check_target(data: Samples, name: Any) -> None:
+def check_target(data: Dataset, name: Any) -> None:
     """Raise `UsageError` unless `name` is a form of targets that some samples have."""
-    if not isinstance(data, Samples):
-        raise UsageError(f"data is {shown(data)}, expected what open_dataset or LiveDataset gave")
+    if not isinstance(data, Dataset):
+        raise UsageError(
+            f"data is {format_value(data)}, expected what open_dataset or LiveDataset gave"
+        )
     if not isinstance(name, str) or name not in TARGETS:
-        raise UsageError(f"targets is {shown(name)}, expected one of: {', '.join(TARGETS)}")
+        raise UsageError(f"targets is {format_value(name)}, expected one of: {', '.join(TARGETS)}")
     if name == "masks" and not data.masks:
         raise UsageError(
             "targets is 'masks', but the samples have none: build with --masks, or make "

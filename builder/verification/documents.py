@@ -15,10 +15,10 @@ from typing import TypeVar
 from builder.common import atomic_files
 from builder.common.constants import FORMAT_VERSION
 from builder.common.errors import BuilderError, UsageError
-from builder.common.validation import Frozen
+from builder.common.validation import FrozenModel
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
-from builder.storage.config import MOST_SHARDS, PLAN, Plan
+from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig
 from builder.storage.findings import Findings, kind_of, said
 from builder.storage.manifest import (
     LABELS,
@@ -34,7 +34,7 @@ from builder.storage.manifest import (
     read_bytes,
 )
 
-Model = TypeVar("Model", bound=Frozen)
+Model = TypeVar("Model", bound=FrozenModel)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Documents:
     `sound` tells that the manifest's checksum holds, so that it is as it was published.
     """
 
-    plan: Plan
+    plan: DatasetConfig
     recipe: Recipe
     manifest: Manifest | None
     sound: bool
@@ -82,7 +82,7 @@ def gather(folder: Path, findings: Findings) -> Documents | None:
     plan = manifest = None
     sound = False
     try:
-        plan, _ = read(folder / PLAN, Plan)
+        plan, _ = read(folder / PLAN, DatasetConfig)
     except BuilderError as error:
         findings.document(str(error))
     try:
@@ -117,7 +117,7 @@ def _checksum_holds(manifest: Manifest, data: bytes, findings: Findings) -> bool
     return manifest.checksum == expected
 
 
-def _recipe_of(plan: Plan, name: str, findings: Findings) -> Recipe | None:
+def _recipe_of(plan: DatasetConfig, name: str, findings: Findings) -> Recipe | None:
     """Return the recipe of a plan that this program can check; else add why not."""
     try:
         if plan.format_version != FORMAT_VERSION:

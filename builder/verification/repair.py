@@ -17,7 +17,7 @@ from builder.verification.documents import Documents
 from builder.verification.quick_check import Survey
 from builder.verification.verify import DEFAULT_SAMPLES, Check, Level, Report, checked
 from builder.workers import pipeline
-from builder.workers.options import Run
+from builder.workers.options import BuildOptions
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def repair(
     So is a dataset of another generator version, and one of which neither plan nor manifest
     can be read. While shards are made again, the dataset has no manifest.
     """
-    return carry_out(Path(path), Check(level, samples, Run(workers, progress=progress)))
+    return carry_out(Path(path), Check(level, samples, BuildOptions(workers, progress=progress)))
 
 
 def carry_out(folder: Path, check: Check) -> Repaired:
@@ -80,7 +80,7 @@ def carry_out(folder: Path, check: Check) -> Repaired:
     return Repaired(before, tuple(sorted(found.findings.to_make)), after, unequal)
 
 
-def distrust(folder: Path, run: Run) -> int:
+def distrust(folder: Path, run: BuildOptions) -> int:
     """Take away the records of shards that are not as recorded; return how many there were.
 
     For a dataset that is begun, or finished: every byte is read. What builds there next makes
@@ -109,7 +109,7 @@ def _require_ours(folder: Path, found: Survey) -> None:
 
 def _clear(folder: Path, known: Documents, to_make: set[int]) -> None:
     """Leave of plan, manifest and records those that hold: what a build then finds to do."""
-    with atomic_files.locked(folder):
+    with atomic_files.lock(folder):
         signals.check()
         atomic_files.remove(folder / MANIFEST)
         for number in to_make:

@@ -16,7 +16,7 @@ from builder.generator.batch import Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
 from builder.storage import content_digest
-from builder.storage.config import Plan
+from builder.storage.config import DatasetConfig
 from builder.storage.findings import Fault, Findings, kind_of
 from builder.verification.quick_check import Expected
 
@@ -34,7 +34,7 @@ class CheckTask:
     """All that a worker is given to check a shard. `rows` are those to make anew, None for none."""
 
     folder: Path
-    plan: Plan
+    plan: DatasetConfig
     expected: Expected
     rows: range | tuple[int, ...] | None = None
 
@@ -51,7 +51,7 @@ class Checked:
 def check_shard(task: CheckTask) -> Checked:
     """Check one shard: the rows named by the task, or all of its bytes. Raises for no fault."""
     findings, shard = Findings(), task.expected.shard
-    with signals.deferred(), findings.reading(shard):
+    with signals.defer_signals(), findings.reading(shard):
         if task.rows is not None:
             _check_samples(task, findings)
         else:
@@ -80,7 +80,7 @@ def _sha256(folder: Path, name: str) -> str:
         from builder.storage.formats.png_folder import sha256_of_folder
 
         return sha256_of_folder(folder, name)
-    return atomic_files.sha256_below(folder, name)
+    return atomic_files.sha256_untrusted(folder, name)
 
 
 def _check_content(task: CheckTask, findings: Findings) -> None:

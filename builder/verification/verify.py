@@ -10,17 +10,17 @@ from typing import Literal, get_args
 
 from builder.common import signals
 from builder.common.errors import UsageError
-from builder.common.jit import announce
+from builder.common.jit import log_compilation
 from builder.planner.planner import planner_for
 from builder.recipe.digits import register
 from builder.recipe.recipe import Recipe
-from builder.storage.config import PLAN, Plan
+from builder.storage.config import PLAN, DatasetConfig
 from builder.storage.findings import Fault
 from builder.storage.manifest import MANIFEST
 from builder.verification.quick_check import Survey, survey
 from builder.verification.shard_check import CheckTask, check_shard, spread
 from builder.workers import pool
-from builder.workers.options import Run
+from builder.workers.options import BuildOptions
 
 Level = Literal["quick", "full", "deep"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -41,7 +41,7 @@ class Report:
 
     path: Path
     level: Level
-    plan: Plan | None
+    plan: DatasetConfig | None
     faults: tuple[Fault, ...]
     notes: tuple[str, ...] = ()
     checked: int = 0
@@ -83,7 +83,7 @@ class Check:
 
     level: Level = "quick"
     samples: int = DEFAULT_SAMPLES
-    run: Run = field(default_factory=Run)
+    run: BuildOptions = field(default_factory=BuildOptions)
     digits: Path | None = None
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ def verify(
     that holds no dataset, and for a deep check `BuilderError` where another generator version
     made it, or where its digits are not known on this machine.
     """
-    return checked(Path(path), Check(level, samples, Run(workers, progress=progress)))[0]
+    return checked(Path(path), Check(level, samples, BuildOptions(workers, progress=progress)))[0]
 
 
 def checked(folder: Path, check: Check) -> tuple[Report, Survey]:
@@ -178,7 +178,7 @@ def _recheck(found: Survey, tasks: list[CheckTask], check: Check) -> int:
     if not tasks:
         return 0
     if check.level == "deep":
-        announce()
+        log_compilation()
     run = check.run
     total = sum(t.expected.shard.count if t.rows is None else len(t.rows) for t in tasks)
     workers = pool.processes_for(run.workers, len(tasks), run.backend)

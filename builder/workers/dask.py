@@ -11,17 +11,17 @@ from typing import Any
 
 from builder.common import atomic_files
 from builder.common.constants import GENERATOR_VERSION
-from builder.common.errors import BuildFailed, UsageError
+from builder.common.errors import BuildError, UsageError
 
 TIMEOUT = 10
 """Seconds that a scheduler has to answer."""
 
 
 @contextmanager
-def connected(scheduler: str, folder: Path) -> Iterator[None]:
+def connect(scheduler: str, folder: Path) -> Iterator[None]:
     """Hold a connection to a cluster all of whose workers see `folder` and run this generator.
 
-    Raises `UsageError` where dask is not installed, and `BuildFailed` where the scheduler does
+    Raises `UsageError` where dask is not installed, and `BuildError` where the scheduler does
     not answer, has no workers, or has one that will not do.
     """
     try:
@@ -32,14 +32,14 @@ def connected(scheduler: str, folder: Path) -> Iterator[None]:
         client = distributed.Client(scheduler, timeout=TIMEOUT)
     except (OSError, ValueError) as error:
         reason = str(error) or type(error).__name__
-        raise BuildFailed(f"scheduler {scheduler}: cannot be reached ({reason})") from None
+        raise BuildError(f"scheduler {scheduler}: cannot be reached ({reason})") from None
     with client:
         _check(client, scheduler, folder)
         yield
 
 
 def _check(client: Any, scheduler: str, folder: Path) -> None:
-    """Raise `BuildFailed` unless each worker sees a file made here, and has the same version."""
+    """Raise `BuildError` unless each worker sees a file made here, and has the same version."""
     seen = folder / f"{atomic_files.TEMPORARY}seen-{os.urandom(8).hex()}"
     seen.touch()
     try:
@@ -47,11 +47,11 @@ def _check(client: Any, scheduler: str, folder: Path) -> None:
     finally:
         seen.unlink()
     if not found:
-        raise BuildFailed(f"scheduler {scheduler}: has no workers; start some, and call again")
+        raise BuildError(f"scheduler {scheduler}: has no workers; start some, and call again")
     faults = {worker: _fault(answer, folder) for worker, answer in found.items()}
     told = [f"{worker} {fault}" for worker, fault in sorted(faults.items()) if fault]
     if told:
-        raise BuildFailed(f"scheduler {scheduler}: worker {'; worker '.join(told)}")
+        raise BuildError(f"scheduler {scheduler}: worker {'; worker '.join(told)}")
 
 
 def look(seen: str) -> tuple[int, bool]:

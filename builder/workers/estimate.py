@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.common import atomic_files
-from builder.common.jit import announce
-from builder.storage.config import Plan
+from builder.common.jit import log_compilation
+from builder.storage.config import DatasetConfig
 from builder.storage.manifest import Record, read
 from builder.workers.shard import ShardTask, build_shard
 
@@ -31,12 +31,12 @@ class Forecast:
     seconds: float
 
 
-def forecast(plan: Plan, workers: int, block_size: int) -> Forecast:
+def forecast(plan: DatasetConfig, workers: int, block_size: int) -> Forecast:
     """Foretell a build: make a little of a shard in a temporary folder, and time and weigh it.
 
     It takes half a second and the loading of the libraries, whatever the count.
     """
-    announce()
+    log_compilation()
     most = plan.shard(0).count
     with tempfile.TemporaryDirectory(prefix="digitseq-") as name:
         folder, samples = Path(name), min(FIRST, most)
@@ -54,7 +54,7 @@ def forecast(plan: Plan, workers: int, block_size: int) -> Forecast:
     )
 
 
-def _trial(folder: Path, plan: Plan, samples: int, block_size: int) -> tuple[int, float]:
+def _trial(folder: Path, plan: DatasetConfig, samples: int, block_size: int) -> tuple[int, float]:
     """Make a shard of the first samples; return its bytes and the processor's seconds."""
     began = time.process_time()
     trial = plan.model_copy(update={"count": samples})

@@ -16,7 +16,7 @@ HANG_LIMIT = 300.0
 
 
 @dataclass(frozen=True)
-class Run:
+class BuildOptions:
     """How a build is carried out; see `build` for what each field means."""
 
     workers: int | None = None

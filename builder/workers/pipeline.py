@@ -10,16 +10,16 @@ from pathlib import Path
 
 from builder.common import atomic_files
 from builder.common.errors import BuilderError, DatasetError, UsageError
-from builder.common.jit import announce
+from builder.common.jit import log_compilation
 from builder.common.log import log
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage import output_folder
-from builder.storage.config import MOST_SHARDS, PLAN, Part, Plan, Storage
+from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.manifest import LABELS, MANIFEST, Manifest, Totals, file_record, read
 from builder.workers import dask, pool, retry
-from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Run
+from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
 from builder.workers.shard import ShardTask, finished
 
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
@@ -70,20 +70,22 @@ def build(
     folder that holds something else is refused with `UsageError`. Where the run fails, with
     `BuilderError`, finished shards stay, and nothing unfinished does.
     """
-    storage = Storage(format=format, compression=compression, masks=masks, shard_size=shard_size)
-    plan = Plan.of(recipe, storage, count)
-    run = Run(workers, backend, block_size, progress, hang_limit, scheduler)
+    storage = StorageOptions(
+        format=format, compression=compression, masks=masks, shard_size=shard_size
+    )
+    plan = DatasetConfig.of(recipe, storage, count)
+    run = BuildOptions(workers, backend, block_size, progress, hang_limit, scheduler)
     return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
 
 
-def default_folder(plan: Plan) -> Path:
+def default_folder(plan: DatasetConfig) -> Path:
     """Return the folder of a dataset for which none was named: another recipe never collides."""
     kind = SHORT_NAMES[plan.storage.format, plan.storage.compression]
     kind += "-masks" if plan.storage.masks else ""
     return Path("shards") / f"{plan.fingerprint[:12]}-{kind}"
 
 
-def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
+def carry_out(plan: DatasetConfig, recipe: Recipe, folder: Path, run: BuildOptions) -> Built:
     """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
     began = time.perf_counter()
     with _claimed(folder, plan, recipe):
@@ -97,7 +99,9 @@ def carry_out(plan: Plan, recipe: Recipe, folder: Path, run: Run) -> Built:
     return Built(folder, manifest, made, time.perf_counter() - began)
 
 
-def carry_out_part(plan: Plan, recipe: Recipe, folder: Path, run: Run, part: Part) -> int:
+def carry_out_part(
+    plan: DatasetConfig, recipe: Recipe, folder: Path, run: BuildOptions, part: Part
+) -> int:
     """Make what is missing of one part of a dataset's shards; return how many images that were.
 
     Other parts may be made at the same time, on any machine that shares the folder. When all
@@ -105,13 +109,13 @@ def carry_out_part(plan: Plan, recipe: Recipe, folder: Path, run: Run, part: Par
     """
     with _claimed(folder, plan, recipe, part):
         missing = _missing(folder, plan, part.shards(plan))
-        planned = (folder / PLAN).exists() and read(folder / PLAN, Plan) == plan
+        planned = (folder / PLAN).exists() and read(folder / PLAN, DatasetConfig) == plan
         if not planned or (missing and (folder / MANIFEST).exists()):
             _publish_plan(folder, plan, recipe)
         return _build_missing(folder, plan, missing, run)
 
 
-def finalise(plan: Plan, recipe: Recipe, folder: Path) -> Built:
+def finalise(plan: DatasetConfig, recipe: Recipe, folder: Path) -> Built:
     """Publish the manifest of a dataset whose parts are made.
 
     Raises `BuilderError` that lists every shard that is missing.
@@ -125,7 +129,9 @@ def finalise(plan: Plan, recipe: Recipe, folder: Path) -> Built:
 
 
 @contextmanager
-def _claimed(folder: Path, plan: Plan, recipe: Recipe, part: Part | None = None) -> Iterator[None]:
+def _claimed(
+    folder: Path, plan: DatasetConfig, recipe: Recipe, part: Part | None = None
+) -> Iterator[None]:
     """Hold the folder, or a part of it, after all that can be refused was looked at."""
     if plan.shards > MOST_SHARDS:
         raise UsageError(
@@ -139,7 +145,7 @@ def _claimed(folder: Path, plan: Plan, recipe: Recipe, part: Part | None = None)
         yield
 
 
-def _standing_manifest(folder: Path, plan: Plan) -> Manifest | None:
+def _standing_manifest(folder: Path, plan: DatasetConfig) -> Manifest | None:
     """Return the manifest of a dataset that is finished already, if it is of this plan."""
     try:
         manifest = read(folder / MANIFEST, Manifest)
@@ -148,36 +154,36 @@ def _standing_manifest(folder: Path, plan: Plan) -> Manifest | None:
     return manifest if manifest.plan == plan else None
 
 
-def _publish_plan(folder: Path, plan: Plan, recipe: Recipe) -> None:
+def _publish_plan(folder: Path, plan: DatasetConfig, recipe: Recipe) -> None:
     atomic_files.remove(folder / MANIFEST)
     atomic_files.publish_json(folder / PLAN, plan.model_dump(mode="json"))
     if recipe.labels_file is not None:
         atomic_files.publish_bytes(folder / LABELS, labels_file.packed(recipe.labels_file))
 
 
-def _missing(folder: Path, plan: Plan, numbers: range) -> list[int]:
+def _missing(folder: Path, plan: DatasetConfig, numbers: range) -> list[int]:
     """Return those of the numbers whose shards are to be made."""
     return [n for n in numbers if finished(folder, plan, plan.shard(n)) is None]
 
 
-def _build_missing(folder: Path, plan: Plan, missing: list[int], run: Run) -> int:
+def _build_missing(folder: Path, plan: DatasetConfig, missing: list[int], run: BuildOptions) -> int:
     """Make the missing shards, and return how many samples they have."""
     if not missing:
         return 0
     for number in missing:  # while a shard is made again, no old record calls it done
         atomic_files.remove(folder / plan.shard(number).record_name)
     log.info("shards to make: %d of %d; %s", len(missing), plan.shards, _workers(run, len(missing)))
-    announce()
+    log_compilation()
     place = folder.absolute()  # on other machines a relative one means nothing
     tasks = [ShardTask(place, plan, number, run.block_size) for number in missing]
     to_make = sum(plan.shard(number).count for number in missing)
-    far = dask.connected(run.scheduler, place) if run.scheduler else nullcontext()
+    far = dask.connect(run.scheduler, place) if run.scheduler else nullcontext()
     with far, pool.progress(plan.count, plan.count - to_make, run.progress) as bar:
         retry.make_all(tasks, run, bar)
     return to_make
 
 
-def _workers(run: Run, tasks: int) -> str:
+def _workers(run: BuildOptions, tasks: int) -> str:
     """Say who makes the shards."""
     if run.scheduler:
         return f"workers: those of {run.scheduler}"
@@ -186,7 +192,7 @@ def _workers(run: Run, tasks: int) -> str:
     return f"workers: {processes}{asked}; usable cores: {pool.usable_cores()}"
 
 
-def _publish_manifest(folder: Path, plan: Plan, recipe: Recipe) -> Manifest:
+def _publish_manifest(folder: Path, plan: DatasetConfig, recipe: Recipe) -> Manifest:
     """Publish the manifest. Raises `BuilderError` that lists every shard not accounted for."""
     totals, absent = Totals(), []
     for shard in plan.all_shards():

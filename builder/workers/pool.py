@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from builder.common.errors import BuildFailed
+from builder.common.errors import BuildError
 
 Backend = Literal["loky", "threads", "sequential", "dask"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -51,10 +51,10 @@ class Threaded(Generic[Task, Result]):
         self._changed = threading.Condition()
 
     def __call__(self, task: Task) -> Result:
-        """Call the function. Raises `BuildFailed` once another call has failed."""
+        """Call the function. Raises `BuildError` once another call has failed."""
         with self._changed:
             if self._failed:
-                raise BuildFailed("not begun, since another shard failed")
+                raise BuildError("not begun, since another shard failed")
             self._inside += 1
         try:
             return self._function(task)
@@ -62,7 +62,7 @@ class Threaded(Generic[Task, Result]):
             self._failed = True
             if isinstance(error, Exception):
                 raise
-            raise BuildFailed("stopped") from None  # joblib's threads know exceptions only
+            raise BuildError("stopped") from None  # joblib's threads know exceptions only
         finally:
             with self._changed:
                 self._inside -= 1
@@ -75,7 +75,7 @@ class Threaded(Generic[Task, Result]):
             self._changed.wait_for(lambda: self._inside == 0)
 
 
-class WorkersDied(BuildFailed):
+class WorkersDied(BuildError):
     """The pool broke, and whatever its workers were doing is lost. The text says what happened."""
 
 

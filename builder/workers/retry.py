@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.common import signals
-from builder.common.errors import BuilderError, BuildFailed
+from builder.common.errors import BuilderError, BuildError
 from builder.common.log import log
 from builder.workers import pool, progress
-from builder.workers.options import Run
+from builder.workers.options import BuildOptions
 from builder.workers.progress import Watch
 from builder.workers.shard import ShardTask, build_shard, finished
 
@@ -59,10 +59,10 @@ class Trying:
         return Attempt(task.number, time.monotonic() - began)
 
 
-def make_all(tasks: Iterable[ShardTask], run: Run, bar: pool.Bar) -> None:
+def make_all(tasks: Iterable[ShardTask], run: BuildOptions, bar: pool.Bar) -> None:
     """Make every shard.
 
-    Raises `BuildFailed` that names each shard that failed three times and what of, when all
+    Raises `BuildError` that names each shard that failed three times and what of, when all
     others are made.
     """
     waiting = {task.number: task for task in tasks}
@@ -81,7 +81,7 @@ def make_all(tasks: Iterable[ShardTask], run: Run, bar: pool.Bar) -> None:
                 del waiting[number]
     if given_up:
         told = "; ".join(f"{name}: {reason}" for name, reason in given_up.items())
-        raise BuildFailed(
+        raise BuildError(
             f"given up after {TRIES} tries: {told}; all other shards are kept, and the same call "
             "tries these again"
         )
@@ -89,7 +89,7 @@ def make_all(tasks: Iterable[ShardTask], run: Run, bar: pool.Bar) -> None:
 
 def _round(
     group: list[ShardTask],
-    run: Run,
+    run: BuildOptions,
     bar: pool.Bar,
     apart: bool,
     made: Callable[[int], ShardTask],

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from builder.common import atomic_files, signals
 from builder.common.constants import GENERATOR_VERSION
-from builder.common.errors import BuilderError, BuildFailed, DatasetError
+from builder.common.errors import BuilderError, BuildError, DatasetError
 from builder.generator.generator import generate
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage import formats
-from builder.storage.config import Plan, Shard
+from builder.storage.config import DatasetConfig, Shard
 from builder.storage.manifest import LABELS, FileRecord, Record, file_record, read
 from builder.storage.statistics import Tally
 from builder.workers import progress
@@ -26,7 +26,7 @@ class ShardTask:
     """All that a worker is given: values, and the number of its shard; never pixels."""
 
     folder: Path
-    plan: Plan
+    plan: DatasetConfig
     number: int
     block_size: int
 
@@ -47,7 +47,7 @@ def build_shard(task: ShardTask) -> Shard:
     tally = Tally()
     new_writer = formats.format_of(plan.storage.format).writer
     with (
-        signals.deferred(),
+        signals.defer_signals(),
         progress.telling(task.folder, shard.name) as tell,
         new_writer(task.folder, plan, shard) as writer,
     ):
@@ -71,13 +71,13 @@ def build_shard(task: ShardTask) -> Shard:
     return shard
 
 
-def _recipe(folder: Path, plan: Plan) -> Recipe:
+def _recipe(folder: Path, plan: DatasetConfig) -> Recipe:
     """Return the recipe of a plan, its labels taken from the dataset's copy if they are new here.
 
-    Raises `BuildFailed` where the plan is another generator's than this process has.
+    Raises `BuildError` where the plan is another generator's than this process has.
     """
     if plan.generator_version != GENERATOR_VERSION:
-        raise BuildFailed(
+        raise BuildError(
             f"{platform.node()}: has generator version {GENERATOR_VERSION}, and the dataset is "
             f"of {plan.generator_version}: install the same version on all machines"
         )
@@ -90,7 +90,7 @@ def _recipe(folder: Path, plan: Plan) -> Recipe:
     return recipe
 
 
-def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord] | None:
+def finished(folder: Path, plan: DatasetConfig, shard: Shard) -> tuple[Record, FileRecord] | None:
     """Return a shard's completion record and the record's own file, or None where it must be made.
 
     The record must be of this plan and shard, and the files it names there with their sizes.
@@ -107,7 +107,7 @@ def finished(folder: Path, plan: Plan, shard: Shard) -> tuple[Record, FileRecord
     return record, file_record(path)
 
 
-def _sizes_hold(folder: Path, plan: Plan, record: Record) -> bool:
+def _sizes_hold(folder: Path, plan: DatasetConfig, record: Record) -> bool:
     form = formats.format_of(plan.storage.format)
     named = (form.image_file(record.shard), form.labels_file(record.shard))
     return (record.images.name, record.labels.name) == named and all(

@@ -29,7 +29,7 @@ from builder.cli import main
 from builder.common import rng
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
-from builder.storage.config import Plan, Storage
+from builder.storage.config import DatasetConfig, StorageOptions
 from builder.workers.estimate import FIRST, forecast
 
 ROOT = Path(__file__).parents[2]
@@ -276,7 +276,7 @@ def test_dry_run_times_a_little_and_multiplies(monkeypatch, recipe, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     clock = itertools.count()  # each trial takes a second: from one look at the clock to the next
     monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
-    plan = Plan.of(recipe, Storage(), 10**9)
+    plan = DatasetConfig.of(recipe, StorageOptions(), 10**9)
     assert forecast(plan, 4, 100).seconds == 10**9 / FIRST / 4
     assert list(tmp_path.iterdir()) == []
 

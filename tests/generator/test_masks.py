@@ -9,7 +9,7 @@ import pytest
 from builder import Recipe, build, generate, open_dataset
 from builder.cli.main import main
 from builder.common.errors import UsageError
-from builder.storage.config import Plan, Storage
+from builder.storage.config import DatasetConfig, StorageOptions
 from builder.workers.pipeline import default_folder
 
 RECIPE = Recipe(seed=3, length=(1, 4), spacing=(-6, 2), width=90, augment="strong")
@@ -63,7 +63,7 @@ def test_a_dataset_without_masks_is_not_continued_with_them(tmp_path, capsys):
     capsys.readouterr()
     assert main("build", ["--count", "20", "--masks", *options]) == 2
     assert "masks: " in capsys.readouterr().err
-    plans = [Plan.of(RECIPE, Storage(masks=masks), 10) for masks in (False, True)]
+    plans = [DatasetConfig.of(RECIPE, StorageOptions(masks=masks), 10) for masks in (False, True)]
     assert len({default_folder(plan) for plan in plans}) == 2
 
 

@@ -33,7 +33,7 @@ from builder.common import untrusted_files
 from builder.common.errors import BuilderError, DatasetError
 from builder.recipe import idx, labels_file
 from builder.storage import manifest
-from builder.storage.config import Plan
+from builder.storage.config import DatasetConfig
 from builder.storage.formats import png
 from builder.storage.formats.parquet import SCHEMA
 from builder.storage.manifest import Manifest, Record
@@ -180,7 +180,7 @@ def test_fifos_and_folders_are_no_files(copy, form):
 def test_a_device_is_no_file():
     """A device is refused though it can be opened."""
     with pytest.raises(DatasetError, match="no regular file"):
-        untrusted_files.open_below(Path("/dev"), "zero")
+        untrusted_files.open_untrusted(Path("/dev"), "zero")
 
 
 @pytest.mark.parametrize("name", ["../canary", "/etc/passwd", ".", "", "a//b", "shard-0/../x"])
@@ -189,7 +189,7 @@ def test_names_lead_nowhere_else(tmp_path, name):
     (tmp_path / "canary").write_bytes(CANARY)
     (tmp_path / "set").mkdir()
     with pytest.raises(DatasetError, match="is no name"):
-        untrusted_files.open_below(tmp_path / "set", name)
+        untrusted_files.open_untrusted(tmp_path / "set", name)
 
 
 @pytest.mark.parametrize("name", ["../canary", "/etc/passwd", "shard-000001.h5", "", "\x1b[2J"])
@@ -854,7 +854,7 @@ def paths_in(value, path=()):
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("manifest.json", Manifest), ("plan.json", Plan), ("shard-000000.json", Record)],
+    [("manifest.json", Manifest), ("plan.json", DatasetConfig), ("shard-000000.json", Record)],
 )
 def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model):
     """Deleted, doubled and exchanged values of manifest, plan and record are read or refused."""

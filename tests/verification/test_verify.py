@@ -635,7 +635,7 @@ def test_a_repair_waits_for_nobody_and_disturbs_no_build(raw):
     (raw / f"{SHARD}.h5").unlink()
     before = contents(raw)
     with (
-        atomic_files.locked(raw),
+        atomic_files.lock(raw),
         pytest.raises(BuilderError, match="another build is writing here"),
     ):
         repair(raw, workers=1)

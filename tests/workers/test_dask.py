@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder import build
-from builder.common.errors import BuildFailed, UsageError
+from builder.common.errors import BuildError, UsageError
 from builder.workers import dask, retry
 from tests import crashing_shards
 
@@ -83,7 +83,7 @@ def test_a_shard_that_kills_every_worker_is_named(recipe, digest, tmp_path, monk
     monkeypatch.setattr(retry, "build_shard", crashing_shards.kills)
     out = tmp_path / "set"
     with scheduler_with_workers(tmp_path, 2) as address:
-        with pytest.raises(BuildFailed, match="given up after 3 tries: shard-000002: no worker"):
+        with pytest.raises(BuildError, match="given up after 3 tries: shard-000002: no worker"):
             build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address,
                   hang_limit=10)  # fmt: skip
         monkeypatch.undo()
@@ -96,7 +96,7 @@ def test_a_scheduler_without_workers_is_refused(recipe, tmp_path):
     """Nothing would ever be made."""
     with (
         scheduler_with_workers(tmp_path, 0) as address,
-        pytest.raises(BuildFailed, match="has no workers"),
+        pytest.raises(BuildError, match="has no workers"),
     ):
         build(recipe, 10, tmp_path / "set", backend="dask", scheduler=address)
     assert not (tmp_path / "set").exists()
@@ -105,7 +105,7 @@ def test_a_scheduler_without_workers_is_refused(recipe, tmp_path):
 def test_a_scheduler_that_does_not_answer_is_told_of(recipe, tmp_path, monkeypatch):
     """The error names the address, and nothing is left behind."""
     monkeypatch.setattr(dask, "TIMEOUT", 0.2)
-    with pytest.raises(BuildFailed, match=r"scheduler tcp://127.0.0.1:1: cannot be reached"):
+    with pytest.raises(BuildError, match=r"scheduler tcp://127.0.0.1:1: cannot be reached"):
         build(recipe, 10, tmp_path / "set", backend="dask", scheduler="tcp://127.0.0.1:1")
     assert not (tmp_path / "set").exists()
 
@@ -133,7 +133,7 @@ class Workers:
 def test_workers_that_will_not_do_are_named(tmp_path, answer, said):
     """Each must run the same generator, and see the folder; what was looked at is gone."""
     dask._check(Workers(a=lambda found: found), "tcp://s", tmp_path)
-    with pytest.raises(BuildFailed, match=said) as caught:
+    with pytest.raises(BuildError, match=said) as caught:
         dask._check(Workers(a=lambda found: found, b=answer), "tcp://s", tmp_path)
     assert "worker a" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

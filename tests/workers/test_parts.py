@@ -13,12 +13,12 @@ import pytest
 from builder import build, open_dataset
 from builder.common import atomic_files
 from builder.common.errors import BuilderError, DatasetError, UsageError
-from builder.storage.config import Part, Plan, Storage
-from builder.workers.options import Run
+from builder.storage.config import DatasetConfig, Part, StorageOptions
+from builder.workers.options import BuildOptions
 from builder.workers.pipeline import carry_out, carry_out_part, finalise
 
 COUNT = 250
-ALONE = Run(workers=1)
+ALONE = BuildOptions(workers=1)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -32,7 +32,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def plan_of(recipe, count=COUNT):
     """Return the plan of a dataset in shards of 30."""
-    return Plan.of(recipe, Storage(shard_size=30), count)
+    return DatasetConfig.of(recipe, StorageOptions(shard_size=30), count)
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +107,18 @@ def test_parts_share_a_folder_with_each_other_only(recipe, tmp_path):
     """A whole build and a part shut each other out, and so do two builds of one part."""
     plan, out = plan_of(recipe), tmp_path / "set"
     carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
-    with atomic_files.locked(out, shared=True):
+    with atomic_files.lock(out, shared=True):
         with pytest.raises(BuilderError, match="another build is writing here"):
             carry_out(plan, recipe, out, ALONE)
         with pytest.raises(BuilderError, match="another build is writing here"):
             finalise(plan, recipe, out)
         assert carry_out_part(plan, recipe, out, ALONE, Part(2, 2)) > 0
         with (
-            atomic_files.locked(out, ".lock-part-1-of-2"),
+            atomic_files.lock(out, ".lock-part-1-of-2"),
             pytest.raises(BuilderError, match="another"),
         ):
             carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
-    with atomic_files.locked(out), pytest.raises(BuilderError, match="another build"):
+    with atomic_files.lock(out), pytest.raises(BuilderError, match="another build"):
         carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
 
 

@@ -17,7 +17,7 @@ import pytest
 from builder import Recipe, build, generate, open_dataset
 from builder.common import atomic_files
 from builder.common.constants import GENERATOR_VERSION
-from builder.common.errors import BuilderError, BuildFailed, DatasetError, UsageError
+from builder.common.errors import BuilderError, BuildError, DatasetError, UsageError
 from builder.workers import shard
 
 COUNT = 1200
@@ -131,7 +131,7 @@ def test_a_fault_leaves_nothing_half_made(recipe, digest, tmp_path, monkeypatch,
     out = tmp_path / "parent" / "set"
     with monkeypatch.context() as patched:
         failing(patched, step, after, OSError(errno.ENOSPC, "No space left on device"))
-        with suppress(BuildFailed) if after > 5 else pytest.raises(BuildFailed, match="No space"):
+        with suppress(BuildError) if after > 5 else pytest.raises(BuildError, match="No space"):
             build(recipe, COUNT, out, format=form, shard_size=500, workers=1)
     if not (out / "manifest.json").exists():
         assert not list(tmp_path.rglob(".tmp-*"))
@@ -212,7 +212,7 @@ def test_a_shard_made_again_is_not_done_meanwhile(recipe, tmp_path, monkeypatch)
     build(recipe, COUNT, out, shard_size=500, workers=1)
     (out / "shard-000001.h5").unlink()
     failing(monkeypatch, "sync", 2, OSError(errno.EIO, "Input/output error"))
-    with pytest.raises(BuildFailed, match="Input/output error"):
+    with pytest.raises(BuildError, match="Input/output error"):
         build(recipe, COUNT, out, shard_size=500, workers=1)
     assert not (out / "shard-000001.json").exists()
     assert (out / "shard-000000.json").exists()
@@ -223,7 +223,7 @@ def test_a_dataset_does_not_open_while_it_is_extended(recipe, tmp_path, monkeypa
     out = tmp_path / "set"
     build(recipe, 700, out, shard_size=500, workers=1)
     failing(monkeypatch, "publish_json", 0, OSError(errno.EIO, "Input/output error"))
-    with pytest.raises(BuildFailed, match="Input/output error"):
+    with pytest.raises(BuildError, match="Input/output error"):
         build(recipe, COUNT, out, shard_size=500, workers=1)
     with pytest.raises(DatasetError, match="not finished"):
         open_dataset(out)
@@ -236,7 +236,7 @@ def test_an_extension_that_fails_loses_no_dataset(recipe, tmp_path, monkeypatch)
     (out / "notes.txt").write_text("mine")
     with monkeypatch.context() as patched:
         failing(patched, "write_at", 0, OSError(errno.ENOSPC, "No space left on device"))
-        with pytest.raises(BuildFailed, match="No space"):
+        with pytest.raises(BuildError, match="No space"):
             build(recipe, 50, out, workers=1)
     assert {"plan.json", "notes.txt", "shard-000000.h5"} <= {path.name for path in out.iterdir()}
     assert build(recipe, 50, out, workers=1).made == 50
@@ -278,9 +278,9 @@ def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Path, "replace", lambda old, new: (steps.append(("rename", new.name)), rename(old, new))
     )
-    with atomic_files.published(tmp_path / "file") as temporary:
+    with atomic_files.publish(tmp_path / "file") as temporary:
         temporary.write_text("x")
-    with atomic_files.published(tmp_path / "folder") as temporary:
+    with atomic_files.publish(tmp_path / "folder") as temporary:
         temporary.mkdir()
     assert steps == [
         ("sync", ".tmp-file"), ("rename", "file"), ("sync", tmp_path.name),
@@ -321,16 +321,16 @@ def test_a_folder_keeps_its_dataset(recipe, whole, change, said):
 
 def test_another_generator_version_is_refused(recipe, whole, tmp_path, monkeypatch):
     """A folder begun by another version of the generator is not gone on with."""
-    monkeypatch.setattr("builder.storage.config.Plan.of", _plan_of_next_version())
+    monkeypatch.setattr("builder.storage.config.DatasetConfig.of", _plan_of_next_version())
     with pytest.raises(UsageError, match=f"generator_version: {GENERATOR_VERSION}, not 99"):
         build(recipe, COUNT, whole, shard_size=500)
 
 
 def _plan_of_next_version():
-    from builder.storage.config import Plan
+    from builder.storage.config import DatasetConfig
 
     def of(recipe, storage, count):
-        return Plan(
+        return DatasetConfig(
             recipe=recipe.to_json(), storage=storage, count=count,
             fingerprint=recipe.fingerprint, generator_version=99,
         )  # fmt: skip
@@ -343,7 +343,7 @@ def test_two_builders_on_one_folder_are_one_too_many(recipe, tmp_path):
     out = tmp_path / "set"
     out.mkdir()
     with (
-        atomic_files.locked(out),
+        atomic_files.lock(out),
         pytest.raises(BuilderError, match=r"another build .*process \d+"),
     ):
         build(recipe, 10, out)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from builder import Recipe, build, open_dataset
-from builder.common.errors import BuildFailed
+from builder.common.errors import BuildError
 from builder.workers import progress, retry, shard
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +152,7 @@ def test_shards_that_fail_together_are_all_named(recipe, tmp_path, monkeypatch):
 
     monkeypatch.setattr(retry, "build_shard", faulty)
     with pytest.raises(
-        BuildFailed,
+        BuildError,
         match=r"shard-000000: ValueError: of 0 .*; shard-000002: ValueError: of 2 \(in ",
     ):
         build(recipe, 300, tmp_path / "set", shard_size=100, workers=1)
@@ -171,7 +171,7 @@ def test_a_folder_that_vanishes_ends_the_run(recipe, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(retry, "build_shard", vanishing)
         with pytest.raises(
-            BuildFailed, match=r"shard-000001.*: No such file or directory; finished"
+            BuildError, match=r"shard-000001.*: No such file or directory; finished"
         ):
             build(recipe, 300, out, shard_size=100, workers=1)
     assert not out.exists()

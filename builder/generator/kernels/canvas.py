@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import FRAME
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.generator.kernels.mesh import CELL, STEP
 
 i32, u32 = np.int32, np.uint32
@@ -16,7 +16,7 @@ HIGH = u32(0x80808080)
 REST = u32(0x7F7F7F7F)
 
 
-@compiled
+@jit
 def larger_bytes(a: Any, b: Any) -> Any:
     """Return the larger of each of the four bytes of two words."""
     rest = u32((a | HIGH) - (b & REST))
@@ -25,7 +25,7 @@ def larger_bytes(a: Any, b: Any) -> Any:
     return u32((a & mine) | (b & ~mine))
 
 
-@compiled
+@jit
 def cut(chosen: Any, count: Any, grid: Any, width: Any, value: Any) -> Any:
     """Clear the values of cells' pixels that lie outside an image; return the sum of these."""
     lost = 0
@@ -43,7 +43,7 @@ def cut(chosen: Any, count: Any, grid: Any, width: Any, value: Any) -> Any:
     return lost
 
 
-@compiled
+@jit
 def total_of(value: Any, count: Any) -> Any:
     """Return the sum of a run of grey values."""
     total = i32(0)
@@ -52,7 +52,7 @@ def total_of(value: Any, count: Any) -> Any:
     return int(total)
 
 
-@compiled
+@jit
 def mark(chosen: Any, count: Any, grid: Any, value: Any, canvas: Any, number: Any) -> None:
     """Set the mask to `number` where a digit is brighter than all in the image so far."""
     for n in range(count):
@@ -64,7 +64,7 @@ def mark(chosen: Any, count: Any, grid: Any, value: Any, canvas: Any, number: An
                 canvas.mask[row, column] = number
 
 
-@compiled
+@jit
 def place(chosen: Any, count: Any, grid: Any, canvas: Any, work: Any) -> None:
     """Combine cells with the image by maximum, and note which rows and columns hold ink."""
     words, image = work.words, canvas.words
@@ -87,7 +87,7 @@ def place(chosen: Any, count: Any, grid: Any, canvas: Any, work: Any) -> None:
             image[y, x], image[y + 1, x], image[y + 2, x], image[y + 3, x] = a, b, c, d
 
 
-@compiled
+@jit
 def set_box(first: Any, last: Any, work: Any, box: Any) -> bool:
     """Set the half-open bounds of the ink in word columns `first` to below `last`, if any."""
     while first < last and work.columns[first] == 0:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import FRAME, HALF, MARGIN, PADDED
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.generator.kernels.buffers import VECTOR, Canvas, Digit, Grid
 from builder.generator.kernels.canvas import cut, mark, place, set_box, total_of
 from builder.generator.kernels.elastic import MOST, UNIT, displace, draw_noise, smooth
@@ -29,7 +29,7 @@ LINE = 64
 """Bytes of a line of the processor's cache."""
 
 
-@compiled
+@jit
 def cells_around(warp: Any, centre: Any, ink: Any, beyond: Any) -> Any:
     """Return the cells x0, y0, x1, y1 that ink can touch, if it lies up to `beyond` px further.
 
@@ -53,7 +53,7 @@ def cells_around(warp: Any, centre: Any, ink: Any, beyond: Any) -> Any:
     )
 
 
-@compiled
+@jit
 def most_nodes(specs: Any, inks: Any, elastic: Any) -> Any:
     """Return the most nodes that a digit of a block can need."""
     most = 0
@@ -66,7 +66,7 @@ def most_nodes(specs: Any, inks: Any, elastic: Any) -> Any:
     return most
 
 
-@compiled
+@jit
 def set_quad(warp: Any, centre: Any, quad: Any) -> None:
     """Set quad (4, 2) to where the frame's corners went: x, y, from top left clockwise."""
     for corner in range(4):
@@ -77,13 +77,13 @@ def set_quad(warp: Any, centre: Any, quad: Any) -> None:
         quad[corner, 1] = warp[7] + (warp[2] * p + warp[3] * q) / d
 
 
-@compiled
+@jit
 def whole_vectors(count: Any) -> Any:
     """Return the count of a loop that may run on to a whole number of vectors."""
     return (count + VECTOR - 1) // VECTOR * VECTOR
 
 
-@compiled
+@jit
 def draw_digit(canvas: Any, digit: Any, number: Any, elastic: Any, box: Any, work: Any) -> Any:
     """Draw a `Digit` into a `Canvas`, set its box, and return its visible share of ink.
 
@@ -126,7 +126,7 @@ def draw_digit(canvas: Any, digit: Any, number: Any, elastic: Any, box: Any, wor
     return visible if set_box(first, last, work, box) else 0.0
 
 
-@compiled
+@jit
 def read_ahead(glyph: Any, work: Any) -> None:
     """Have the processor fetch a glyph, 16 lines of its cache, while it draws another.
 
@@ -138,7 +138,7 @@ def read_ahead(glyph: Any, work: Any) -> None:
     work.halfway[0] = i16(total)  # of no use, but then the compiler keeps the reading
 
 
-@compiled
+@jit
 def draw_block(drawn: Any, specs: Any, bank: Any, elastic: Any, work: Any) -> None:
     """Draw a block: `Drawn` is filled from `Planned` specs and a bank.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from builder.common.jit import compiled
+from builder.common.jit import jit
 from builder.common.rng_kernels import GOLDEN, mixed
 
 i16, i32, u32, u64 = np.int16, np.int32, np.uint32, np.uint64
@@ -56,7 +56,7 @@ def steps_of(correlation: float) -> int:
     return math.floor(SIGMA / correlation * 65536.0 + 0.5)
 
 
-@compiled
+@jit
 def draw_noise(key: Any, noise: Any) -> None:
     """Fill noise (512,) int16 with odd numbers from -15 to 15: sixteen from each of 32 words.
 
@@ -68,7 +68,7 @@ def draw_noise(key: Any, noise: Any) -> None:
             noise[32 * part + i] = i16(i16((x >> u64(4 * part)) & u64(15)) * 2 - 15)
 
 
-@compiled
+@jit
 def smooth(noise: Any, scale: Any, halfway: Any, field: Any) -> Any:
     """Fill field (256,) uint32 from noise (512,); return the largest displacement, 1/1024 px.
 
@@ -91,7 +91,7 @@ def smooth(noise: Any, scale: Any, halfway: Any, field: Any) -> Any:
     return largest
 
 
-@compiled
+@jit
 def displace(nodes: Any, count: Any, centre: Any, steps: Any, field: Any, scratch: Any) -> None:
     """Add to u and v, the first rows of nodes (4, N) int32, 1/65536 px, their displacement.
 
@@ -122,7 +122,7 @@ def displace(nodes: Any, count: Any, centre: Any, steps: Any, field: Any, scratc
         v[n] += i32(i32(upper) * gy + i32(lower) * fy) >> 10
 
 
-@compiled
+@jit
 def pick(field: Any, place: Any, count: Any, picked: Any) -> None:
     """Look up the four points around each place, in rows 1 to 4 of `picked`."""
     right, below, opposite = field[1:], field[NOISE:], field[NOISE + 1 :]
@@ -132,13 +132,13 @@ def pick(field: Any, place: Any, count: Any, picked: Any) -> None:
         a[n], b[n], c[n], d[n] = field[at], right[at], below[at], opposite[at]
 
 
-@compiled
+@jit
 def low(word: Any) -> Any:
     """Return the signed low half of a word."""
     return i32(u32(word << u32(16))) >> 16
 
 
-@compiled
+@jit
 def high(word: Any) -> Any:
     """Return the signed high half of a word."""
     return i32(word) >> 16

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import FRAME, MARGIN, PADDED
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 u8, u16, u32 = np.uint8, np.uint16, np.uint32
 
@@ -21,7 +21,7 @@ DIAGONAL = 362
 HALF_LEVEL = u16(128)
 
 
-@compiled
+@jit
 def thickened(glyph: Any, first: Any, count: Any, growth: Any, out: Any) -> None:
     """Move the edges of strokes outward by `growth` / 256 px, 0 to 256.
 
@@ -43,7 +43,7 @@ def thickened(glyph: Any, first: Any, count: Any, growth: Any, out: Any) -> None
         result[i] = u8(g[i] + u8(u16(max(more, other) + HALF_LEVEL) >> 8))
 
 
-@compiled
+@jit
 def thinned(glyph: Any, first: Any, count: Any, growth: Any, gain: Any, out: Any) -> None:
     """Move the edges of strokes inward by `growth` / 256 px: `thickened` of the negative.
 
@@ -65,7 +65,7 @@ def thinned(glyph: Any, first: Any, count: Any, growth: Any, gain: Any, out: Any
         result[i] = u8(min(u16(u16(value * u16(gain) + u16(32)) >> 6), u16(255)))
 
 
-@compiled
+@jit
 def pack(glyph: Any, first: Any, count: Any, quads: Any) -> None:
     """Gather the four pixels of bilinear sampling into one word, for a run of addresses."""
     a = glyph[first:]
@@ -78,7 +78,7 @@ def pack(glyph: Any, first: Any, count: Any, quads: Any) -> None:
         out[i] = low | u32(u32(c[i]) << u32(16)) | u32(u32(d[i]) << u32(24))
 
 
-@compiled
+@jit
 def clear_margins(glyph: Any) -> None:
     """Clear what lies beside the frame of a padded glyph."""
     for row in range(PADDED):
@@ -87,7 +87,7 @@ def clear_margins(glyph: Any) -> None:
             glyph[PADDED * row + PADDED - 1 - column] = 0
 
 
-@compiled
+@jit
 def prepare_glyph(glyph: Any, ink: Any, growth: Any, gain: Any, work: Any) -> Any:
     """Gather the glyph, strokes grown by `growth` / 256 px, in `work.quads`; return its ink bounds.
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.constants import HALF, MARGIN, PADDED
-from builder.common.jit import compiled
+from builder.common.jit import jit
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
 
@@ -42,7 +42,7 @@ _BEND_ACROSS = _ACROSS * (STEP - _ACROSS)
 _BEND_DOWN = _DOWN * (STEP - _DOWN)
 
 
-@compiled
+@jit
 def locate_nodes(warp: Any, centre: Any, grid: Any, count: Any, nodes: Any) -> None:
     """Fill nodes (4, count) int32 of a grid, row by row; more than it has are of no use.
 
@@ -74,7 +74,7 @@ def locate_nodes(warp: Any, centre: Any, grid: Any, count: Any, nodes: Any) -> N
         y_bends[n] = i32(np.floor(bend_y * scale + 0.5))
 
 
-@compiled
+@jit
 def look_at_cells(nodes: Any, columns: Any, count: Any, ink: Any, bends: Any, on: Any) -> None:
     """Fill bends (4, count) int32 and on (count,) uint8 for cells that begin at the first nodes.
 
@@ -103,7 +103,7 @@ def look_at_cells(nodes: Any, columns: Any, count: Any, ink: Any, bends: Any, on
         on[n] = u8(across & down)
 
 
-@compiled
+@jit
 def choose_cells(on: Any, columns: Any, rows: Any, cells: Any) -> Any:
     """List the first nodes of cells that are on; return how many there are."""
     chosen = 0
@@ -114,7 +114,7 @@ def choose_cells(on: Any, columns: Any, rows: Any, cells: Any) -> Any:
     return chosen
 
 
-@compiled
+@jit
 def locate_pixels(
     nodes: Any, columns: Any, bends: Any, cells: Any, count: Any, ink: Any, address: Any
 ) -> None:
@@ -147,14 +147,14 @@ def locate_pixels(
             address[first + np.uint64(k)] = u32(line * PADDED + column) | fractions
 
 
-@compiled
+@jit
 def fetch(quads: Any, address: Any, count: Any, quad: Any) -> None:
     """Look up the four source pixels of each pixel."""
     for i in range(count):
         quad[i] = quads[address[i] & u32(1023)]
 
 
-@compiled
+@jit
 def blend(address: Any, quad: Any, count: Any, value: Any) -> None:
     """Sample bilinearly: four source pixels and two fractions to a grey value, rounded."""
     for i in range(count):

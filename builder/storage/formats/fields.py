@@ -9,7 +9,7 @@ import numpy as np
 
 from builder.common.constants import FRAME
 from builder.recipe.recipe import Recipe
-from builder.storage.config import Plan
+from builder.storage.config import DatasetConfig
 
 
 class Field(NamedTuple):
@@ -24,7 +24,7 @@ class Field(NamedTuple):
         return math.prod(self.tail) * self.dtype.itemsize
 
 
-def all_fields(plan: Plan) -> dict[str, Field]:
+def all_fields(plan: DatasetConfig) -> dict[str, Field]:
     """Return every field of `Batch` that samples of a plan have, by its name there."""
     recipe = Recipe.from_json(plan.recipe)
     digits, pixels = recipe.label_source.longest, (FRAME, recipe.width)

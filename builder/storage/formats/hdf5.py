@@ -20,7 +20,7 @@ from builder.common import atomic_files, untrusted_files
 from builder.common.errors import DatasetError
 from builder.common.validation import canonical_json
 from builder.generator.batch import Batch
-from builder.storage.config import Plan, Shard
+from builder.storage.config import DatasetConfig, Shard
 from builder.storage.formats.fields import Field, all_fields
 from builder.storage.formats.hdf5_reader import Expected, MappedFile, Place, locate
 from builder.storage.formats.hdf5_writer import DEFLATE_LEVEL, Column, InChunks, InPlace, SteadyFile
@@ -42,22 +42,22 @@ def labels_file(shard: Shard) -> str:
     return f"{shard.name}.parquet"
 
 
-def fields(plan: Plan) -> dict[str, Field]:
+def fields(plan: DatasetConfig) -> dict[str, Field]:
     """Return what is stored of samples: every field of a batch."""
     return all_fields(plan)
 
 
-def block(plan: Plan) -> int:
+def block(plan: DatasetConfig) -> int:
     """Return how many neighbours are had for the price of one: the images of a chunk."""
     return CHUNK if plan.storage.compression == "gzip" else 1
 
 
-def columns(plan: Plan) -> dict[str, Field]:
+def columns(plan: DatasetConfig) -> dict[str, Field]:
     """Return shape and type of every dataset of a shard, by its name in the file."""
     return {DATASET_OF.get(name, name): field for name, field in fields(plan).items()}
 
 
-def is_chunked(plan: Plan, name: str) -> bool:
+def is_chunked(plan: DatasetConfig, name: str) -> bool:
     """Tell whether a dataset is stored in deflated chunks: those of pixels, where asked for."""
     return plan.storage.compression == "gzip" and name in ("images", "masks")
 
@@ -74,11 +74,11 @@ FIELD_OF = {dataset: field for field, dataset in DATASET_OF.items()}
 
 
 @contextmanager
-def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[Hdf5Writer]:
+def writer(folder: Path, plan: DatasetConfig, shard: Shard) -> Iterator[Hdf5Writer]:
     """Yield the writer of a shard; publish its two files at the end, or leave nothing."""
     with (
-        atomic_files.published(folder / labels_file(shard)) as labels_path,
-        atomic_files.published(folder / image_file(shard)) as images_path,
+        atomic_files.publish(folder / labels_file(shard)) as labels_path,
+        atomic_files.publish(folder / image_file(shard)) as images_path,
     ):
         opened = Hdf5Writer(images_path, labels_path, plan, shard)
         try:
@@ -91,13 +91,15 @@ def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[Hdf5Writer]:
 class Hdf5Writer:
     """An open HDF5 shard with its labels file."""
 
-    def __init__(self, images_path: Path, labels_path: Path, plan: Plan, shard: Shard) -> None:
+    def __init__(
+        self, images_path: Path, labels_path: Path, plan: DatasetConfig, shard: Shard
+    ) -> None:
         from builder.storage.formats.parquet import LabelsWriter
 
         self._shard, self._row = shard, 0
         self._kinds = {name: kind for name, (_, kind) in columns(plan).items()}
         self._bytes = SteadyFile(images_path, "w+")
-        self._sha256 = atomic_files.RunningHash(self._bytes.fileno())
+        self._sha256 = atomic_files.StreamingSha256(self._bytes.fileno())
         self._file, self._columns = lay_out(self._bytes, self._sha256, plan, shard)
         in_place = [c for c in self._columns.values() if isinstance(c, InPlace)]
         if len(in_place) == len(self._columns):
@@ -148,7 +150,7 @@ class Hdf5Writer:
 
 
 def lay_out(
-    target: SteadyFile, sha256: atomic_files.RunningHash, plan: Plan, shard: Shard
+    target: SteadyFile, sha256: atomic_files.StreamingSha256, plan: DatasetConfig, shard: Shard
 ) -> tuple[Any, dict[str, Column]]:
     """Create a shard's file with all its datasets and attributes, but no data.
 
@@ -191,13 +193,15 @@ class Layout(NamedTuple):
     places: dict[str, Place]
 
 
-def open_shard(folder: Path, plan: Plan, shard: Shard, layout: Layout | None = None) -> Hdf5Reader:
+def open_shard(
+    folder: Path, plan: DatasetConfig, shard: Shard, layout: Layout | None = None
+) -> Hdf5Reader:
     """Return a reader of a shard. Raises `DatasetError` where it is not what the plan says.
 
     Given the `layout` of an earlier reader, it asks HDF5 again only if the file has changed.
     """
     name = image_file(shard)
-    with untrusted_files.open_below(folder, name) as file:
+    with untrusted_files.open_untrusted(folder, name) as file:
         mapped = MappedFile(file, folder / name)
         if layout is None or layout.identity != mapped.identity:
             found = locate(file, folder / name, expected(plan, shard))
@@ -222,7 +226,7 @@ class Hdf5Reader:
         return self._values[field]
 
 
-def expected(plan: Plan, shard: Shard) -> dict[str, Expected]:
+def expected(plan: DatasetConfig, shard: Shard) -> dict[str, Expected]:
     """Return what each dataset of a shard is."""
     rows = chunk_rows(shard)
     return {

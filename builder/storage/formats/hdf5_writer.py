@@ -31,7 +31,7 @@ class InPlace:
     `offset` is where in the file the next values go, and `sha256` hears of them.
     """
 
-    def __init__(self, handle: int, offset: int, sha256: atomic_files.RunningHash) -> None:
+    def __init__(self, handle: int, offset: int, sha256: atomic_files.StreamingSha256) -> None:
         self.offset, self._handle, self._sha256 = offset, handle, sha256
 
     def write(self, values: npt.NDArray[Any]) -> None:

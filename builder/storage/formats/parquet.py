@@ -127,7 +127,9 @@ def _strings(offsets: Any, characters: Any) -> Any:
 
 def stored_labels(folder: Path, name: str, count: int, longest: int) -> pa.Table:
     """Return the labels of a shard of a dataset: see `read_labels`. Raises `DatasetError`."""
-    data = untrusted_files.read_below(folder, name, BYTES[0] + count * (BYTES[1] + 24 * longest))
+    data = untrusted_files.read_untrusted(
+        folder, name, BYTES[0] + count * (BYTES[1] + 24 * longest)
+    )
     try:
         return read_labels(data, count, longest)
     except Exception as error:  # a damaged file makes pyarrow raise errors of any kind

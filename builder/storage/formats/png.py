@@ -23,7 +23,7 @@ from builder.common import atomic_files, untrusted_files
 from builder.common.constants import PAD
 from builder.common.errors import DatasetError
 from builder.generator.batch import Batch
-from builder.storage.config import Plan, Shard
+from builder.storage.config import DatasetConfig, Shard
 from builder.storage.formats.fields import Field, all_fields
 from builder.storage.manifest import FileRecord
 
@@ -88,9 +88,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @contextmanager
-def writer(folder: Path, plan: Plan, shard: Shard) -> Iterator[PngWriter]:
+def writer(folder: Path, plan: DatasetConfig, shard: Shard) -> Iterator[PngWriter]:
     """Yield the writer of a shard; publish its folder at the end, or leave nothing."""
-    with atomic_files.published(folder / image_file(shard)) as temporary:
+    with atomic_files.publish(folder / image_file(shard)) as temporary:
         temporary.mkdir()
         opened = PngWriter(temporary, shard)
         try:
@@ -165,18 +165,18 @@ class PngWriter:
         return folder, self._labels_file
 
 
-def fields(plan: Plan) -> dict[str, Field]:
+def fields(plan: DatasetConfig) -> dict[str, Field]:
     """Return what is stored of samples: images, and what the labels file has."""
     stored = all_fields(plan)
     return {name: stored[name] for name in ("images", *LABELS)}
 
 
-def block(plan: Plan) -> int:
+def block(plan: DatasetConfig) -> int:
     """Return how many neighbours are had for the price of one: each image is a file."""
     return 1
 
 
-def open_shard(folder: Path, plan: Plan, shard: Shard, layout: None = None) -> PngReader:
+def open_shard(folder: Path, plan: DatasetConfig, shard: Shard, layout: None = None) -> PngReader:
     """Return a reader of a shard. Raises `DatasetError` where its labels cannot be read."""
     return PngReader(folder, plan, shard)
 
@@ -186,7 +186,7 @@ class PngReader:
 
     layout = None
 
-    def __init__(self, folder: Path, plan: Plan, shard: Shard) -> None:
+    def __init__(self, folder: Path, plan: DatasetConfig, shard: Shard) -> None:
         from builder.storage.formats.parquet import stored_labels
 
         stored, path = fields(plan), folder / labels_file(shard)
@@ -230,7 +230,7 @@ class PngReader:
         index = int(self._values["index"][row])
         name = f"{self._name}/{png_name(index, self._texts[row])}"
         height, width = self._shape
-        data = untrusted_files.read_below(self._folder, name, MORE_BYTES + 2 * height * width)
+        data = untrusted_files.read_untrusted(self._folder, name, MORE_BYTES + 2 * height * width)
         image = None
         if data.startswith(self._head):  # of another size, nothing is decoded
             with suppress(cv2.error):

@@ -59,6 +59,6 @@ def sha256_of_folder(folder: Path, name: str) -> str:
     lines = []
     for entry in listed(folder / name):
         size = entry.stat(follow_symlinks=False).st_size
-        sha256 = atomic_files.sha256_below(folder, f"{name}/{entry.name}")
+        sha256 = atomic_files.sha256_untrusted(folder, f"{name}/{entry.name}")
         lines.append(f"{entry.name} {size} {sha256}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

@@ -5,9 +5,32 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+UInt8s = npt.NDArray[np.uint8]
+"""Array of uint8: grey values, masks, counts."""
+
+Int8s = npt.NDArray[np.int8]
+"""Array of int8: digits, padded with `PAD`."""
+
+Int16s = npt.NDArray[np.int16]
+"""Array of int16: bounds of ink in a glyph, px."""
+
+Int32s = npt.NDArray[np.int32]
+"""Array of int32: rows of glyphs, fixed-point source coordinates."""
+
+UInt32s = npt.NDArray[np.uint32]
+"""Array of uint32: packed pixels and their addresses."""
+
 Ints = npt.NDArray[np.int64]
+"""Array of int64: indices, lengths, positions in 1/65536 px."""
+
+Words = npt.NDArray[np.uint64]
+"""Array of uint64: sample seeds and random words."""
+
 Floats = npt.NDArray[np.float64]
+"""Array of float64: numbers of warps, before they become fixed-point."""
+
+Float32s = npt.NDArray[np.float32]
+"""Array of float32: stored annotations."""
 
 FRAME = 28
 """Height and width of the frame, and height of an image, px."""
@@ -27,7 +50,6 @@ CLASSES = 10
 
 PAD = -1
 """Fills labels and glyphs from a sample's length on."""
-
 
 GENERATOR_VERSION = 2
 """Rises when any pixel or label of any recipe changes; the golden digests hold it in place."""

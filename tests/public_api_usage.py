@@ -1,0 +1,41 @@
+"""Code as users write it: `test_public_api.py` runs `mypy --strict` over this file.
+
+Where a line is wrong on purpose, its comment names the error; mypy reports a comment without one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import assert_type
+
+import builder
+import digitseq
+from builder import Augment, Batch, Order, Recipe, Sample, StoredDataset
+
+recipe = Recipe(seed=7, length=(1, 5), width=160, augment=Augment(rotate=20))
+assert_type(recipe, builder.Recipe)
+assert_type(digitseq.Recipe(), builder.Recipe)
+assert_type(builder.__version__, str)
+assert_type(digitseq.__version__, str)
+
+batch = builder.generate(recipe, range(256))
+assert_type(batch, Batch)
+assert_type(batch.images, npt.NDArray[np.uint8])
+assert_type(digitseq.generate(recipe, [3])[0], Sample)
+assert_type(builder.regenerate(recipe, seed=0x1234).text, str)
+
+dataset = builder.open_dataset("shards/run1")
+assert_type(dataset, StoredDataset)
+assert_type(dataset[3].image, npt.NDArray[np.uint8])
+assert_type(dataset[3:9], Batch)
+live = builder.LiveDataset(recipe, 1_000_000)
+assert_type(live[3], Sample)
+for batch in live.batches(256, shuffle=True):
+    assert_type(batch.texts, list[str])
+order = Order(256, shuffle=True)
+
+Recipe(nonsense=3)  # type: ignore[call-arg]
+Recipe(width="x")  # type: ignore[arg-type]
+_ = builder.nonsense  # type: ignore[attr-defined]
+_ = digitseq.nonsense  # type: ignore[attr-defined]

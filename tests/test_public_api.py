@@ -1,0 +1,115 @@
+"""The public names: what is exported, its types, and the second name of the package."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import builder
+import digitseq
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments, cwd=ROOT, path=ROOT):
+    """Run a command in a folder, with one folder on Python's path; return its process."""
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def test_code_of_users_is_checked_by_its_types():
+    """Right calls have their types under `mypy --strict`, and wrong ones are errors."""
+    cache = Path(os.environ["DIGITSEQ_CACHE"], "mypy")
+    options = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={cache}"]
+    process = run("-m", "mypy", *options, "tests/public_api_usage.py")
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def names_for_type_checkers():
+    """Return the names that `builder/__init__.py` imports for type checkers."""
+    module = ast.parse((ROOT / "builder" / "__init__.py").read_text())
+    branch = next(node for node in module.body if isinstance(node, ast.If))
+    imports = [node for node in branch.body if isinstance(node, ast.ImportFrom)]
+    return [alias.asname or alias.name for node in imports for alias in node.names]
+
+
+@pytest.mark.parametrize("package", [builder, digitseq])
+def test_what_is_listed_is_what_is_exported(package):
+    """`__all__`, `dir` and what type checkers see are the same names, and all can be had."""
+    expected = sorted(["__version__", *names_for_type_checkers()])
+    assert sorted(package.__all__) == sorted(dir(package)) == expected
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'no"):
+        _ = package.nonsense
+
+
+def test_both_names_give_the_same_objects():
+    """What `digitseq` exports is what `builder` exports, PyTorch's part included."""
+    for name in names_for_type_checkers():
+        assert getattr(digitseq, name) is getattr(builder, name), name
+    assert digitseq.__version__ == builder.__version__
+    pytest.importorskip("torch")
+    assert import_module("digitseq.torch") is import_module("builder.torch")
+    assert digitseq.torch is builder.torch
+
+
+def test_the_version_is_that_of_the_installed_package(monkeypatch):
+    """`__version__` comes from the package's metadata; a checkout that is not installed has one."""
+    assert builder.__version__ == importlib.metadata.version("digitseq")
+
+    def not_installed(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", not_installed)  # as in a bare checkout
+    assert builder.__version__ == "0+unknown"
+
+
+BESIDE_ANOTHER = """
+import digitseq
+
+if __name__ == "__main__":
+    digitseq.build(digitseq.Recipe(), 20, "out", shard_size=10, workers=2)
+"""
+
+
+def test_the_second_name_works_where_another_package_hides_the_first(tmp_path):
+    """A folder `builder/` beside the user's script hides ours, from worker processes as well."""
+    (tmp_path / "builder").mkdir()
+    (tmp_path / "builder" / "__init__.py").write_text("raise SystemExit('not the right one')")
+    (tmp_path / "program.py").write_text(BESIDE_ANOTHER)
+    process = run("program.py", cwd=tmp_path)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_another_package_that_is_imported_first_is_an_error(tmp_path):
+    """Two packages called `builder` cannot be used in one process; the message names both."""
+    (tmp_path / "builder").mkdir()
+    (tmp_path / "builder" / "__init__.py").write_text("")
+    process = run("-c", "import builder, digitseq", cwd=tmp_path)
+    error = process.stderr.splitlines()[-1]
+    assert error.startswith(f"ImportError: digitseq needs the package 'builder' in {ROOT}, ")
+    assert error.endswith(f"another one is imported: {tmp_path / 'builder' / '__init__.py'}")
+
+
+@pytest.mark.parametrize("package", ["builder", "digitseq"])
+def test_both_names_run_as_commands(package):
+    """`python -m builder` and `python -m digitseq` are the command line."""
+    process = run("-m", package, "--help")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("usage: digitseq ")

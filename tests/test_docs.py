@@ -44,7 +44,7 @@ def test_word_vectors_of_the_docs_hold():
         named = mixed((int(stream) << 40 | int(position) << 24 | int(draw)) + 1)
         assert mixed((seed + named) & MASK) == int(word, 16)
         seeds = np.array([seed], dtype=np.uint64)
-        made = rng.digit_words(seeds, int(position) + 1, int(stream), int(draw))
+        made = rng.draw_digit_words(seeds, int(position) + 1, int(stream), int(draw))
         assert int(made[0, -1]) == int(word, 16)
 
 

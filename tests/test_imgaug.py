@@ -346,7 +346,7 @@ def test_scaling_agrees_with_opencv(scale):
 def test_factors_are_the_named_draws():
     """The two factors are 1 + scale_in times the first two words of the seed's stream 0."""
     seeds = np.arange(20, dtype=np.uint64)
-    x, y = (rng.signed_unit(rng.words(seeds, 0, draw)) for draw in (0, 1))
+    x, y = (rng.uniform_signed(rng.draw_words(seeds, 0, draw)) for draw in (0, 1))
     for seed in range(20):
         expected = 1 + 0.2 * x[seed], 1 + 0.2 * y[seed]
         assert ramp_factors((28, 100), 0.2, seed) == pytest.approx(expected, abs=1e-9)

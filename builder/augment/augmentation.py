@@ -31,11 +31,11 @@ class Draw:
 
     def words(self, draw: int = 0) -> Words:
         """Return a word for every digit, (B, L) uint64; `draw` tells one from another."""
-        return rng.digit_words(self.seeds, self.labels.shape[1], self.stream, draw)
+        return rng.draw_digit_words(self.seeds, self.labels.shape[1], self.stream, draw)
 
     def strip_words(self, draw: int = 0) -> Words:
         """Return a word for every sample, (B,) uint64."""
-        return rng.words(self.seeds, self.stream, STRIP + draw)
+        return rng.draw_words(self.seeds, self.stream, STRIP + draw)
 
     def keyed(self, amount: Floats) -> Ints:
         """Return (B, 3) int64: amounts (B,) rounded, and draw 1 in two halves, a key of pixels."""
@@ -46,11 +46,11 @@ class Draw:
 
     def per_digit(self, draw: int = 0) -> Floats:
         """Return uniform numbers in [-1, 1), (B, L) float64."""
-        return rng.signed_unit(self.words(draw))
+        return rng.uniform_signed(self.words(draw))
 
     def per_strip(self, draw: int = 0) -> Floats:
         """Return uniform numbers in [-1, 1), (B,) float64."""
-        return rng.signed_unit(self.strip_words(draw))
+        return rng.uniform_signed(self.strip_words(draw))
 
     def styled(self, draw: int = 0) -> Floats:
         """Return numbers in [-1, 1], (B, L) float64: uniform, and alike along a strip.
@@ -62,7 +62,7 @@ class Draw:
         if self.style == 1.0:
             return np.broadcast_to(self.per_strip(draw)[:, None], self.labels.shape)
         residue = 2.0 * (1.0 - self.style)
-        return rng.folded(self.strip_words(draw), self.words(draw), residue)
+        return rng.fold_style(self.strip_words(draw), self.words(draw), residue)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
 from builder.augment.trigonometry import sine_cosine
 from builder.common.constants import Ints
 from builder.common.jit import jit
-from builder.common.rng_kernels import hashed
+from builder.common.rng_kernels import hash_pixel
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
 
@@ -72,8 +72,8 @@ def grain(images: Any, numbers: Any, scratch: Any) -> None:
                 for line, out in ((y // GRAIN, above), (y // GRAIN + 1, below)):
                     for x in range(width):
                         place = u32(line * points + x // GRAIN)
-                        a = i32(hashed(place, key, other) >> u32(24))
-                        c = i32(hashed(u32(place + u32(1)), key, other) >> u32(24))
+                        a = i32(hash_pixel(place, key, other) >> u32(24))
+                        c = i32(hash_pixel(u32(place + u32(1)), key, other) >> u32(24))
                         out[x] = i32(a * (GRAIN - x % GRAIN) + c * (x % GRAIN))
             row, near, far = images[b, y], i32(GRAIN - y % GRAIN), i32(y % GRAIN)
             for x in range(width):

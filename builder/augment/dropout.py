@@ -9,7 +9,7 @@ import numpy as np
 from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.common.constants import Ints
 from builder.common.jit import jit
-from builder.common.rng_kernels import hashed
+from builder.common.rng_kernels import hash_pixel
 
 u32, u8 = np.uint32, np.uint8
 
@@ -28,7 +28,7 @@ def change(images: Any, numbers: Any, scratch: Any) -> None:
         first, second = pixels[:half], pixels[half:]
         lost, key, other = u32(numbers[b, 0]), u32(numbers[b, 1]), u32(numbers[b, 2])
         for i in range(half):
-            bits = hashed(u32(i), key, other)
+            bits = hash_pixel(u32(i), key, other)
             first[i] *= u8((bits & u32(65535)) >= lost)
             second[i] *= u8((bits >> u32(16)) >= lost)
 

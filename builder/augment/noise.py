@@ -10,7 +10,7 @@ import numpy as np
 from builder.augment.augmentation import Draw, Effect, Range, up_to
 from builder.common.constants import Ints
 from builder.common.jit import jit
-from builder.common.rng_kernels import hashed
+from builder.common.rng_kernels import hash_pixel
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
 
@@ -34,7 +34,7 @@ def change(images: Any, numbers: Any, scratch: Any) -> None:
         first, second = pixels[:half], pixels[half:]
         strength, key, other = i32(numbers[b, 0]), u32(numbers[b, 1]), u32(numbers[b, 2])
         for i in range(half):
-            bits = hashed(u32(i), key, other)
+            bits = hash_pixel(u32(i), key, other)
             pairs = u32((bits & u32(0x0F0F0F0F)) + ((bits >> u32(4)) & u32(0x0F0F0F0F)))
             fours = u32((pairs & u32(0x00FF00FF)) + ((pairs >> u32(8)) & u32(0x00FF00FF)))
             a = i32(i32(fours & u32(255)) - MEAN) * strength + 128

@@ -32,6 +32,9 @@ Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 """Array of float32: stored annotations."""
 
+Integer = int | np.integer
+"""A whole number that is Python's or numpy's."""
+
 FRAME = 28
 """Height and width of the frame, and height of an image, px."""
 

@@ -1,9 +1,9 @@
 """The one way in which this project compiles a function.
 
-numba keeps compiled code under the date of the function's own file: a change in a helper of
-another file goes unseen. The cache folder used here carries a hash of every source that bears on
-compiled functions instead, so any edit compiles anew, and a read-only install compiles into
-the user's cache folder or a temporary one.
+numba keeps compiled code under the date of the function's own file, so it misses a change in a
+helper of another file. The cache folder used here carries a hash of every source that bears on
+compiled functions, so any edit compiles anew. A read-only install compiles into the user's
+cache folder or a temporary one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable
 from functools import cache, cached_property, update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar
 
 from builder.common.cache import cache_folder
 from builder.common.log import log
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 SOURCES = (
     "common/constants.py",
@@ -35,18 +36,18 @@ OPTIONS = {
     "nogil": True,
     "error_model": "numpy",
     "forceinline": True,  # calls between small functions with many arrays were a tenth of the time
-    "_nrt": False,  # no counting of who holds an array: a fifth; so functions can make none
+    "_nrt": False,  # counting references to arrays took a fifth; without, functions make no arrays
 }
-"""What numba is told. It reorders or fuses no floating-point operation unless `fastmath` asks for
+"""Options of numba. It reorders or fuses no floating-point operation unless `fastmath` asks for
 it, which it must not: the promise of equal bits rests on that."""
 
-_ONE_AT_A_TIME = threading.Lock()
-"""Held while numba's setting of its cache folder is another than it was."""
+_SETTING_LOCK = threading.Lock()
+"""Held while numba's cache folder is set to another one than before."""
 
 
 @cache
 def compile_cache_folder() -> Path:
-    """Return where the compiled form of the present sources is kept."""
+    """Return the folder of the compiled form of the present sources."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for source in sorted(Path(__file__).parents[1].glob(pattern)):
@@ -55,45 +56,45 @@ def compile_cache_folder() -> Path:
 
 
 def log_compilation() -> None:
-    """Log that functions are to be compiled, unless a process before this one has done it."""
+    """Log that functions are to be compiled, unless an earlier process has compiled them."""
     if not any(compile_cache_folder().rglob("*.nbi")):
         log.info("compiling the kernels; this happens once, and takes some 20 s")
 
 
-def jit(function: Function) -> Function:
-    """Compile `function` on its first call, without the interpreter's lock, and keep it.
+class Compiled(Generic[Parameters, Result]):
+    """A function that is compiled when Python or another compiled function first calls it."""
 
-    Until that call numba, which takes its time to load, is not imported: modules of compiled
-    functions cost nothing to import. A compiled function makes no arrays, it is given all that
-    it writes to.
-    """
-    return cast(Function, _Compiled(function))
-
-
-class _Compiled:
-    """A function that is compiled when it is first called, from Python or from another one."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[Parameters, Result]) -> None:
         self._function = function
         update_wrapper(self, function)
 
     @cached_property
-    def _made(self) -> Callable[..., Any]:
+    def _compiled(self) -> Callable[Parameters, Result]:
         import numba
 
-        with _ONE_AT_A_TIME:
-            standing = numba.config.CACHE_DIR
+        with _SETTING_LOCK:
+            before = numba.config.CACHE_DIR
             numba.config.CACHE_DIR = str(compile_cache_folder())
             try:
-                made: Callable[..., Any] = numba.njit(**OPTIONS)(self._function)
+                return numba.njit(**OPTIONS)(self._function)
             finally:
-                numba.config.CACHE_DIR = standing
-        return made
+                numba.config.CACHE_DIR = before
 
     @property
-    def _numba_type_(self) -> Any:
-        """What numba asks of a global that compiled code calls: the type of the compiled form."""
-        return cast(Any, self._made)._numba_type_
+    def _numba_type_(self) -> object:
+        """The type of the compiled form: numba asks for it where compiled code names a global."""
+        return self._compiled._numba_type_  # type: ignore[attr-defined]  # a dispatcher has it
 
-    def __call__(self, *arguments: Any) -> Any:
-        return self._made(*arguments)
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        """Call the compiled form."""
+        return self._compiled(*args, **kwargs)
+
+
+def jit(function: Callable[Parameters, Result]) -> Compiled[Parameters, Result]:
+    """Compile a function on its first call, without the interpreter's lock, and keep the code.
+
+    numba, which takes its time to load, is imported by that call: modules of compiled functions
+    cost nothing to import. A compiled function makes no arrays; its caller passes all that it
+    writes to.
+    """
+    return Compiled(function)

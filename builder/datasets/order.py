@@ -133,9 +133,11 @@ class Schedule:
             return places
         epochs = np.array([epoch], dtype=np.int64)
         key = rng.sample_seeds(seed, epochs)
-        begin = block * int(rng.below(rng.words(key, stream), min(blocks + 1, 1 << 31))[0])
+        begin = block * int(
+            rng.uniform_below(rng.draw_words(key, stream), min(blocks + 1, 1 << 31))[0]
+        )
         at = places - rest * (places >= begin + rest)
-        number = rng.permuted(seed, epoch * blocks + at // block, blocks, stream)
+        number = rng.permute(seed, epoch * blocks + at // block, blocks, stream)
         whole = number * block + at % block
         in_rest = (places >= begin) & (places < begin + rest)
         return np.where(in_rest, blocks * block + places - begin, whole)

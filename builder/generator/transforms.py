@@ -33,7 +33,7 @@ class _Canvas(NamedTuple):
 
     def draw(self, number: int) -> float:
         """Return a uniform number in [-1, 1)."""
-        return float(rng.signed_unit(rng.words(self.seeds, 0, number))[0])
+        return float(rng.uniform_signed(rng.draw_words(self.seeds, 0, number))[0])
 
     def sampled(self, x: Any, y: Any) -> Image:
         """Return the image whose pixels come from points (x, y), px from the centre."""
@@ -99,9 +99,9 @@ def _smooth_noise(seeds: constants.Words, number: int, rows: int, columns: int) 
     margin = len(WEIGHTS) - 1
     shape = rows + margin, columns + margin
     words = np.concatenate(
-        [rng.digit_words(seeds, shape[1], 0, 2 * row + number)[0] for row in range(shape[0])]
+        [rng.draw_digit_words(seeds, shape[1], 0, 2 * row + number)[0] for row in range(shape[0])]
     )
-    field: Floats = (rng.signed_unit(words) * 15).reshape(shape)  # deviates as 15 times 1/3
+    field: Floats = (rng.uniform_signed(words) * 15).reshape(shape)  # deviates as 15 times 1/3
     for axis, length in ((0, rows), (1, columns)):
         parts = [np.take(field, range(n, n + length), axis) for n in range(len(WEIGHTS))]
         field = sum((w * part for w, part in zip(WEIGHTS, parts, strict=True)), np.zeros(()))

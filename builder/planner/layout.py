@@ -37,7 +37,7 @@ class Layout:
 
 def draw_gaps(seeds: Words, lengths: Ints, digits: int, spacing: tuple[int, int]) -> Ints:
     """Return the gap before each digit, (B, digits) int64 px, uniform in `spacing`."""
-    words = rng.digit_words(seeds, digits, Stream.GAP)
+    words = rng.draw_digit_words(seeds, digits, Stream.GAP)
     gaps = np.empty(words.shape, dtype=np.int64)
     layout_kernels.draw_gaps(words, lengths, *spacing, gaps)
     return gaps
@@ -64,6 +64,6 @@ def arrange(seeds: Words, nominal: Ints, gaps: Ints, width: int, fit: Fit, align
 def _left_slack(seeds: Words, slack: Ints, align: Align) -> Ints:
     """Return the part of the slack that goes to the left: whole pixels unless `right`."""
     if align == "random":
-        return rng.below(rng.words(seeds, Stream.PLACING), slack // ONE + 1) * ONE
+        return rng.uniform_below(rng.draw_words(seeds, Stream.PLACING), slack // ONE + 1) * ONE
     shares = {"left": slack * 0, "center": slack // (2 * ONE) * ONE, "right": slack}
     return shares[align]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.jit import jit
-from builder.common.rng_kernels import below
+from builder.common.rng_kernels import word_below
 
 i64 = np.int64
 
@@ -29,7 +29,7 @@ def pick_glyphs(words: Any, labels: Any, starts: Any, members: Any, glyphs: Any)
         for d in range(labels.shape[1]):
             digit = i64(max(labels[b, d], 0))
             start, end = starts[digit], starts[digit + 1]
-            glyphs[b, d] = members[start + below(words[b, d], end - start)]
+            glyphs[b, d] = members[start + word_below(words[b, d], end - start)]
 
 
 @jit
@@ -38,7 +38,7 @@ def draw_gaps(words: Any, lengths: Any, low: Any, high: Any, gaps: Any) -> None:
     for b in range(len(gaps)):
         for d in range(gaps.shape[1]):
             inner = 0 < d < lengths[b]
-            gaps[b, d] = low + below(words[b, d], high - low + 1) if inner else 0
+            gaps[b, d] = low + word_below(words[b, d], high - low + 1) if inner else 0
 
 
 @jit

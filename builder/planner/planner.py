@@ -89,7 +89,7 @@ class Planner:
 
     def _draw_glyphs(self, seeds: Words, labels: npt.NDArray[np.int8]) -> Rows:
         """Return a uniform glyph of each digit's class, (B, L) int32; glyph 0 for padding."""
-        words = rng.digit_words(seeds, labels.shape[1], Stream.GLYPH)
+        words = rng.draw_digit_words(seeds, labels.shape[1], Stream.GLYPH)
         picked: Rows = np.empty(labels.shape, dtype=np.int32)
         layout_kernels.pick_glyphs(words, labels, self.bank.starts, self.bank.members, picked)
         return picked

@@ -81,9 +81,9 @@ class RandomDigits:
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
         choices = self.longest - self.shortest + 1
-        lengths = self.shortest + rng.below(rng.words(seeds, Stream.LENGTH), choices)
-        picks = rng.digit_words(seeds, self.longest, Stream.DIGIT)
-        digits = np.array(self.allowed, dtype=np.int8)[rng.below(picks, len(self.allowed))]
+        lengths = self.shortest + rng.uniform_below(rng.draw_words(seeds, Stream.LENGTH), choices)
+        picks = rng.draw_digit_words(seeds, self.longest, Stream.DIGIT)
+        digits = np.array(self.allowed, dtype=np.int8)[rng.uniform_below(picks, len(self.allowed))]
         return Labels(_padded(digits, lengths), lengths)
 
 
@@ -111,8 +111,8 @@ class NumberRange:
         return {int(digit) for text in shown for digit in text}
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
-        words = rng.words(seeds, Stream.NUMBER)
-        numbers = self.low + rng.below_wide(words, self.high - self.low + 1)
+        words = rng.draw_words(seeds, Stream.NUMBER)
+        numbers = self.low + rng.uniform_below_wide(words, self.high - self.low + 1)
         powers = 10 ** np.arange(1, LONGEST_NUMBER, dtype=np.int64)
         lengths = np.maximum(1 + np.searchsorted(powers, numbers, side="right"), self.width)
         places = lengths[:, None] - 1 - np.arange(self.longest)
@@ -140,7 +140,7 @@ class FileLines:
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
         text, begins = labels_file.open_lines(self.file)
         count = self.file.lines
-        line = rng.permuted(master, index, count) if self.shuffled else index % count
+        line = rng.permute(master, index, count) if self.shuffled else index % count
         lengths = begins[line + 1] - begins[line] - 1
         at = np.minimum(begins[line, None] + np.arange(self.longest), len(text) - 1)
         digits = text[at].astype(np.int8) - np.int8(ord("0"))

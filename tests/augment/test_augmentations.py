@@ -85,7 +85,7 @@ def uniform(values, low, high):
 def recorded(monkeypatch, augment, indices):
     """Return the specs of a recipe, and every word that was drawn for them by stream and draw."""
     seen = {}
-    single, several = rng.words, rng.digit_words
+    single, several = rng.draw_words, rng.draw_digit_words
 
     def words(seeds, stream, draw=0):
         seen[int(stream), draw, "strip"] = found = single(seeds, stream, draw)
@@ -96,8 +96,8 @@ def recorded(monkeypatch, augment, indices):
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(rng, "words", words)
-        patch.setattr(rng, "digit_words", digit_words)
+        patch.setattr(rng, "draw_words", words)
+        patch.setattr(rng, "draw_digit_words", digit_words)
         recipe = Recipe(seed=6, length=(1, 4), width=150, spacing=(-3, 9), augment=augment)
         return planner_for(recipe).plan(indices), seen
 
@@ -333,7 +333,7 @@ def test_rotations_are_rotations(degrees):
 def test_positive_angles_turn_clockwise():
     """With y down, a positive angle takes the right edge down, as the image shows it."""
     warp = warp_of(only("rotate"), 1000)
-    word = rng.signed_unit(rng.digit_words(seeds_of(1000), 1, 22))
+    word = rng.uniform_signed(rng.draw_digit_words(seeds_of(1000), 1, 22))
     right_edge_y = warp.linear[2]
     assert (np.sign(right_edge_y) == np.sign(word)).all()
 

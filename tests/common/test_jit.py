@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from builder import Recipe, generate
+from builder.common.jit import SOURCES
 from builder.storage import statistics
 from tests import golden
 
@@ -138,49 +139,89 @@ def test_equal_bits_in_threads():
     assert all(np.array_equal(together[turn], alone[turn]) for turn in range(4))
 
 
-NOISE = """
+HELPERS = {
+    "common": (
+        "builder/common/rng_kernels.py",
+        "x = u64((x ^ (x >> u64(30))) * u64(FIRST))",
+        "x = u64((x ^ (x >> u64(29))) * u64(FIRST))",
+        """
 import numpy as np
-from builder.common import rng_kernels
 from builder.generator.kernels import elastic
-noise, words = np.zeros(512, np.int16), np.zeros((1, 2), np.uint64)
+noise = np.zeros(512, np.int16)
 elastic.draw_noise(np.uint64(7), noise)
-rng_kernels.mix_all(np.zeros(1, np.uint64), np.array([1, 2**63 + 9], np.uint64), words)
-print(noise.sum(), words[0, 1])
-"""
+print(noise.sum())
+""",
+    ),
+    "augment": (
+        "builder/augment/trigonometry.py",
+        "sine = sine * half",
+        "sine = half * half",
+        """
+from builder.augment.trigonometry import sine_cosine
+print(sine_cosine(30.0))
+""",
+    ),
+    "planner": (
+        "builder/planner/layout_kernels.py",
+        "inner = 0 < d < lengths[b]",
+        "inner = 0 < d > lengths[b]",
+        """
+import numpy as np
+from builder.planner import layout_kernels
+gaps = np.zeros((1, 3), np.int64)
+layout_kernels.draw_gaps(np.zeros((1, 3), np.uint64), np.array([3]), 5, 9, gaps)
+print(gaps)
+""",
+    ),
+    "generator": (
+        "builder/generator/kernels/elastic.py",
+        "& u64(15)) * 2 - 15)",
+        "& u64(15)) * 2 - 13)",
+        """
+import numpy as np
+from builder.generator.kernels import elastic
+noise = np.zeros(512, np.int16)
+elastic.draw_noise(np.uint64(7), noise)
+print(noise.sum())
+""",
+    ),
+    "storage": (
+        "builder/storage/statistics.py",
+        "np.int32(0), np.int32(0)",
+        "np.int32(1), np.int32(0)",
+        """
+import numpy as np
+from builder.storage import statistics
+print(statistics.moments(np.zeros(5, np.uint8)))
+""",
+    ),
+}
+"""By room: a file of compiled functions, a line of it, an edit of that, and a program that prints
+what the function gives. The function of `common` is called by one of another room."""
 
 
-def test_an_edited_helper_is_compiled_anew(tmp_path):
-    """After an edit that keeps date and size of its file, callers in it and in others change."""
+@pytest.mark.parametrize("room", HELPERS)
+def test_an_edited_helper_is_compiled_anew(tmp_path, room):
+    """After an edit that keeps date and size of its file, a compiled function gives the new."""
     shutil.copytree(ROOT / "builder", tmp_path / "builder")
-    before = in_subprocess(NOISE, root=tmp_path).split()
-    assert before == in_subprocess(NOISE).split()
-    source = tmp_path / "builder" / "common" / "rng_kernels.py"
+    name, line, edited, program = HELPERS[room]
+    before = in_subprocess(program, root=tmp_path)
+    source = tmp_path / name
     stat, text = source.stat(), source.read_text()
-    line = "x = u64((x ^ (x >> u64(30))) * u64(FIRST))"
     assert line in text
-    source.write_text(text.replace(line, line.replace("30", "29")))
+    source.write_text(text.replace(line, edited))
     os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     shutil.rmtree(source.parent / "__pycache__", ignore_errors=True)
-    after = in_subprocess(NOISE, root=tmp_path).split()
-    assert after[0] != before[0]  # another file's
-    assert after[1] != before[1]
+    assert in_subprocess(program, root=tmp_path) != before
 
 
-def test_an_edit_in_another_file_is_compiled_anew(tmp_path):
-    """The cache folder depends on every source of the kernels, not on the caller's alone."""
-    shutil.copytree(ROOT / "builder", tmp_path / "builder")
-    show = "from builder.common.jit import compiled_folder as f; print(f().name)"
-
-    def folder():
-        return subprocess.run(
-            [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        ).stdout  # fmt: skip
-
-    before = folder()
-    with (tmp_path / "builder" / "storage" / "statistics.py").open("a") as file:
-        file.write("# edited\n")
-    assert folder() != before
+def test_every_compiled_function_is_among_the_sources():
+    """The cache is keyed by every file that holds a compiled function, and each room is edited."""
+    package = ROOT / "builder"
+    keyed = {path for pattern in SOURCES for path in package.glob(pattern)}
+    compiled = {path for path in package.rglob("*.py") if "\n@jit\n" in path.read_text()}
+    assert compiled <= keyed
+    assert {path.relative_to(package).parts[0] for path in compiled} == set(HELPERS)
 
 
 def test_no_writable_cache_folder_is_no_obstacle(tmp_path):

@@ -58,7 +58,7 @@ def uniform_p(values: np.ndarray, choices: int) -> float:
 
 
 def some_words(count: int, master: int = 5, stream: int = Stream.DIGIT) -> constants.Words:
-    return rng.words(rng.sample_seeds(master, np.arange(count)), stream)
+    return rng.draw_words(rng.sample_seeds(master, np.arange(count)), stream)
 
 
 def test_mix64_gives_the_published_outputs():
@@ -161,9 +161,9 @@ def test_words_equal_the_test_vectors(master, index, stream, position, draw, see
     """A word of a named sample, stream, position and draw is a pinned number."""
     seeds = rng.sample_seeds(master, np.array([index]))
     assert seeds.tolist() == [seed]
-    assert int(rng.digit_words(seeds, position + 1, stream, draw)[0, position]) == word
+    assert int(rng.draw_digit_words(seeds, position + 1, stream, draw)[0, position]) == word
     if position == 0:
-        assert rng.words(seeds, stream, draw).tolist() == [word]
+        assert rng.draw_words(seeds, stream, draw).tolist() == [word]
 
 
 @given(
@@ -176,8 +176,8 @@ def test_words_equal_the_test_vectors(master, index, stream, position, draw, see
 def test_words_follow_the_formula(seeds, digits, stream, draw):
     """Words of any stream, position and draw equal exact integer arithmetic."""
     expected = [[exact_word(s, stream, p, draw) for p in range(digits)] for s in seeds]
-    assert rng.digit_words(words_of(*seeds), digits, stream, draw).tolist() == expected
-    assert rng.words(words_of(*seeds), stream, draw).tolist() == [row[0] for row in expected]
+    assert rng.draw_digit_words(words_of(*seeds), digits, stream, draw).tolist() == expected
+    assert rng.draw_words(words_of(*seeds), stream, draw).tolist() == [row[0] for row in expected]
 
 
 def test_addresses_differ():
@@ -190,7 +190,7 @@ def test_addresses_differ():
 @pytest.mark.parametrize("bound", [1, 2, 3, 10, 6742, (1 << 31) - 1, 1 << 31])
 def test_below_maps_the_edges_of_words_exactly(bound):
     """The first and the last word reach 0 and bound - 1, and all between agree with integers."""
-    got = rng.below(words_of(*EDGE_WORDS), bound).tolist()
+    got = rng.uniform_below(words_of(*EDGE_WORDS), bound).tolist()
     assert got == [(word >> 32) * bound >> 32 for word in EDGE_WORDS]
     assert (got[0], got[-1]) == (0, bound - 1)
 
@@ -200,7 +200,7 @@ def test_below_maps_the_edges_of_words_exactly(bound):
 def test_below_equals_exact_integers(pairs):
     """A bound for each word gives the top half of the word times its bound over 2**32."""
     words, bounds = zip(*pairs, strict=True)
-    got = rng.below(words_of(*words), np.array(bounds, dtype=np.int64))
+    got = rng.uniform_below(words_of(*words), np.array(bounds, dtype=np.int64))
     assert got.dtype == np.int64
     assert got.tolist() == [(word >> 32) * bound >> 32 for word, bound in pairs]
 
@@ -210,7 +210,7 @@ def test_below_equals_exact_integers(pairs):
 )
 def test_below_wide_maps_the_edges_of_words_exactly(bound):
     """The first and the last word reach 0 and bound - 1 for every bound up to 2**63."""
-    got = rng.below_wide(words_of(*EDGE_WORDS), bound).tolist()
+    got = rng.uniform_below_wide(words_of(*EDGE_WORDS), bound).tolist()
     assert got == [word * bound >> 64 for word in EDGE_WORDS]
     assert (got[0], got[-1]) == (0, bound - 1)
 
@@ -219,13 +219,15 @@ def test_below_wide_maps_the_edges_of_words_exactly(bound):
 @settings(deadline=None)
 def test_below_wide_equals_exact_integers(words, bound):
     """The 128-bit product of four halves is the product of Python's integers."""
-    got = rng.below_wide(words_of(*words), bound)
+    got = rng.uniform_below_wide(words_of(*words), bound)
     assert got.dtype == np.int64
     assert got.tolist() == [word * bound >> 64 for word in words]
 
 
 @pytest.mark.parametrize("bound", [2, 3, 10, 28, 1000])
-@pytest.mark.parametrize("draw", [rng.below, rng.below_wide], ids=["below", "below_wide"])
+@pytest.mark.parametrize(
+    "draw", [rng.uniform_below, rng.uniform_below_wide], ids=["below", "below_wide"]
+)
 def test_integers_are_uniform_with_both_ends(draw, bound):
     """Every value of [0, bound) comes equally often, the first and the last included."""
     values = draw(some_words(200 * bound), bound)
@@ -237,20 +239,20 @@ def test_integers_are_uniform_with_both_ends(draw, bound):
 def test_every_stream_is_uniform(stream):
     """The top and the bottom bits of each stream's words are uniform."""
     words = some_words(32768, master=0, stream=stream)
-    assert uniform_p(rng.below(words, 256), 256) > UNLIKELY
+    assert uniform_p(rng.uniform_below(words, 256), 256) > UNLIKELY
     assert uniform_p((words & np.uint64(255)).astype(np.int64), 256) > UNLIKELY
 
 
 def families(count: int) -> np.ndarray:
     """Return draws (families, count): streams, positions, draws, masters, and the next sample."""
     seeds = rng.sample_seeds(9, np.arange(count))
-    rows = [rng.words(seeds, stream) for stream in range(1, 25)]
-    rows += list(rng.digit_words(seeds, 6, Stream.GAP)[:, 1:].T)
-    rows += [rng.words(seeds, Stream.GAP, draw) for draw in range(1, 4)]
-    rows.append(rng.words(rng.sample_seeds(10, np.arange(count)), 1))
-    rows.append(rng.words(rng.sample_seeds(9, np.arange(1, count + 1)), 1))
+    rows = [rng.draw_words(seeds, stream) for stream in range(1, 25)]
+    rows += list(rng.draw_digit_words(seeds, 6, Stream.GAP)[:, 1:].T)
+    rows += [rng.draw_words(seeds, Stream.GAP, draw) for draw in range(1, 4)]
+    rows.append(rng.draw_words(rng.sample_seeds(10, np.arange(count)), 1))
+    rows.append(rng.draw_words(rng.sample_seeds(9, np.arange(1, count + 1)), 1))
     rows.append(seeds)
-    return rng.signed_unit(np.array(rows))
+    return rng.uniform_signed(np.array(rows))
 
 
 def test_streams_are_not_correlated():
@@ -271,7 +273,7 @@ def test_pairs_of_streams_are_independent():
 
 def test_signed_unit_maps_the_edges_of_words_exactly():
     """The first word is -1, the middle one 0, and the last one is the next below 1."""
-    got = rng.signed_unit(words_of(0, 1 << 63, TWO_64 - 1))
+    got = rng.uniform_signed(words_of(0, 1 << 63, TWO_64 - 1))
     assert got.tolist() == [-1.0, 0.0, 1.0 - 2.0**-52]
 
 
@@ -279,7 +281,7 @@ def test_signed_unit_maps_the_edges_of_words_exactly():
 @settings(deadline=None)
 def test_signed_unit_is_exact(word):
     """A number is the word's top 53 bits less 2**52, in steps of 2**-52, inside [-1, 1)."""
-    (got,) = rng.signed_unit(words_of(word)).tolist()
+    (got,) = rng.uniform_signed(words_of(word)).tolist()
     assert -1 <= got < 1
     assert got.as_integer_ratio() == ((word // 2**11 - 2**52) / 2**52).as_integer_ratio()
     assert got * 2**52 == word // 2**11 - 2**52
@@ -294,7 +296,7 @@ def test_each_pass_is_a_permutation(size, turn):
     """A run of `size` indices gives every number below it once, at the far end of indices too."""
     first = (turn if turn >= 0 else (1 << 63) // size - 1) * size
     index = first + np.arange(size, dtype=np.int64)
-    assert sorted(rng.permuted(3, index, size).tolist()) == list(range(size))
+    assert sorted(rng.permute(3, index, size).tolist()) == list(range(size))
 
 
 def exact_place(master: int, index: int, size: int) -> int:
@@ -314,14 +316,14 @@ def exact_place(master: int, index: int, size: int) -> int:
 @settings(deadline=None, max_examples=50)
 def test_permuted_follows_the_shuffle(master, size, index):
     """The shuffle of an array of indices is that of each in exact integers."""
-    got = rng.permuted(master, np.array(index, dtype=np.int64), size)
+    got = rng.permute(master, np.array(index, dtype=np.int64), size)
     assert got.dtype == np.int64
     assert got.tolist() == [exact_place(master, i, size) for i in index]
 
 
 def test_neighbours_do_not_stay_neighbours():
     """The distance between the places of two neighbouring lines is uniform."""
-    orders = rng.permuted(4, np.arange(400 * 100), 100).reshape(400, 100)
+    orders = rng.permute(4, np.arange(400 * 100), 100).reshape(400, 100)
     steps = (np.diff(orders, axis=1) % 100).ravel() - 1
     assert uniform_p(steps, 99) > UNLIKELY
 
@@ -331,8 +333,8 @@ def test_neighbours_do_not_stay_neighbours():
 def test_permuted_does_not_depend_on_the_block(master, size, index):
     """An index is mapped alone as it is among others, and its argument stays as it was."""
     block = np.array([index, index // 2, 0, index], dtype=np.int64)
-    together = rng.permuted(master, block, size).tolist()
-    assert together == [int(rng.permuted(master, block[k : k + 1], size)[0]) for k in range(4)]
+    together = rng.permute(master, block, size).tolist()
+    assert together == [int(rng.permute(master, block[k : k + 1], size)[0]) for k in range(4)]
     assert block.tolist() == [index, index // 2, 0, index]
     assert all(0 <= value < size for value in together)
 
@@ -340,7 +342,7 @@ def test_permuted_does_not_depend_on_the_block(master, size, index):
 @pytest.mark.parametrize("size", [100, 1000])
 def test_passes_differ(size):
     """No two of many passes, nor the same pass under two masters, have one order."""
-    orders = [rng.permuted(m, np.arange(50 * size), size).reshape(50, size) for m in (1, 2)]
+    orders = [rng.permute(m, np.arange(50 * size), size).reshape(50, size) for m in (1, 2)]
     assert len({tuple(row) for row in np.concatenate(orders).tolist()}) == 100
     assert list(range(size)) not in orders[0].tolist()
 
@@ -349,7 +351,7 @@ def test_passes_differ(size):
 def test_every_line_comes_first_equally_often(size):
     """Over many passes each number stands at each place of a pass equally often."""
     passes = min(400 * size, 4000)
-    orders = rng.permuted(1, np.arange(passes * size), size).reshape(passes, size)
+    orders = rng.permute(1, np.arange(passes * size), size).reshape(passes, size)
     least = min(uniform_p(orders[:, place], size) for place in range(size))
     assert least > UNLIKELY / size
 
@@ -357,7 +359,7 @@ def test_every_line_comes_first_equally_often(size):
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_every_order_of_few_lines_comes_equally_often(size):
     """Over many passes every order of two, three or four numbers comes equally often."""
-    orders = rng.permuted(2, np.arange(12_000 * size), size).reshape(-1, size)
+    orders = rng.permute(2, np.arange(12_000 * size), size).reshape(-1, size)
     known = {order: k for k, order in enumerate(itertools.permutations(range(size)))}
     seen = np.array([known[tuple(order)] for order in orders.tolist()])
     assert uniform_p(seen, len(known)) > UNLIKELY

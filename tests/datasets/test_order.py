@@ -28,8 +28,8 @@ def slow_order(count: int, seed: int, epoch: int, block: int) -> list[int]:
     if not blocks:
         return list(range(count))
     turns = np.array([epoch * blocks], dtype=np.int64)
-    places = [int(rng.permuted(seed, turns + k, blocks, 8)[0]) for k in range(blocks)]
-    word = int(rng.words(rng.sample_seeds(seed, np.array([epoch])), 8)[0])
+    places = [int(rng.permute(seed, turns + k, blocks, 8)[0]) for k in range(blocks)]
+    word = int(rng.draw_words(rng.sample_seeds(seed, np.array([epoch])), 8)[0])
     begin = (word >> 32) * (blocks + 1) >> 32
     runs = [list(range(block * b, block * b + block)) for b in places]
     runs.insert(begin, list(range(block * blocks, count)))
@@ -127,7 +127,7 @@ def test_orders_of_seeds_and_epochs_differ():
 def test_an_epochs_order_is_not_that_of_a_labels_file():
     """The two shuffles have streams of their own, so they never undo each other."""
     index = np.arange(1000)
-    assert not np.array_equal(rng.permuted(0, index, 1000), rng.permuted(0, index, 1000, 8))
+    assert not np.array_equal(rng.permute(0, index, 1000), rng.permute(0, index, 1000, 8))
 
 
 @pytest.mark.parametrize("count", [10**12, 2**32 + 1, 2**62 + 12345])
@@ -158,7 +158,7 @@ def test_permutations_beyond_32_bits_follow_the_shuffle():
             partner = ((word * size >> 64) - value) % size
             if mixed((word + (max(value, partner) + 1) * golden) % 2**64) >= 2**63:
                 value = partner
-        assert rng.permuted(5, np.array([index]), size, 8).tolist() == [value]
+        assert rng.permute(5, np.array([index]), size, 8).tolist() == [value]
 
 
 def test_without_an_end_batches_go_on():

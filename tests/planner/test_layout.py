@@ -321,10 +321,10 @@ def test_placing_and_gaps_come_from_their_streams():
     seeds = rng.sample_seeds(6, np.arange(50))
     nominal, none = np.full((50, 1), 28), np.zeros((50, 1), dtype=np.int64)
     left = arrange(seeds, nominal, none, 128, "squeeze", "random").left // ONE
-    words = rng.words(seeds, Stream.PLACING).tolist()
+    words = rng.draw_words(seeds, Stream.PLACING).tolist()
     assert left.tolist() == [(word >> 32) * 101 >> 32 for word in words]
     gaps = draw_gaps(seeds, np.full(50, 4), 4, (-3, 12))
-    rows = rng.digit_words(seeds, 4, Stream.GAP).tolist()
+    rows = rng.draw_digit_words(seeds, 4, Stream.GAP).tolist()
     expected = [[0] + [-3 + ((word >> 32) * 16 >> 32) for word in row[1:]] for row in rows]
     assert gaps.tolist() == expected
 

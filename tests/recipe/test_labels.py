@@ -132,8 +132,8 @@ def test_random_labels_come_from_their_streams():
     """Lengths and digits are the words of their streams on their ranges, in exact integers."""
     got = drawn(RandomDigits(2, 5, (3, 5, 8)), range(50))
     seeds = rng.sample_seeds(3, np.arange(50))
-    lengths = [2 + ((w >> 32) * 4 >> 32) for w in rng.words(seeds, Stream.LENGTH).tolist()]
-    rows = rng.digit_words(seeds, 5, Stream.DIGIT).tolist()
+    lengths = [2 + ((w >> 32) * 4 >> 32) for w in rng.draw_words(seeds, Stream.LENGTH).tolist()]
+    rows = rng.draw_digit_words(seeds, 5, Stream.DIGIT).tolist()
     picks = ["".join(str((3, 5, 8)[(w >> 32) * 3 >> 32]) for w in row) for row in rows]
     expected = [row[:length] for row, length in zip(picks, lengths, strict=True)]
     assert labels.texts(*got) == expected
@@ -213,7 +213,7 @@ def test_any_range_up_to_18_digits_is_exact(one, other, padded, index):
     start = f"0{low}" if padded and low < 10**17 else str(low)
     width = max(len(start), len(str(high))) if start != str(low) else 1
     seeds = rng.sample_seeds(3, np.array(index, dtype=np.int64))
-    words = rng.words(seeds, Stream.NUMBER).tolist()
+    words = rng.draw_words(seeds, Stream.NUMBER).tolist()
     expected = [low + word * (high - low + 1) // 2**64 for word in words]
     got = texts_of(numbers(f"{start}:{high}"), index)
     assert got == [str(number).zfill(width) for number in expected]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from builder.common.jit import jit
-from builder.common.rng_kernels import GOLDEN, mixed
+from builder.common.rng_kernels import GOLDEN, mix
 
 i16, i32, u32, u64 = np.int16, np.int32, np.uint32, np.uint64
 
@@ -63,7 +63,7 @@ def draw_noise(key: Any, noise: Any) -> None:
     The words are those of SplitMix64 started at `key`.
     """
     for i in range(32):
-        x = mixed(u64(key + u64(i + 1) * u64(GOLDEN)))
+        x = mix(u64(key + u64(i + 1) * u64(GOLDEN)))
         for part in range(16):
             noise[32 * part + i] = i16(i16((x >> u64(4 * part)) & u64(15)) * 2 - 15)
 

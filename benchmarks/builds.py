@@ -43,6 +43,7 @@ from builder.common import atomic_files
 from builder.generator import generator
 from builder.planner.planner import Planner
 from builder.storage.formats import hdf5, parquet, png
+from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import Tally
 from builder.workers import pipeline
 
@@ -67,7 +68,7 @@ PLACES: dict[str, list[Place]] = {
     "labels": [
         *((parquet.LabelsWriter, name) for name in ("__init__", "write", "close")),
         *((pipeline, name) for name in ("finished", "_publish_manifest")),
-        (atomic_files, "publish_json"),
+        (OutputFolder, "publish_json"),
     ],
     "encode": [],
     "write": [

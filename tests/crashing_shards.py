@@ -12,7 +12,7 @@ NUMBER = 2
 
 def kills_once(task):
     """Make a shard; the first process that is to make one of them is killed in the middle."""
-    marker = task.folder.with_name("killed-once")
+    marker = task.folder.path.with_name("killed-once")
     if task.number == NUMBER and not marker.exists():
         marker.touch()
         return kills(task)

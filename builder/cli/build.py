@@ -12,8 +12,9 @@ from typing import Any, get_args
 from builder.cli.options import add_recipe_options, json_in, recipe_from
 from builder.common.errors import UsageError
 from builder.common.log import log, log_to
-from builder.storage import formats, output_folder
+from builder.storage import formats
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
+from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import distrust
 from builder.workers import pipeline, pool
 from builder.workers.estimate import forecast
@@ -99,14 +100,14 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.verify:
             _distrust(arguments, plan, folder, how)
         if arguments.part:
-            made = pipeline.carry_out_part(plan, recipe, folder, how, arguments.part)
+            made = pipeline.carry_out_part(plan, recipe, OutputFolder(folder), how, arguments.part)
             print(f"{folder}: part {arguments.part} is made, {made:,} images by this call; "
                   "when all parts are, the same call with --finalise ends the dataset")  # fmt: skip
             return 0
         if arguments.finalise:
-            built = pipeline.finalise(plan, recipe, folder)
+            built = pipeline.finalise(plan, recipe, OutputFolder(folder))
         else:
-            built = pipeline.carry_out(plan, recipe, folder, how)
+            built = pipeline.carry_out(plan, recipe, OutputFolder(folder), how)
     print(_told(built))
     return 0
 
@@ -117,7 +118,7 @@ def _distrust(
     """Take the records of shards away that are not as recorded."""
     if arguments.part or arguments.finalise:
         raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
-    output_folder.check(folder, plan)
+    OutputFolder(folder).check(plan)
     if (folder / PLAN).exists():
         log.info("shards that are not as recorded: %d", distrust(folder, how))
 
@@ -151,7 +152,7 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, i
 
 def _foretold(plan: DatasetConfig, folder: Path, how: BuildOptions) -> str:
     """Say what a build would make and take; O(1) in the count."""
-    output_folder.check(folder, plan)
+    OutputFolder(folder).check(plan)
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     workers = 1 if how.scheduler else pool.processes_for(how.workers, plan.shards, how.backend)

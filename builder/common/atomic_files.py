@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import hashlib
 import json
 import math
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from builder.common import untrusted_files
-from builder.common.errors import BuilderError
 
 TEMPORARY = ".tmp-"
 """How the name of everything unfinished begins; a build removes such leftovers."""
-
-LOCK = ".lock"
 
 
 @contextmanager
@@ -83,13 +79,8 @@ def publish_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def publish_json(path: Path, value: Any) -> None:
-    """Publish a value as JSON that people can read, with sorted keys."""
-    publish_bytes(path, json_bytes(value))
-
-
 def json_bytes(value: Any) -> bytes:
-    """Return the bytes that `publish_json` writes: the only ones of a value."""
+    """Return a value as JSON with sorted keys and line breaks: one text for each value."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
@@ -138,31 +129,3 @@ def write_at(handle: int, data: Any, offset: int) -> None:
     while view:
         done = os.pwrite(handle, view, offset)
         view, offset = view[done:], offset + done
-
-
-@contextmanager
-def lock(folder: Path, name: str = LOCK, shared: bool = False) -> Iterator[None]:
-    """Hold the lock `name` of an output folder, alone, or with others who share it.
-
-    Raises `BuilderError` where another build holds it in a way that does not go with this.
-    """
-    handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 200).decode("utf-8", "replace") or "unknown"
-            raise BuilderError(
-                f"{folder}: another build is writing here ({holder}); wait for it, or end it"
-            ) from None
-        # a build that leaves nothing behind removes its lock: was it this one?
-        if not (folder / name).exists() or not os.path.samestat(
-            os.fstat(handle), (folder / name).stat()
-        ):
-            raise BuilderError(f"{folder}: another build has just ended here; call again")
-        with suppress(OSError):  # a full disk: the lock holds without a name in it
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
-        yield
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder.common.errors import one_line
 from builder.storage.config import Shard
+from builder.storage.output_folder import OutputFolder
 
 
 @dataclass(frozen=True)
@@ -83,5 +84,4 @@ def kind_of(path: Path) -> str:
 
 def listed(folder: Path) -> list[os.DirEntry[str]]:
     """Return what lies in a folder, by name."""
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+    return OutputFolder(folder).entries()

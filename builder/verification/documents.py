@@ -33,6 +33,7 @@ from builder.storage.manifest import (
     parsed,
     read_bytes,
 )
+from builder.storage.output_folder import LOCK
 
 Model = TypeVar("Model", bound=FrozenModel)
 
@@ -182,10 +183,10 @@ def check_totals(known: Documents, finished: list[tuple[Record, FileRecord]],
 
 def check_links(folder: Path, findings: Findings) -> None:
     """Add links in the place of what a build writes to; nothing is to follow them."""
-    for name in (PLAN, MANIFEST, LABELS, LOG, atomic_files.LOCK):
+    for name in (PLAN, MANIFEST, LABELS, LOG, LOCK):
         if kind_of(folder / name) not in ("", "file"):
             findings.foreign.append(name)
-            if name in (LOG, atomic_files.LOCK):
+            if name in (LOG, LOCK):
                 findings.document(f"{name}: is {_a(kind_of(folder / name))}, not a file")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.common import atomic_files, signals
+from builder.common import signals
 from builder.common.errors import BuilderError
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
@@ -13,6 +13,7 @@ from builder.storage import content_digest, findings
 from builder.storage.config import PLAN
 from builder.storage.findings import Fault
 from builder.storage.manifest import MANIFEST, Manifest
+from builder.storage.output_folder import OutputFolder
 from builder.verification.documents import Documents
 from builder.verification.quick_check import Survey
 from builder.verification.verify import DEFAULT_SAMPLES, Check, Level, Report, checked
@@ -74,7 +75,7 @@ def carry_out(folder: Path, check: Check) -> Repaired:
     if known.recipe.labels_file is not None:
         labels_file.open_lines(known.recipe.labels_file)
     _clear(folder, known, found.findings.to_make)
-    built = pipeline.carry_out(known.plan, known.recipe, folder, check.run)
+    built = pipeline.carry_out(known.plan, known.recipe, OutputFolder(folder), check.run)
     unequal = _unequal(found, built.manifest)
     after, _ = checked(folder, check)
     return Repaired(before, tuple(sorted(found.findings.to_make)), after, unequal)
@@ -109,14 +110,13 @@ def _require_ours(folder: Path, found: Survey) -> None:
 
 def _clear(folder: Path, known: Documents, to_make: set[int]) -> None:
     """Leave of plan, manifest and records those that hold: what a build then finds to do."""
-    with atomic_files.lock(folder):
+    out = OutputFolder(folder)
+    with out.lock():
         signals.check()
-        atomic_files.remove(folder / MANIFEST)
+        out.remove(MANIFEST)
         for number in to_make:
-            atomic_files.remove(folder / known.plan.shard(number).record_name)
-        atomic_files.publish_json(
-            folder / PLAN, known.plan.model_dump(mode="json", exclude_unset=True)
-        )
+            out.remove(known.plan.shard(number).record_name)
+        out.publish_json(PLAN, known.plan.model_dump(mode="json", exclude_unset=True))
 
 
 def _unequal(found: Survey, manifest: Manifest) -> tuple[Fault, ...]:

@@ -6,19 +6,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from builder.common import atomic_files
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuildError, UsageError
+from builder.storage.output_folder import OutputFolder
 
 TIMEOUT = 10
 """Seconds that a scheduler has to answer."""
 
 
 @contextmanager
-def connect(scheduler: str, folder: Path) -> Iterator[None]:
+def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
     """Hold a connection to a cluster all of whose workers see `folder` and run this generator.
 
     Raises `UsageError` where dask is not installed, and `BuildError` where the scheduler does
@@ -38,14 +38,14 @@ def connect(scheduler: str, folder: Path) -> Iterator[None]:
         yield
 
 
-def _check(client: Any, scheduler: str, folder: Path) -> None:
+def _check(client: Any, scheduler: str, folder: OutputFolder) -> None:
     """Raise `BuildError` unless each worker sees a file made here, and has the same version."""
-    seen = folder / f"{atomic_files.TEMPORARY}seen-{os.urandom(8).hex()}"
-    seen.touch()
+    seen = f"{atomic_files.TEMPORARY}seen-{os.urandom(8).hex()}"
+    folder.write_text(seen, "")
     try:
-        found = client.run(look, str(seen), on_error="return")
+        found = client.run(look, folder, seen, on_error="return")
     finally:
-        seen.unlink()
+        folder.remove(seen)
     if not found:
         raise BuildError(f"scheduler {scheduler}: has no workers; start some, and call again")
     faults = {worker: _fault(answer, folder) for worker, answer in found.items()}
@@ -54,12 +54,12 @@ def _check(client: Any, scheduler: str, folder: Path) -> None:
         raise BuildError(f"scheduler {scheduler}: worker {'; worker '.join(told)}")
 
 
-def look(seen: str) -> tuple[int, bool]:
+def look(folder: OutputFolder, seen: str) -> tuple[int, bool]:
     """Return the generator version of this process, and whether it sees a file."""
-    return GENERATOR_VERSION, Path(seen).exists()
+    return GENERATOR_VERSION, folder.exists(seen)
 
 
-def _fault(answer: Any, folder: Path) -> str | None:
+def _fault(answer: Any, folder: OutputFolder) -> str | None:
     """Return what is wrong with a worker, from its answer: what `look` returned, or an error."""
     if isinstance(answer, BaseException):
         return f"cannot run this program ({type(answer).__name__}: {answer}): install it there too"

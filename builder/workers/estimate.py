@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.common import atomic_files
 from builder.common.jit import log_compilation
 from builder.storage.config import DatasetConfig
-from builder.storage.manifest import Record, read
+from builder.storage.manifest import Record
+from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
 
 FIRST, LONGEST = 512, 0.25
@@ -39,7 +39,7 @@ def forecast(plan: DatasetConfig, workers: int, block_size: int) -> Forecast:
     log_compilation()
     most = plan.shard(0).count
     with tempfile.TemporaryDirectory(prefix="digitseq-") as name:
-        folder, samples = Path(name), min(FIRST, most)
+        folder, samples = OutputFolder(Path(name)), min(FIRST, most)
         _trial(folder, plan, 1, 1)  # loads, compiles, maps
         private, peak = _memory()
         size, seconds = _trial(folder, plan, samples, block_size)
@@ -54,15 +54,17 @@ def forecast(plan: DatasetConfig, workers: int, block_size: int) -> Forecast:
     )
 
 
-def _trial(folder: Path, plan: DatasetConfig, samples: int, block_size: int) -> tuple[int, float]:
+def _trial(
+    folder: OutputFolder, plan: DatasetConfig, samples: int, block_size: int
+) -> tuple[int, float]:
     """Make a shard of the first samples; return its bytes and the processor's seconds."""
     began = time.process_time()
     trial = plan.model_copy(update={"count": samples})
     shard = build_shard(ShardTask(folder, trial, 0, block_size))
     seconds = time.process_time() - began
-    record = read(folder / shard.record_name, Record)
+    record = folder.read(shard.record_name, Record)
     for name in (record.images.name, record.labels.name, shard.record_name):
-        atomic_files.remove(folder / name)
+        folder.remove(name)
     return record.images.bytes + record.labels.bytes, seconds
 
 

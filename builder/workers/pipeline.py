@@ -8,16 +8,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.common import atomic_files
 from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.common.jit import log_compilation
 from builder.common.log import log
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
-from builder.storage import output_folder
 from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig, Part, StorageOptions
-from builder.storage.manifest import LABELS, MANIFEST, Manifest, Totals, file_record, read
+from builder.storage.manifest import LABELS, MANIFEST, Manifest, Totals, file_record
+from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, pool, retry
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
 from builder.workers.shard import ShardTask, finished
@@ -75,7 +74,8 @@ def build(
     )
     plan = DatasetConfig.of(recipe, storage, count)
     run = BuildOptions(workers, backend, block_size, progress, hang_limit, scheduler)
-    return carry_out(plan, recipe, Path(out) if out else default_folder(plan), run)
+    folder = OutputFolder(Path(out) if out else default_folder(plan))
+    return carry_out(plan, recipe, folder, run)
 
 
 def default_folder(plan: DatasetConfig) -> Path:
@@ -85,7 +85,9 @@ def default_folder(plan: DatasetConfig) -> Path:
     return Path("shards") / f"{plan.fingerprint[:12]}-{kind}"
 
 
-def carry_out(plan: DatasetConfig, recipe: Recipe, folder: Path, run: BuildOptions) -> Built:
+def carry_out(
+    plan: DatasetConfig, recipe: Recipe, folder: OutputFolder, run: BuildOptions
+) -> Built:
     """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
     began = time.perf_counter()
     with _claimed(folder, plan, recipe):
@@ -96,11 +98,11 @@ def carry_out(plan: DatasetConfig, recipe: Recipe, folder: Path, run: BuildOptio
             _publish_plan(folder, plan, recipe)
             made = _build_missing(folder, plan, missing, run)
             manifest = _publish_manifest(folder, plan, recipe)
-    return Built(folder, manifest, made, time.perf_counter() - began)
+    return Built(folder.path, manifest, made, time.perf_counter() - began)
 
 
 def carry_out_part(
-    plan: DatasetConfig, recipe: Recipe, folder: Path, run: BuildOptions, part: Part
+    plan: DatasetConfig, recipe: Recipe, folder: OutputFolder, run: BuildOptions, part: Part
 ) -> int:
     """Make what is missing of one part of a dataset's shards; return how many images that were.
 
@@ -109,28 +111,28 @@ def carry_out_part(
     """
     with _claimed(folder, plan, recipe, part):
         missing = _missing(folder, plan, part.shards(plan))
-        planned = (folder / PLAN).exists() and read(folder / PLAN, DatasetConfig) == plan
-        if not planned or (missing and (folder / MANIFEST).exists()):
+        planned = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == plan
+        if not planned or (missing and folder.exists(MANIFEST)):
             _publish_plan(folder, plan, recipe)
         return _build_missing(folder, plan, missing, run)
 
 
-def finalise(plan: DatasetConfig, recipe: Recipe, folder: Path) -> Built:
+def finalise(plan: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> Built:
     """Publish the manifest of a dataset whose parts are made.
 
     Raises `BuilderError` that lists every shard that is missing.
     """
     began = time.perf_counter()
-    if not (folder / PLAN).exists():
+    if not folder.exists(PLAN):
         raise UsageError(f"{folder}: has no {PLAN}: make the parts first, with --part I/N")
     with _claimed(folder, plan, recipe):
         manifest = _standing_manifest(folder, plan) or _publish_manifest(folder, plan, recipe)
-    return Built(folder, manifest, 0, time.perf_counter() - began)
+    return Built(folder.path, manifest, 0, time.perf_counter() - began)
 
 
 @contextmanager
 def _claimed(
-    folder: Path, plan: DatasetConfig, recipe: Recipe, part: Part | None = None
+    folder: OutputFolder, plan: DatasetConfig, recipe: Recipe, part: Part | None = None
 ) -> Iterator[None]:
     """Hold the folder, or a part of it, after all that can be refused was looked at."""
     if plan.shards > MOST_SHARDS:
@@ -139,42 +141,44 @@ def _claimed(
             f"at most {MOST_SHARDS}: use a larger --shard-size"
         )
     planner_for(recipe)  # refuses what cannot be drawn before anything is written
-    output_folder.check(folder, plan)
-    with output_folder.claimed(folder, part):
-        output_folder.check(folder, plan)  # once more, now that nobody else can change it
+    folder.check(plan)
+    with folder.claim(part):
+        folder.check(plan)  # once more, now that nobody else can change it
         yield
 
 
-def _standing_manifest(folder: Path, plan: DatasetConfig) -> Manifest | None:
+def _standing_manifest(folder: OutputFolder, plan: DatasetConfig) -> Manifest | None:
     """Return the manifest of a dataset that is finished already, if it is of this plan."""
     try:
-        manifest = read(folder / MANIFEST, Manifest)
+        manifest = folder.read(MANIFEST, Manifest)
     except DatasetError:
         return None
     return manifest if manifest.plan == plan else None
 
 
-def _publish_plan(folder: Path, plan: DatasetConfig, recipe: Recipe) -> None:
-    atomic_files.remove(folder / MANIFEST)
-    atomic_files.publish_json(folder / PLAN, plan.model_dump(mode="json"))
+def _publish_plan(folder: OutputFolder, plan: DatasetConfig, recipe: Recipe) -> None:
+    folder.remove(MANIFEST)
+    folder.publish_json(PLAN, plan.model_dump(mode="json"))
     if recipe.labels_file is not None:
-        atomic_files.publish_bytes(folder / LABELS, labels_file.packed(recipe.labels_file))
+        folder.publish_bytes(LABELS, labels_file.packed(recipe.labels_file))
 
 
-def _missing(folder: Path, plan: DatasetConfig, numbers: range) -> list[int]:
+def _missing(folder: OutputFolder, plan: DatasetConfig, numbers: range) -> list[int]:
     """Return those of the numbers whose shards are to be made."""
     return [n for n in numbers if finished(folder, plan, plan.shard(n)) is None]
 
 
-def _build_missing(folder: Path, plan: DatasetConfig, missing: list[int], run: BuildOptions) -> int:
+def _build_missing(
+    folder: OutputFolder, plan: DatasetConfig, missing: list[int], run: BuildOptions
+) -> int:
     """Make the missing shards, and return how many samples they have."""
     if not missing:
         return 0
     for number in missing:  # while a shard is made again, no old record calls it done
-        atomic_files.remove(folder / plan.shard(number).record_name)
+        folder.remove(plan.shard(number).record_name)
     log.info("shards to make: %d of %d; %s", len(missing), plan.shards, _workers(run, len(missing)))
     log_compilation()
-    place = folder.absolute()  # on other machines a relative one means nothing
+    place = OutputFolder(folder.path.absolute())  # on other machines a relative one means nothing
     tasks = [ShardTask(place, plan, number, run.block_size) for number in missing]
     to_make = sum(plan.shard(number).count for number in missing)
     far = dask.connect(run.scheduler, place) if run.scheduler else nullcontext()
@@ -192,7 +196,7 @@ def _workers(run: BuildOptions, tasks: int) -> str:
     return f"workers: {processes}{asked}; usable cores: {pool.usable_cores()}"
 
 
-def _publish_manifest(folder: Path, plan: DatasetConfig, recipe: Recipe) -> Manifest:
+def _publish_manifest(folder: OutputFolder, plan: DatasetConfig, recipe: Recipe) -> Manifest:
     """Publish the manifest. Raises `BuilderError` that lists every shard not accounted for."""
     totals, absent = Totals(), []
     for shard in plan.all_shards():
@@ -203,8 +207,8 @@ def _publish_manifest(folder: Path, plan: DatasetConfig, recipe: Recipe) -> Mani
             totals.add(*found)
     if absent:
         raise BuilderError(f"{folder}: not finished: {', '.join(absent)}; call again to make them")
-    carried = None if recipe.labels_file is None else file_record(folder / LABELS)
+    carried = None if recipe.labels_file is None else file_record(folder.path / LABELS)
     manifest = totals.manifest(plan, recipe, carried)
-    atomic_files.publish_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    folder.publish_json(MANIFEST, manifest.model_dump(mode="json"))
     log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

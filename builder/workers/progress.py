@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from builder.common import atomic_files
+from builder.common.errors import DatasetError
 from builder.common.log import log
+from builder.storage.output_folder import OutputFolder
 from builder.workers import progress
 
 SLOWER = 20
@@ -30,7 +31,7 @@ class Watch:
     """
 
     def __init__(
-        self, folder: Path, names: Iterable[str], limit: float, moved: Callable[[int], None]
+        self, folder: OutputFolder, names: Iterable[str], limit: float, moved: Callable[[int], None]
     ) -> None:
         self.hung: dict[str, str] = {}
         self.slowest = 0.0
@@ -96,13 +97,13 @@ class Told:
 
 
 @contextmanager
-def telling(folder: Path, name: str) -> Iterator[Callable[[int], None]]:
+def telling(folder: OutputFolder, name: str) -> Iterator[Callable[[int], None]]:
     """Tell that the shard `name` is begun; yield what is to be called with its samples done.
 
     A call costs nothing until an interval has passed. That the file cannot be written stops no
     shard; it is gone after the body, unless the process is killed.
     """
-    path = folder / FOLDER / name
+    path = f"{FOLDER}/{name}"
     told = 0.0
 
     def tell(samples: int) -> None:
@@ -111,37 +112,38 @@ def telling(folder: Path, name: str) -> Iterator[Callable[[int], None]]:
             return
         told = time.monotonic()
         with suppress(OSError):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(f"{samples} {os.getpid()} {platform.node()}")
+            folder.write_text(path, f"{samples} {os.getpid()} {platform.node()}")
 
     tell(0)
     try:
         yield tell
     finally:
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            folder.remove(path)
 
 
-def begun(folder: Path) -> set[str]:
+def begun(folder: OutputFolder) -> set[str]:
     """Return the names of the shards that are being made, or whose workers died of them."""
     try:
-        return {path.name for path in (folder / FOLDER).iterdir()}
+        return {entry.name for entry in folder.entries(FOLDER)}
     except OSError:
         return set()
 
 
-def told(folder: Path, names: Iterable[str]) -> dict[str, Told]:
+def told(folder: OutputFolder, names: Iterable[str]) -> dict[str, Told]:
     """Return what was told last of those of the shards `names` that are begun."""
     found = {}
     for name in begun(folder).intersection(names):
-        with suppress(OSError, ValueError):  # just removed, or just being written
-            samples, process, host = (folder / FOLDER / name).read_text().split(" ", 2)
+        with suppress(DatasetError, ValueError):  # just removed, or just being written
+            samples, process, host = (
+                folder.read_bytes(f"{FOLDER}/{name}", 1000).decode().split(" ", 2)
+            )
             found[name] = Told(int(samples), int(process), host)
     return found
 
 
-def forget(folder: Path, names: Iterable[str]) -> None:
+def forget(folder: OutputFolder, names: Iterable[str]) -> None:
     """Remove what dead workers told of the shards `names`."""
     for name in begun(folder).intersection(names):
         with suppress(OSError):
-            atomic_files.remove(folder / FOLDER / name)
+            folder.remove(f"{FOLDER}/{name}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from builder.common import signals
 from builder.common.errors import BuilderError, BuildError
 from builder.common.log import log
+from builder.storage.output_folder import OutputFolder
 from builder.workers import pool, progress
 from builder.workers.options import BuildOptions
 from builder.workers.progress import Watch
@@ -132,7 +133,7 @@ def _round(
 
 
 def _blamed(
-    folder: Path, waiting: dict[int, ShardTask], hung: dict[str, str], reason: str
+    folder: OutputFolder, waiting: dict[int, ShardTask], hung: dict[str, str], reason: str
 ) -> dict[int, str]:
     """Return the shards to blame for workers that died, each with the reason.
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
-from builder.common import atomic_files, signals
+from builder.common import signals
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuilderError, BuildError, DatasetError
 from builder.generator.generator import generate
@@ -16,7 +13,8 @@ from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage import formats
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.manifest import LABELS, FileRecord, Record, file_record, read
+from builder.storage.manifest import LABELS, FileRecord, Record, file_record
+from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import Tally
 from builder.workers import progress
 
@@ -25,7 +23,7 @@ from builder.workers import progress
 class ShardTask:
     """All that a worker is given: values, and the number of its shard; never pixels."""
 
-    folder: Path
+    folder: OutputFolder
     plan: DatasetConfig
     number: int
     block_size: int
@@ -67,11 +65,11 @@ def build_shard(task: ShardTask) -> Shard:
         generator_version=plan.generator_version,
         **tally.fields(),
     )
-    atomic_files.publish_json(task.folder / shard.record_name, record.model_dump(mode="json"))
+    task.folder.publish_json(shard.record_name, record.model_dump(mode="json"))
     return shard
 
 
-def _recipe(folder: Path, plan: DatasetConfig) -> Recipe:
+def _recipe(folder: OutputFolder, plan: DatasetConfig) -> Recipe:
     """Return the recipe of a plan, its labels taken from the dataset's copy if they are new here.
 
     Raises `BuildError` where the plan is another generator's than this process has.
@@ -86,39 +84,31 @@ def _recipe(folder: Path, plan: DatasetConfig) -> Recipe:
         try:
             labels_file.open_lines(recipe.labels_file)
         except BuilderError:  # another machine has not seen them
-            labels_file.register(folder / LABELS)
+            labels_file.register(folder.path / LABELS)
     return recipe
 
 
-def finished(folder: Path, plan: DatasetConfig, shard: Shard) -> tuple[Record, FileRecord] | None:
+def finished(
+    folder: OutputFolder, plan: DatasetConfig, shard: Shard
+) -> tuple[Record, FileRecord] | None:
     """Return a shard's completion record and the record's own file, or None where it must be made.
 
     The record must be of this plan and shard, and the files it names there with their sizes.
     """
-    path = folder / shard.record_name
     try:
-        record = read(path, Record)
+        record = folder.read(shard.record_name, Record)
         there = record.shard == shard and record.fingerprint == plan.fingerprint
         whole = there and record.generator_version == plan.generator_version
         if not (whole and _sizes_hold(folder, plan, record)):
             return None
     except (DatasetError, OSError):
         return None
-    return record, file_record(path)
+    return record, file_record(folder.path / shard.record_name)
 
 
-def _sizes_hold(folder: Path, plan: DatasetConfig, record: Record) -> bool:
+def _sizes_hold(folder: OutputFolder, plan: DatasetConfig, record: Record) -> bool:
     form = formats.format_of(plan.storage.format)
     named = (form.image_file(record.shard), form.labels_file(record.shard))
     return (record.images.name, record.labels.name) == named and all(
-        _size(folder / file.name) == file.bytes for file in (record.images, record.labels)
+        folder.size(file.name) == file.bytes for file in (record.images, record.labels)
     )
-
-
-def _size(path: Path) -> int:
-    """Return the size of a file, or of all files of a folder; of a link, its own."""
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        return found.st_size
-    with os.scandir(path) as entries:
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

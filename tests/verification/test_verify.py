@@ -15,12 +15,13 @@ import pytest
 
 from builder import Recipe, build, open_dataset, repair, verify
 from builder.cli import main
-from builder.common import atomic_files, cache
+from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
 from builder.planner.planner import planner_for
 from builder.recipe import digits
 from builder.storage.content_digest import digest_of, written
 from builder.storage.manifest import checksum
+from builder.storage.output_folder import OutputFolder
 from builder.verification.shard_check import spread
 
 COUNT = 50
@@ -635,7 +636,7 @@ def test_a_repair_waits_for_nobody_and_disturbs_no_build(raw):
     (raw / f"{SHARD}.h5").unlink()
     before = contents(raw)
     with (
-        atomic_files.lock(raw),
+        OutputFolder(raw).lock(),
         pytest.raises(BuilderError, match="another build is writing here"),
     ):
         repair(raw, workers=1)

@@ -13,6 +13,7 @@ import pytest
 
 from builder import build
 from builder.common.errors import BuildError, UsageError
+from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, retry
 from tests import crashing_shards
 
@@ -116,10 +117,10 @@ class Workers:
     def __init__(self, **answers):
         self.answers = answers
 
-    def run(self, function, seen, on_error):
+    def run(self, function, folder, name, on_error):
         """Return what each worker answers."""
-        assert Path(seen).exists()
-        return {name: answer(function(seen)) for name, answer in self.answers.items()}
+        assert folder.exists(name)
+        return {name: answer(function(folder, name)) for name, answer in self.answers.items()}
 
 
 @pytest.mark.parametrize(
@@ -132,9 +133,9 @@ class Workers:
 )
 def test_workers_that_will_not_do_are_named(tmp_path, answer, said):
     """Each must run the same generator, and see the folder; what was looked at is gone."""
-    dask._check(Workers(a=lambda found: found), "tcp://s", tmp_path)
+    dask._check(Workers(a=lambda found: found), "tcp://s", OutputFolder(tmp_path))
     with pytest.raises(BuildError, match=said) as caught:
-        dask._check(Workers(a=lambda found: found, b=answer), "tcp://s", tmp_path)
+        dask._check(Workers(a=lambda found: found, b=answer), "tcp://s", OutputFolder(tmp_path))
     assert "worker a" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from builder import build, open_dataset
-from builder.common import atomic_files
 from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.storage.config import DatasetConfig, Part, StorageOptions
+from builder.storage.output_folder import OutputFolder
 from builder.workers.options import BuildOptions
 from builder.workers.pipeline import carry_out, carry_out_part, finalise
 
@@ -39,7 +39,7 @@ def plan_of(recipe, count=COUNT):
 def whole(recipe, tmp_path_factory):
     """Return a dataset made by one call."""
     out = tmp_path_factory.mktemp("whole") / "set"
-    carry_out(plan_of(recipe), recipe, out, ALONE)
+    carry_out(plan_of(recipe), recipe, OutputFolder(out), ALONE)
     return out
 
 
@@ -48,27 +48,27 @@ def test_parts_in_any_order_are_the_whole(recipe, whole, tmp_path, parts):
     """Every file is that of one call, and images are made once; more parts than shards are fine."""
     plan, out = plan_of(recipe), tmp_path / "set"
     made = [
-        carry_out_part(plan, recipe, out, ALONE, Part(number, parts))
+        carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(number, parts))
         for number in range(parts, 0, -1)
     ]
     assert sum(made) == COUNT
     assert max(made) - min(made) <= 30
-    assert finalise(plan, recipe, out).manifest == open_dataset(whole).manifest
+    assert finalise(plan, recipe, OutputFolder(out)).manifest == open_dataset(whole).manifest
     assert contents(out) == contents(whole)
-    assert carry_out_part(plan, recipe, out, ALONE, Part(1, parts)) == 0
+    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, parts)) == 0
     assert (out / "manifest.json").exists()
 
 
 def test_a_finished_dataset_that_lost_a_shard_is_no_longer_one(recipe, whole, tmp_path):
     """The part that makes it again takes the manifest away, and finalising brings it back."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out(plan, recipe, out, ALONE)
+    carry_out(plan, recipe, OutputFolder(out), ALONE)
     (out / "shard-000001.h5").unlink()
-    assert carry_out_part(plan, recipe, out, ALONE, Part(2, 2)) == 0
+    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) == 0
     assert (out / "manifest.json").exists()
-    assert carry_out_part(plan, recipe, out, ALONE, Part(1, 2)) == 30
+    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2)) == 30
     assert not (out / "manifest.json").exists()
-    finalise(plan, recipe, out)
+    finalise(plan, recipe, OutputFolder(out))
     assert contents(out) == contents(whole)
 
 
@@ -77,7 +77,9 @@ def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
     context = multiprocessing.get_context("spawn")
     plan, out = plan_of(recipe), tmp_path / "set"
     makers = [
-        context.Process(target=carry_out_part, args=(plan, recipe, out, ALONE, Part(n, 2)))
+        context.Process(
+            target=carry_out_part, args=(plan, recipe, OutputFolder(out), ALONE, Part(n, 2))
+        )
         for n in (1, 2)
     ]
     for maker in makers:
@@ -85,7 +87,7 @@ def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
     for maker in makers:
         maker.join(120)
         assert maker.exitcode == 0
-    finalise(plan, recipe, out)
+    finalise(plan, recipe, OutputFolder(out))
     assert contents(out) == contents(whole)
 
 
@@ -93,57 +95,57 @@ def test_a_dataset_is_not_finalised_before_all_parts_are_made(recipe, tmp_path):
     """The error lists every shard that is missing; a part made again is made again alone."""
     plan, out = plan_of(recipe), tmp_path / "set"
     with pytest.raises(UsageError, match="make the parts first"):
-        finalise(plan, recipe, out)
-    carry_out_part(plan, recipe, out, ALONE, Part(2, 4))
+        finalise(plan, recipe, OutputFolder(out))
+    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4))
     missing = ", ".join(f"shard-00000{n}" for n in (0, 1, 4, 5, 6, 7, 8))
     with pytest.raises(BuilderError, match=f"not finished: {missing};"):
-        finalise(plan, recipe, out)
+        finalise(plan, recipe, OutputFolder(out))
     assert not (out / "manifest.json").exists()
     (out / "shard-000003.h5").unlink()
-    assert carry_out_part(plan, recipe, out, ALONE, Part(2, 4)) == 30
+    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4)) == 30
 
 
 def test_parts_share_a_folder_with_each_other_only(recipe, tmp_path):
     """A whole build and a part shut each other out, and so do two builds of one part."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
-    with atomic_files.lock(out, shared=True):
+    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    with OutputFolder(out).lock(shared=True):
         with pytest.raises(BuilderError, match="another build is writing here"):
-            carry_out(plan, recipe, out, ALONE)
+            carry_out(plan, recipe, OutputFolder(out), ALONE)
         with pytest.raises(BuilderError, match="another build is writing here"):
-            finalise(plan, recipe, out)
-        assert carry_out_part(plan, recipe, out, ALONE, Part(2, 2)) > 0
+            finalise(plan, recipe, OutputFolder(out))
+        assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) > 0
         with (
-            atomic_files.lock(out, ".lock-part-1-of-2"),
+            OutputFolder(out).lock(".lock-part-1-of-2"),
             pytest.raises(BuilderError, match="another"),
         ):
-            carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
-    with atomic_files.lock(out), pytest.raises(BuilderError, match="another build"):
-        carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
+            carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    with OutputFolder(out).lock(), pytest.raises(BuilderError, match="another build"):
+        carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
 
 
 def test_a_part_leaves_what_others_have_begun(recipe, tmp_path):
     """Temporary files of another part that is being made stay; a whole build removes them."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
+    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     begun = out / ".tmp-12345678-shard-000008.h5"
     begun.write_text("half")
-    carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
+    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     assert begun.exists()
-    carry_out(plan, recipe, out, ALONE)
+    carry_out(plan, recipe, OutputFolder(out), ALONE)
     assert not begun.exists()
 
 
 def test_parts_extend_a_dataset(recipe, tmp_path):
     """A larger count takes the manifest away until all parts are made."""
     out = tmp_path / "set"
-    carry_out(plan_of(recipe, 100), recipe, out, ALONE)
+    carry_out(plan_of(recipe, 100), recipe, OutputFolder(out), ALONE)
     plan = plan_of(recipe)
-    first = carry_out_part(plan, recipe, out, ALONE, Part(1, 2))
+    first = carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     assert not (out / "manifest.json").exists()
-    second = carry_out_part(plan, recipe, out, ALONE, Part(2, 2))
+    second = carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2))
     assert first + second == COUNT - 90  # three whole shards stay
-    assert finalise(plan, recipe, out).manifest.plan.count == COUNT
+    assert finalise(plan, recipe, OutputFolder(out)).manifest.plan.count == COUNT
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1/0", "-1/2"])
@@ -177,7 +179,7 @@ def test_an_unfinished_dataset_names_the_command_that_finishes_it(recipe, whole,
     from builder.cli import main
 
     out = tmp_path / "set"
-    carry_out_part(plan_of(recipe), recipe, out, ALONE, Part(2, 3))
+    carry_out_part(plan_of(recipe), recipe, OutputFolder(out), ALONE, Part(2, 3))
     with pytest.raises(DatasetError, match="is not finished; to finish it: digitseq ") as caught:
         open_dataset(out)
     verb, *call = shlex.split(str(caught.value).partition("digitseq ")[2])
@@ -209,7 +211,7 @@ def test_verify_makes_damaged_shards_again(capsys, recipe, tmp_path):
 def test_two_programs_agree_on_what_is_whole(recipe, tmp_path):
     """What `build` makes of a folder of parts is no other than what `finalise` does."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out_part(plan, recipe, out, ALONE, Part(1, 3))
+    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 3))
     done = build(recipe, COUNT, out, shard_size=30, workers=1)
     assert done.made == COUNT - 90
     assert json.loads((out / "manifest.json").read_text())["plan"]["count"] == COUNT

@@ -18,6 +18,7 @@ from builder import Recipe, build, generate, open_dataset
 from builder.common import atomic_files
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuilderError, BuildError, DatasetError, UsageError
+from builder.storage.output_folder import OutputFolder
 from builder.workers import shard
 
 COUNT = 1200
@@ -111,8 +112,9 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def failing(monkeypatch, name: str, after: int, error: BaseException) -> None:
-    """Let `builder.common.atomic_files.<name>` raise `error` from its call number `after` on."""
-    original, calls = getattr(atomic_files, name), []
+    """Let `sync`, `write_at` or `publish_json` raise `error` from its call number `after` on."""
+    owner = OutputFolder if name == "publish_json" else atomic_files
+    original, calls = getattr(owner, name), []
 
     def called(*arguments, **more):
         calls.append(name)
@@ -120,7 +122,7 @@ def failing(monkeypatch, name: str, after: int, error: BaseException) -> None:
             raise error
         return original(*arguments, **more)
 
-    monkeypatch.setattr(atomic_files, name, called)
+    monkeypatch.setattr(owner, name, called)
 
 
 @pytest.mark.parametrize("form", ["hdf5", "png"])
@@ -343,7 +345,7 @@ def test_two_builders_on_one_folder_are_one_too_many(recipe, tmp_path):
     out = tmp_path / "set"
     out.mkdir()
     with (
-        atomic_files.lock(out),
+        OutputFolder(out).lock(),
         pytest.raises(BuilderError, match=r"another build .*process \d+"),
     ):
         build(recipe, 10, out)
@@ -357,7 +359,7 @@ def test_an_incomplete_dataset_names_what_is_missing(recipe, tmp_path, monkeypat
     def forgetful(task):
         made = original(task)
         if task.number in (0, 2):
-            (task.folder / f"shard-{task.number:06d}.json").unlink()
+            task.folder.remove(f"shard-{task.number:06d}.json")
         return made
 
     monkeypatch.setattr("builder.workers.retry.build_shard", forgetful)
@@ -391,7 +393,7 @@ import sys
 from builder import Recipe, build
 import json
 if __name__ == "__main__":
-    from builder import pool
+    from builder.workers import pool
     pool.usable_cores = lambda: 2
     build(Recipe.from_json(json.loads(sys.argv[1])), 200, sys.argv[2], shard_size=100, workers=2)
     print("numba" in sys.modules)

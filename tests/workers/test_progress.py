@@ -13,6 +13,7 @@ import pytest
 import tqdm
 
 from builder import build
+from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import Tally
 from builder.workers import pool, progress, shard
 
@@ -27,21 +28,23 @@ def test_workers_tell_their_samples_process_and_host(tmp_path, at_once):
     """A shard is told of from its beginning; one that ends, by an error too, no more."""
     names = ["shard-000003", "shard-000004", "shard-000005"]
     here = (os.getpid(), platform.node())
-    other = progress.telling(tmp_path, "shard-000004")
-    with progress.telling(tmp_path, "shard-000003") as tell:
-        assert progress.told(tmp_path, names) == {"shard-000003": progress.Told(0, *here)}
+    other = progress.telling(OutputFolder(tmp_path), "shard-000004")
+    with progress.telling(OutputFolder(tmp_path), "shard-000003") as tell:
+        assert progress.told(OutputFolder(tmp_path), names) == {
+            "shard-000003": progress.Told(0, *here)
+        }
         tell(5)
         with suppress(ZeroDivisionError), other as tell_other:
             tell_other(10)
             tell_other(30)
-            assert progress.told(tmp_path, names) == {
+            assert progress.told(OutputFolder(tmp_path), names) == {
                 "shard-000003": progress.Told(5, *here),
                 "shard-000004": progress.Told(30, *here),
             }
-            assert list(progress.told(tmp_path, ["shard-000003"])) == ["shard-000003"]
+            assert list(progress.told(OutputFolder(tmp_path), ["shard-000003"])) == ["shard-000003"]
             raise ZeroDivisionError
-        assert progress.begun(tmp_path) == {"shard-000003"}
-    assert progress.begun(tmp_path) == set()
+        assert progress.begun(OutputFolder(tmp_path)) == {"shard-000003"}
+    assert progress.begun(OutputFolder(tmp_path)) == set()
 
 
 def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
@@ -49,25 +52,27 @@ def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     heard = []
-    with progress.telling(tmp_path, "shard-000000") as tell:
+    with progress.telling(OutputFolder(tmp_path), "shard-000000") as tell:
         for step in range(1, 11):
             clock[0] = 100 + step * 0.2
             tell(step)
-            heard.append(progress.told(tmp_path, ["shard-000000"])["shard-000000"].samples)
+            heard.append(
+                progress.told(OutputFolder(tmp_path), ["shard-000000"])["shard-000000"].samples
+            )
     assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
 
 
 def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
     """A folder that is gone, and a file half written, are told of by nobody."""
-    with progress.telling(tmp_path / "gone", "shard-000000") as tell:
+    with progress.telling(OutputFolder(tmp_path / "gone"), "shard-000000") as tell:
         tell(5)
-    assert progress.begun(tmp_path / "gone") == set()
+    assert progress.begun(OutputFolder(tmp_path / "gone")) == set()
     (tmp_path / progress.FOLDER).mkdir()
     (tmp_path / progress.FOLDER / "shard-000001").write_text("")
-    assert progress.told(tmp_path, ["shard-000001"]) == {}
-    assert progress.begun(tmp_path) == {"shard-000001"}
-    progress.forget(tmp_path, ["shard-000001", "shard-000002"])
-    assert progress.begun(tmp_path) == set()
+    assert progress.told(OutputFolder(tmp_path), ["shard-000001"]) == {}
+    assert progress.begun(OutputFolder(tmp_path)) == {"shard-000001"}
+    progress.forget(OutputFolder(tmp_path), ["shard-000001", "shard-000002"])
+    assert progress.begun(OutputFolder(tmp_path)) == set()
 
 
 def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch, at_once):
@@ -76,7 +81,7 @@ def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch
 
     class Listening(Tally):
         def add(self, batch):
-            told = progress.told(tmp_path / "set", ["shard-000000", "shard-000001"])
+            told = progress.told(OutputFolder(tmp_path / "set"), ["shard-000000", "shard-000001"])
             heard.extend((name[-1], each.samples) for name, each in told.items())
             super().add(batch)
 
@@ -110,7 +115,8 @@ import json, os, sys
 from pathlib import Path
 from builder import Recipe
 from builder.workers import pool
-from builder.storage.config import Plan, Storage
+from builder.storage.config import DatasetConfig, StorageOptions
+from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
 
 def make_and_look(task):
@@ -119,8 +125,8 @@ def make_and_look(task):
     unused = "cv2 pandas tqdm torch builder.cli builder.workers.pipeline".split()
     return [[name for name in unused if name in sys.modules], pyarrow.cpu_count(), os.getpid()]
 
-plan = Plan.of(Recipe(), Storage(shard_size=20), 40)
-tasks = [ShardTask(Path(sys.argv[1]), plan, number, 20) for number in range(2)]
+plan = DatasetConfig.of(Recipe(), StorageOptions(shard_size=20), 40)
+tasks = [ShardTask(OutputFolder(Path(sys.argv[1])), plan, number, 20) for number in range(2)]
 print(json.dumps([os.getpid(), *pool.run(make_and_look, tasks, 2, "loky")]))
 """
 

@@ -17,6 +17,7 @@ import pytest
 
 from builder import Recipe, build, open_dataset
 from builder.common.errors import BuildError
+from builder.storage.output_folder import OutputFolder
 from builder.workers import progress, retry, shard
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ import json, os, signal, sys, threading
 from pathlib import Path
 from builder import Recipe, build
 from builder.workers import pool, progress, retry, shard
-from builder.common.errors import BuildFailed
+from builder.common.errors import BuildError
 from luck import fail
 
 folder, faults, times = Path(sys.argv[1]), json.loads(sys.argv[3]), int(sys.argv[4])
@@ -64,7 +65,7 @@ if __name__ == "__main__":
     try:
         done = build(recipe, 600, folder, shard_size=100, workers=2, hang_limit=limit)
         print(done.manifest.content_digest)
-    except BuildFailed as error:
+    except BuildError as error:
         print("failed:", error)
 """
 
@@ -188,7 +189,12 @@ def watching(tmp_path, monkeypatch, host, process, limit=10.0):
     def tell(samples):
         (tmp_path / progress.FOLDER / "shard-000000").write_text(f"{samples} {process} {host}")
 
-    return progress.Watch(tmp_path, ["shard-000000"], limit, lambda _: None), clock, killed, tell
+    return (
+        progress.Watch(OutputFolder(tmp_path), ["shard-000000"], limit, lambda _: None),
+        clock,
+        killed,
+        tell,
+    )
 
 
 def test_a_worker_hangs_when_nothing_is_heard_for_the_limit(tmp_path, monkeypatch):
@@ -234,7 +240,8 @@ def test_only_other_processes_of_this_machine_are_killed(tmp_path, monkeypatch, 
 ORPHANED = """
 import json, os, sys, threading
 from pathlib import Path
-from builder import Recipe, build, pool, rounds
+from builder import Recipe, build
+from builder.workers import pool, retry
 
 def stuck(task):
     with open(sys.argv[1], "w") as heard:
@@ -242,7 +249,7 @@ def stuck(task):
     threading.Event().wait()
 
 if __name__ == "__main__":
-    rounds.build_shard = stuck
+    retry.build_shard = stuck
     pool.usable_cores = lambda: 2
     build(Recipe(), 20, sys.argv[2], shard_size=10, workers=2)
 """

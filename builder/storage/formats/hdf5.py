@@ -25,6 +25,7 @@ from builder.storage.formats.fields import Field, all_fields
 from builder.storage.formats.hdf5_reader import Expected, MappedFile, Place, locate
 from builder.storage.formats.hdf5_writer import DEFLATE_LEVEL, Column, InChunks, InPlace, SteadyFile
 from builder.storage.manifest import FileRecord
+from builder.storage.output_folder import OutputFolder
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""
@@ -74,11 +75,11 @@ FIELD_OF = {dataset: field for field, dataset in DATASET_OF.items()}
 
 
 @contextmanager
-def writer(folder: Path, plan: DatasetConfig, shard: Shard) -> Iterator[Hdf5Writer]:
+def writer(folder: OutputFolder, plan: DatasetConfig, shard: Shard) -> Iterator[Hdf5Writer]:
     """Yield the writer of a shard; publish its two files at the end, or leave nothing."""
     with (
-        atomic_files.publish(folder / labels_file(shard)) as labels_path,
-        atomic_files.publish(folder / image_file(shard)) as images_path,
+        folder.publish(labels_file(shard)) as labels_path,
+        folder.publish(image_file(shard)) as images_path,
     ):
         opened = Hdf5Writer(images_path, labels_path, plan, shard)
         try:

@@ -26,6 +26,7 @@ from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
 from builder.storage.formats.fields import Field, all_fields
 from builder.storage.manifest import FileRecord
+from builder.storage.output_folder import OutputFolder
 
 METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""
@@ -88,9 +89,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @contextmanager
-def writer(folder: Path, plan: DatasetConfig, shard: Shard) -> Iterator[PngWriter]:
+def writer(folder: OutputFolder, plan: DatasetConfig, shard: Shard) -> Iterator[PngWriter]:
     """Yield the writer of a shard; publish its folder at the end, or leave nothing."""
-    with atomic_files.publish(folder / image_file(shard)) as temporary:
+    with folder.publish(image_file(shard)) as temporary:
         temporary.mkdir()
         opened = PngWriter(temporary, shard)
         try:

@@ -1,8 +1,8 @@
-"""What values the samples of a recipe can have: stored ones are held to it before they are used."""
+"""Constraints on the values of stored samples, checked before the values are used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,99 +11,95 @@ import numpy.typing as npt
 from builder.common.constants import CLASSES, FRAME, PAD, Ints
 from builder.recipe.recipe import Recipe
 
-FARTHEST = 1 << 20
-"""Px from the corner of an image that a corner of a glyph can have; a warp reaches some 20,000."""
+MAX_CORNER = 1 << 20
+"""Largest coordinate of a quad, px; a warp reaches some 20,000."""
 
-Truths = npt.NDArray[np.bool_]
-Values = dict[str, Any]
-"""Fields of samples (B, ...) by their names, None for those that are not stored."""
+Bools = npt.NDArray[np.bool_]
+Values = Mapping[str, Any]
+"""Arrays (B, ...) by field name, None for a field that is not stored."""
+
+_PARTNERS = {"labels": "lengths", "lengths": "labels"} | dict.fromkeys(
+    ("glyphs", "boxes", "masks"), "lengths"
+)
+"""The field that a field is checked against."""
 
 
-def together(name: str) -> tuple[str, ...]:
-    """Return the fields that are read with a field, to be held to each other; itself first."""
-    return _HELD_TO.get(name, (name,))
+def checked_fields(name: str) -> tuple[str, ...]:
+    """Return the fields to read for a check of one field: itself, then the one it depends on."""
+    return (name, _PARTNERS[name]) if name in _PARTNERS else (name,)
 
 
-def first_wrong(values: Values, index: Ints, recipe: Recipe) -> int | None:
-    """Return the row of the first of some samples whose values it cannot have, None for none.
+def find_violation(values: Values, index: Ints, recipe: Recipe) -> int | None:
+    """Return the first row whose values no sample of the recipe can have.
 
-    `values` are fields of the samples at indices (B,), read as `together` says.
+    Pixels and seeds can have any value; `verify` compares them with the recipe.
+
+    Args:
+        values: Fields of the samples, read as `checked_fields` says.
+        index: Indices (B,) int64 of the samples.
+        recipe: Recipe of the dataset.
+
+    Returns:
+        A row in [0, B), or None if all rows are valid.
     """
-    right = np.ones(len(index), dtype=np.bool_)
+    valid = np.ones(len(index), dtype=np.bool_)
     for name in values.keys() & _CHECKS.keys():
         if values[name] is not None:
-            right &= _CHECKS[name](values, index, recipe)
-    return None if right.all() else int(np.argmin(right))
+            valid &= _CHECKS[name](values, index, recipe)
+    return None if valid.all() else int(np.argmin(valid))
 
 
-def _shown(values: Values, name: str) -> Truths:
-    """Tell which positions (B, L) are of digits, by the lengths; the others are padding."""
-    shown: Truths = np.arange(values[name].shape[1]) < values["lengths"][:, None]
-    return shown
+def _is_digit(values: Values, name: str) -> Bools:
+    """Return which positions (B, L) of a field hold digits; the others are padding."""
+    return np.arange(values[name].shape[1]) < values["lengths"][:, None]
 
 
-def _labels(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    """Digits, one or more, as many as the length says, then padding."""
-    labels, lengths, shown = values["labels"], values["lengths"], _shown(values, "labels")
-    digits = (labels >= 0) & (labels < CLASSES)
-    whole = (digits == shown) & (shown | (labels == PAD))
-    found: Truths = whole.all(axis=1) & (lengths > 0) & (lengths <= labels.shape[1])
-    return found
+def _check_labels(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    """At least one digit, as many as the length says, then padding."""
+    labels, lengths, is_digit = values["labels"], values["lengths"], _is_digit(values, "labels")
+    in_range = (labels >= 0) & (labels < CLASSES)
+    valid = (in_range == is_digit) & (is_digit | (labels == PAD))
+    return valid.all(axis=1) & (lengths > 0) & (lengths <= labels.shape[1])
 
 
-def _index(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    found: Truths = values["index"] == index
-    return found
+def _check_index(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    return values["index"] == index
 
 
-def _glyphs(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    """Rows for the digits, then padding."""
-    glyphs, shown = values["glyphs"], _shown(values, "glyphs")
-    found: Truths = np.where(shown, glyphs >= 0, glyphs == PAD).all(axis=1)
-    return found
+def _check_glyphs(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    """Rows of glyphs, then padding."""
+    glyphs = values["glyphs"]
+    return np.where(_is_digit(values, "glyphs"), glyphs >= 0, glyphs == PAD).all(axis=1)
 
 
-def _boxes(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    """Corners inside the image, or zeros, as all of the padding."""
+def _check_boxes(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    """Corners inside the image, or zeros; zeros in the padding."""
     x0, y0, x1, y1 = np.moveaxis(values["boxes"], 2, 0)
     inside = (x0 >= 0) & (x0 < x1) & (x1 <= recipe.width) & (y0 >= 0) & (y0 < y1) & (y1 <= FRAME)
-    none = ~values["boxes"].any(axis=2)
-    found: Truths = (none | (inside & _shown(values, "boxes"))).all(axis=1)
-    return found
+    empty = ~values["boxes"].any(axis=2)
+    return (empty | (inside & _is_digit(values, "boxes"))).all(axis=1)
 
 
-def _quads(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    """Corners near the image."""
-    found: Truths = (np.abs(values["quads"]) < FARTHEST).all(axis=(1, 2, 3))
-    return found
+def _check_quads(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    return (np.abs(values["quads"]) < MAX_CORNER).all(axis=(1, 2, 3))
 
 
-def _visible(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    found: Truths = ((values["visible"] >= 0) & (values["visible"] <= 1)).all(axis=1)
-    return found
+def _check_visible(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    return ((values["visible"] >= 0) & (values["visible"] <= 1)).all(axis=1)
 
 
-def _masks(values: Values, index: Ints, recipe: Recipe) -> Truths:
-    """Positions of digits that are there."""
-    found: Truths = values["masks"].max(axis=(1, 2), initial=0) <= values["lengths"]
-    return found
+def _check_masks(values: Values, index: Ints, recipe: Recipe) -> Bools:
+    """No position after the last digit."""
+    return values["masks"].max(axis=(1, 2), initial=0) <= values["lengths"]
 
 
-_CHECKS: dict[str, Callable[[Values, Ints, Recipe], Truths]] = {
-    "labels": _labels,
-    "index": _index,
-    "glyphs": _glyphs,
-    "boxes": _boxes,
-    "quads": _quads,
-    "visible": _visible,
-    "masks": _masks,
+_CHECKS: dict[str, Callable[[Values, Ints, Recipe], Bools]] = {
+    "labels": _check_labels,
+    "index": _check_index,
+    "glyphs": _check_glyphs,
+    "boxes": _check_boxes,
+    "quads": _check_quads,
+    "visible": _check_visible,
+    "masks": _check_masks,
 }
-"""Tells of each sample whether a field's values can be its own. Pixels and seeds may be anything:
-whether they are the right ones is for `regenerate` and `verify` to say."""
-
-_HELD_TO = {
-    "labels": ("labels", "lengths"),
-    "lengths": ("lengths", "labels"),
-    **{name: (name, "lengths") for name in ("glyphs", "boxes", "masks")},
-}
-"""Fields whose values depend on others."""
+"""Each returns which rows (B,) are valid."""

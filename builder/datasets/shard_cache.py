@@ -1,4 +1,4 @@
-"""Access to stored samples: any field at any indices, over all shards of a plan."""
+"""Reading stored samples: any field at any indices, over all shards of a dataset."""
 
 from __future__ import annotations
 
@@ -11,127 +11,139 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from builder.common.constants import Ints
+from builder.common.constants import Ints, UInt8s
 from builder.common.errors import DatasetError
-from builder.generator.batch import FIELDS, Batch
+from builder.generator.batch import Batch
 from builder.storage import formats
 from builder.storage.config import DatasetConfig
 
-OPEN_SHARDS = 256
-"""Shards held open at a time, one file each: a quarter of what a process may usually open. A
-shuffled batch of 256 from 1,000 shards opens some 190 of them again, at 40 us each. Of PNG shards
-it is their labels that are held, 160 bytes a sample of five digits."""
+MAX_OPEN_SHARDS = 256
+"""Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled
+batch of 256 samples of 1,000 shards opens some 190 of them again, at 40 us each. An open PNG shard
+holds its labels instead, 160 bytes for a sample of five digits."""
+
+Run = tuple[int, int, int, int]
+"""Rows [start, stop) of a shard, and their positions [first, end) in a batch. A run does not cross
+the border of a block, so that its bytes are read at once."""
+
+ShardRuns = list[tuple[int, list[Run]]]
+"""The runs of a batch, by shard number."""
 
 
-Found = list[tuple[int, list[tuple[int, int, int, int]]]]
-"""Where samples are: for each shard its runs of rows [row, stop), and their places [place, after).
+class ShardCache:
+    """The shards of a dataset, each opened when it is first read; the oldest are closed again.
 
-Places are those of a batch. A run is of one block, whose bytes are had at once."""
+    Several threads and forked processes may use one cache. The layout of a closed HDF5 shard is
+    kept, so that it opens again without HDF5.
 
-
-class OpenShards:
-    """The shards of a plan in a folder, each opened when it is first read.
-
-    It may be used by several threads, and by processes that were forked meanwhile. Of HDF5
-    shards that were closed to make room, where their fields lie is remembered.
+    Args:
+        folder: The dataset's folder.
+        config: Configuration of the dataset.
     """
 
-    def __init__(self, folder: Path, plan: DatasetConfig) -> None:
-        self._folder, self._plan = folder, plan
-        self._form = formats.format_of(plan.storage.format)
-        self._fields = self._form.fields(plan)
-        self.block: int = self._form.block(plan)
-        self._size = plan.storage.shard_size
-        self._open: dict[int, formats.ShardReader] = {}
+    def __init__(self, folder: Path, config: DatasetConfig) -> None:
+        self._folder, self._config = folder, config
+        self._format = formats.format_of(config.storage.format)
+        self._fields = self._format.fields(config)
+        self.block: int = self._format.block(config)
+        self._shard_size = config.storage.shard_size
+        self._readers: dict[int, formats.ShardReader] = {}
         self._layouts: dict[int, Any] = {}
-        self._last: tuple[Ints | None, Found] = (None, [])
-        self._opening, self._process = threading.Lock(), os.getpid()
+        self._last_runs: tuple[Ints | None, ShardRuns] = (None, [])
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def field(self, name: str, index: Ints) -> npt.NDArray[Any] | None:
-        """Return a field of the samples at indices (B,), in their order; None if it is not stored.
+        """Return one field of some samples.
 
-        Every index is one of the plan's. Raises `DatasetError` for a shard that cannot be read.
+        Args:
+            name: Field of `Batch`.
+            index: Indices (B,) int64 in [0, count), in any order.
+
+        Returns:
+            An array (B, ...) in the order of `index`; None if the dataset does not store the field.
+
+        Raises:
+            DatasetError: A shard cannot be read.
         """
         field = self._fields.get(name)
         if field is None:
             return None
-        found = np.empty((len(index), *field.tail), dtype=field.dtype)
-        data, size = found.reshape(-1).view(np.uint8).data, field.bytes
-        # shard by shard, and chunk by chunk: each is opened or inflated once, and let go of
-        for shard, runs in self._found(index):
+        values = np.empty((len(index), *field.tail), dtype=field.dtype)
+        data, size = values.reshape(-1).view(np.uint8).data, field.bytes
+        # by shard and by chunk, so that each is opened or inflated once
+        for shard, runs in self._shard_runs(index):
             try:
-                values = self._values(name, shard)
-                for row, stop, place, after in runs:
-                    data[place * size : after * size] = values(row, stop)
+                read_rows = self._row_reader(name, shard)
+                for start, stop, first, end in runs:
+                    data[first * size : end * size] = read_rows(start, stop)
             except DatasetError:
                 self.forget(shard)
                 raise
-        return found
+        return values
 
-    def _found(self, index: Ints) -> Found:
-        """Return where samples are; of those found last it is known, as fields are read in turn."""
-        last, found = self._last
-        if last is not index:
-            found = _runs(index, self._size, self.block)
-            self._last = index, found
-        return found
-
-    def image(self, index: int) -> npt.NDArray[np.uint8]:
-        """Return one image, (28, W): what `field` returns for it, in a tenth of the time."""
-        number, row = divmod(index, self._size)
+    def image(self, index: int) -> UInt8s:
+        """Return one image, (28, W) uint8, in a tenth of the time that `field` takes."""
+        shard, row = divmod(index, self._shard_size)
         try:
-            pixels = bytearray(self._values("images", number)(row, row + 1))
+            pixels = bytearray(self._row_reader("images", shard)(row, row + 1))
         except DatasetError:
-            self.forget(number)
+            self.forget(shard)
             raise
         return np.frombuffer(pixels, np.uint8).reshape(self._fields["images"].tail)
 
     def batch(self, index: Ints) -> Batch:
-        """Return the samples at indices (B,) as they are stored, whatever their values."""
-        values: dict[str, Any] = {name: self.field(name, index) for name in FIELDS}
-        return Batch(**values)
+        """Return samples as stored, without a check of their values."""
+        return Batch(len(index), lambda name: {name: self.field(name, index)})
 
-    def _values(self, name: str, number: int) -> Callable[[int, int], Any]:
-        """Return what gives the bytes of rows of a field of a shard, which is opened if need be."""
-        reader = self._open.get(number) or self._opened(number)
+    def forget(self, shard: int) -> None:
+        """Close a damaged shard, so that the next read opens the repaired file."""
+        with self._process_lock():
+            self._readers.pop(shard, None)
+
+    def close(self) -> None:
+        """Close all shards; the next read opens them again."""
+        with self._process_lock():
+            self._readers.clear()
+
+    def _shard_runs(self, index: Ints) -> ShardRuns:
+        """Return the runs of a batch; the last result is kept, as fields are read in turn."""
+        last, runs = self._last_runs
+        if last is not index:
+            runs = _split_runs(index, self._shard_size, self.block)
+            self._last_runs = index, runs
+        return runs
+
+    def _row_reader(self, name: str, shard: int) -> Callable[[int, int], Any]:
+        """Return the function that reads the bytes of rows [start, stop) of a field."""
+        reader = self._readers.get(shard) or self._open(shard)
         reader.check()
         return reader.values(name)
 
-    def _opened(self, number: int) -> formats.ShardReader:
-        with self._lock():
-            if number not in self._open:
-                shard, layout = self._plan.shard(number), self._layouts.get(number)
-                opened = self._form.open_shard(self._folder, self._plan, shard, layout)
-                while len(self._open) >= OPEN_SHARDS:
-                    self._open.pop(next(iter(self._open)), None)
-                self._open[number], self._layouts[number] = opened, opened.layout
-            return self._open[number]
+    def _open(self, number: int) -> formats.ShardReader:
+        with self._process_lock():
+            if number not in self._readers:
+                shard, layout = self._config.shard(number), self._layouts.get(number)
+                reader = self._format.open_shard(self._folder, self._config, shard, layout)
+                while len(self._readers) >= MAX_OPEN_SHARDS:
+                    self._readers.pop(next(iter(self._readers)), None)
+                self._readers[number], self._layouts[number] = reader, reader.layout
+            return self._readers[number]
 
-    def _lock(self) -> threading.Lock:
-        """Return what is held while shards are opened and closed."""
-        if self._process != os.getpid():  # in a fork, another thread's lock may stay locked
-            self._opening, self._process = threading.Lock(), os.getpid()
-        return self._opening
-
-    def forget(self, number: int) -> None:
-        """Let go of a shard that is not as it should be: once repaired, it is another file."""
-        with self._lock():
-            self._open.pop(number, None)
-
-    def close(self) -> None:
-        """Let go of the shards that are open; reading opens them anew."""
-        with self._lock():
-            self._open.clear()
+    def _process_lock(self) -> threading.Lock:
+        """Return the lock of this process: in a fork, that of the parent may stay locked."""
+        if self._process != os.getpid():
+            self._lock, self._process = threading.Lock(), os.getpid()
+        return self._lock
 
 
-def _runs(index: Ints, size: int, block: int) -> Found:
-    """Return where the samples at indices (B,) are, in shards of `size` samples."""
+def _split_runs(index: Ints, shard_size: int, block: int) -> ShardRuns:
+    """Return the runs of the samples at indices (B,), sorted by shard and row."""
     order = np.argsort(index, kind="stable")
-    shards, rows = np.divmod(index[order], size)
-    apart = (rows[1:] != rows[:-1] + 1) | (shards[1:] != shards[:-1]) | (np.diff(order) != 1)
+    shards, rows = np.divmod(index[order], shard_size)
+    splits = (rows[1:] != rows[:-1] + 1) | (shards[1:] != shards[:-1]) | (np.diff(order) != 1)
     if block > 1:
-        apart |= rows[1:] % block == 0
-    begins = np.flatnonzero(np.concatenate([[True], apart])[: len(index)])
+        splits |= rows[1:] % block == 0
+    begins = np.flatnonzero(np.concatenate([[True], splits])[: len(index)])
     lengths = np.diff(begins, append=len(index))
     columns = (rows[begins], rows[begins] + lengths, order[begins], order[begins] + lengths)
     runs = list(zip(*(column.tolist() for column in columns), strict=True))

@@ -1,10 +1,9 @@
-"""Reading datasets: what a folder must hold to be one, and its samples, whatever the format."""
+"""Stored datasets: opening a finished dataset, and its samples in any format."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ import numpy.typing as npt
 
 from builder.common.constants import CLASSES, FORMAT_VERSION, Ints
 from builder.common.errors import DatasetError, UsageError
-from builder.common.validation import format_value as said
+from builder.common.validation import format_value
 from builder.datasets import constraints
 from builder.datasets.dataset import Dataset
-from builder.datasets.shard_cache import OpenShards
-from builder.generator.batch import Batch, LazyBatch, Sample
+from builder.datasets.shard_cache import ShardCache
+from builder.generator.batch import Batch, Sample
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage import content_digest, formats
@@ -27,12 +26,24 @@ from builder.storage.manifest import LABELS, MANIFEST, Manifest, read
 
 
 def open_dataset(path: str | Path) -> StoredDataset:
-    """Open a finished dataset: `len(data)`, `data[3]`, `data[3:9]`, `data.batches(256)`.
+    """Open a finished dataset.
 
-    It opens files as they are needed, in each process for itself: it may be given to threads,
-    forked, and sent to other processes.
+    Args:
+        path: Folder that `build` wrote.
 
-    Raises `DatasetError` for a folder that is no dataset, or one whose build is not finished.
+    Returns:
+        The samples: `len(data)`, `data[3]`, `data[3:9]`, `data.batches(256)`.
+
+    Raises:
+        DatasetError: The folder is no dataset, or its build is not finished.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from builder import Recipe, build
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = build(Recipe(digits="350"), count=4, out=f"{folder}/set", backend="sequential")
+    ...     data = open_dataset(f"{folder}/set")
+    ...     len(data), data[3].text, data[1:3].images.shape
+    (4, '350', (2, 28, 200))
     """
     folder = Path(path)
     if not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / PLAN):
@@ -73,7 +84,7 @@ def _check_shards(path: Path, manifest: Manifest) -> None:
         implied = form.image_file(shard), form.labels_file(shard), shard.record_name
         if names != implied:
             raise DatasetError(
-                f"{path}: {shard.name} names {said(names)}, expected {', '.join(implied)}"
+                f"{path}: {shard.name} names {format_value(names)}, expected {', '.join(implied)}"
             )
     try:
         total = sum(content_digest.parsed(entry.content_digest) for entry in manifest.shards)
@@ -89,71 +100,66 @@ def _check_shards(path: Path, manifest: Manifest) -> None:
 
 
 class StoredDataset(Dataset):
-    """A finished dataset. Shards are opened, and fields read, when they are first asked for."""
+    """A finished dataset on disk, as `open_dataset` returns it.
+
+    Shards are opened, and fields read, when they are first used. Stored values are checked against
+    the recipe before they are used. Threads and forked processes may share a dataset; a copy that
+    is sent to another process opens its files again.
+
+    Attributes:
+        folder: The dataset's folder, absolute.
+        manifest: The checked manifest.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest, recipe: Recipe) -> None:
         self.folder = folder
         self.manifest = manifest
         self.count = manifest.plan.count
         self._recipe = recipe
-        self._shards = OpenShards(folder, manifest.plan)
+        self._shards = ShardCache(folder, manifest.plan)
         self.block, self.masks = self._shards.block, manifest.plan.storage.masks
+        self.image_at = self._shards.image
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe of the dataset, its labels file taken from the dataset's own copy."""
-        named = self._recipe.labels_file
-        if named is not None:
-            labels_file.register_copy(self.folder, LABELS, named)
+        """The recipe; its labels file is the copy in the dataset."""
+        if self._recipe.labels_file is not None:
+            labels_file.register_copy(self.folder, LABELS, self._recipe.labels_file)
         return self._recipe
 
     def close(self) -> None:
-        """Close the shards that are open; reading opens them anew."""
+        """Close all open shards; the next read opens them again."""
         self._shards.close()
 
-    def __reduce__(self) -> Any:
-        """Travel to another process without what is open."""
+    def locate(self, index: int) -> tuple[Batch, int]:
+        """Return a batch of one sample, and its row there (see `SampleSource`)."""
+        return self._batch(np.array([index])), 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
         return StoredDataset, (self.folder, self.manifest, self._recipe)
 
     def _sample(self, index: int) -> Sample:
-        return StoredSample(self._shards, index, self._batch)
+        return Sample(self, index)
 
     def _batch(self, index: Ints) -> Batch:
-        return LazyBatch.of(len(index), partial(self._fields, index))
+        return Batch(len(index), partial(self._load, index))
 
-    def _fields(self, index: Ints, name: str) -> dict[str, Any]:
-        """Return a field of the samples at indices, and labels and lengths together."""
-        values = {n: self._shards.field(n, index) for n in constraints.together(name)}
-        row = constraints.first_wrong(values, index, self._recipe)
-        if row is None:
-            return values if name in ("labels", "lengths") else {name: values[name]}
-        number = int(index[row]) // self.manifest.plan.storage.shard_size
-        self._shards.forget(number)
-        own = ", ".join(f"{n} {said(v[row].tolist())}" for n, v in values.items() if v is not None)
-        raise DatasetError(
-            f"{self.folder / self.manifest.plan.shard(number).name}: holds values for sample "
-            f"{index[row]} that it cannot have: {own}"
+    def _load(self, index: Ints, name: str) -> dict[str, npt.NDArray[Any] | None]:
+        """Return a field of some samples, checked; labels and lengths come together."""
+        values = {n: self._shards.field(n, index) for n in constraints.checked_fields(name)}
+        row = constraints.find_violation(values, index, self._recipe)
+        if row is not None:
+            raise self._violation(values, int(index[row]), row)
+        return values if name in ("labels", "lengths") else {name: values[name]}
+
+    def _violation(self, values: constraints.Values, index: int, row: int) -> DatasetError:
+        """Return the error for a row of values that breaks a constraint, and close its shard."""
+        shard = index // self.manifest.plan.storage.shard_size
+        self._shards.forget(shard)
+        fields = (
+            f"{n} {format_value(v[row].tolist())}" for n, v in values.items() if v is not None
         )
-
-
-class StoredSample(Sample):
-    """A sample of a dataset. Its image is read by itself: random single reads are of images."""
-
-    __slots__ = ("_image", "_index", "_make", "_shards")
-
-    def __init__(self, shards: OpenShards, index: int, make: Callable[[Ints], Batch]) -> None:
-        self._shards, self._index, self._make = shards, index, make
-        self._image: npt.NDArray[np.uint8] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        """Make the batch of one, `_batch` and `_row`, that all but the image is taken from."""
-        if name in ("_batch", "_row"):
-            super().__init__(self._make(np.array([self._index])), 0)
-        return object.__getattribute__(self, name)
-
-    @property
-    def image(self) -> npt.NDArray[np.uint8]:
-        """The pixels, (28, W) uint8."""
-        if self._image is None:
-            self._image = self._shards.image(self._index)
-        return self._image
+        return DatasetError(
+            f"{self.folder / self.manifest.plan.shard(shard).name}: holds values for sample "
+            f"{index} that it cannot have: {', '.join(fields)}"
+        )

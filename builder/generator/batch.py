@@ -1,59 +1,168 @@
-"""Batches and samples: images with labels and annotations, rendered or read back."""
+"""Batches and samples: images with labels and annotations, rendered or read from a dataset."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypedDict, cast
 
-import numpy as np
-import numpy.typing as npt
-
-from builder.common.constants import Ints, Words
+from builder.common.constants import Float32s, Int8s, Int32s, Ints, UInt8s, Words
 from builder.recipe import labels
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What comes of a block of B samples of up to L digits.
+class Fields(TypedDict):
+    """The arrays of a batch; `Batch` describes each of them."""
 
-    `images` (B, 28, W) uint8, 0 is background. `labels` (B, L) int8, padded with -1;
-    `lengths` (B,) uint8. `index` (B,) int64; `seeds` (B,) uint64. `glyphs` (B, L) int32:
-    row of the source glyph in its MNIST file, padded with -1.
-
-    Annotations, padded with 0: `boxes` (B, L, 4) float32, x0, y0, x1, y1 of the pixels >= 1
-    of the digit drawn alone, half-open, clipped to the image, zeros where none. `quads`
-    (B, L, 4, 2) float32, where the glyph frame's corners went, (x, y) from top left
-    clockwise. `visible` (B, L) float32: the sum of the digit's grey values inside the image
-    over that of its whole warp, 0 to 1. `masks` (B, 28, W) uint8: at each pixel the position,
-    from 1, of the digit with the largest value there before effects, of equal ones the first;
-    0 for background. Quads, visible and masks are None where they were not asked for or a
-    dataset's format does not store them (PNG).
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int8]
-    lengths: npt.NDArray[np.uint8]
+    images: UInt8s
+    labels: Int8s
+    lengths: UInt8s
     index: Ints
     seeds: Words
-    glyphs: npt.NDArray[np.int32]
-    boxes: npt.NDArray[np.float32]
-    quads: npt.NDArray[np.float32] | None
-    visible: npt.NDArray[np.float32] | None
-    masks: npt.NDArray[np.uint8] | None
+    glyphs: Int32s
+    boxes: Float32s
+    quads: Float32s
+    visible: Float32s
+    masks: UInt8s | None
+
+
+FIELDS = tuple(Fields.__annotations__)
+"""The names of a batch's fields."""
+
+
+class Batch:
+    """B samples of up to L digits each: one array per field, loaded when it is first used.
+
+    A rendered batch has its arrays from the start; a stored one reads them. Several threads may
+    use a batch. Pickling loads every field and takes the arrays along.
+
+    Args:
+        size: Number of samples B, from 0.
+        load: Returns the array of a field name, by its name, and may return other fields with it.
+
+    >>> from builder import Recipe, generate
+    >>> batch = generate(Recipe(digits="350"), range(4))
+    >>> len(batch), batch.images.shape, batch.texts[0], batch[-1].index
+    (4, (4, 28, 200), '350', 3)
+    """
+
+    def __init__(self, size: int, load: Callable[[str], Mapping[str, Any]]) -> None:
+        self._size = size
+        self._load = load
+        self._arrays: dict[str, Any] = {}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Batch:
+        """Return a batch of arrays.
+
+        Args:
+            fields: An array with first dimension B for every field; masks may be None.
+        """
+        return cls(len(fields["images"]), lambda name: fields)
+
+    @property
+    def images(self) -> UInt8s:
+        """Grey values, (B, 28, W) uint8; 0 is background."""
+        return self._field("images")
+
+    @property
+    def labels(self) -> Int8s:
+        """Digits, (B, L) int8, padded with -1."""
+        return self._field("labels")
+
+    @property
+    def lengths(self) -> UInt8s:
+        """Number of digits in each label, (B,) uint8."""
+        return self._field("lengths")
+
+    @property
+    def index(self) -> Ints:
+        """Index of each sample, (B,) int64, in [0, 2**63)."""
+        return self._field("index")
+
+    @property
+    def seeds(self) -> Words:
+        """Sample seeds, (B,) uint64."""
+        return self._field("seeds")
+
+    @property
+    def glyphs(self) -> Int32s:
+        """Row of each source glyph in its MNIST file, (B, L) int32, padded with -1."""
+        return self._field("glyphs")
+
+    @property
+    def boxes(self) -> Float32s:
+        """Boxes x0, y0, x1, y1 in px, (B, L, 4) float32, half-open, clipped to the image.
+
+        A box bounds the pixels >= 1 of the digit drawn alone, before effects. It is zeros where no
+        pixel shows, and in the padding.
+        """
+        return self._field("boxes")
+
+    @property
+    def quads(self) -> Float32s:
+        """Corners (x, y) of each warped glyph frame in px, (B, L, 4, 2) float32.
+
+        The order is clockwise from the top left; the padding is 0.
+        """
+        return self._field("quads")
+
+    @property
+    def visible(self) -> Float32s:
+        """Share of each digit's ink inside the image, (B, L) float32 in [0, 1], padded with 0.
+
+        It is the sum of the digit's grey values in the image over that of its whole warp.
+        """
+        return self._field("visible")
+
+    @property
+    def masks(self) -> UInt8s | None:
+        """Position, from 1, of the digit at each pixel, (B, 28, W) uint8; None without masks.
+
+        It is the digit with the largest value before effects, the first of equal ones, and 0 for
+        background.
+        """
+        return self._field("masks")
 
     @cached_property
     def texts(self) -> list[str]:
-        """The labels as strings, such as '02139'."""
+        """Labels as strings, such as '02139'."""
         return labels.texts(self.labels, self.lengths)
 
+    def replace(self, **fields: Any) -> Batch:
+        """Return a copy of the batch in which some fields are other arrays.
+
+        Args:
+            **fields: New arrays by field name, with the first dimension B.
+        """
+        return Batch.from_fields(cast("Fields", {**self._fields(), **fields}))
+
+    def image_at(self, row: int) -> UInt8s:
+        """Return one image, (28, W) uint8, a view of `images`."""
+        return self.images[row]
+
+    def locate(self, row: int) -> tuple[Batch, int]:
+        """Return this batch and the row (see `SampleSource`)."""
+        return self, row
+
+    def _field(self, name: str) -> Any:
+        if name not in self._arrays:
+            for field, array in self._load(name).items():
+                self._arrays.setdefault(field, array)  # the first of several threads wins
+        return self._arrays[name]
+
+    def _fields(self) -> Fields:
+        return cast("Fields", {name: self._field(name) for name in FIELDS})
+
     def __len__(self) -> int:
-        return len(self.images)
+        return self._size
 
     def __getitem__(self, row: int) -> Sample:
-        """Return the sample of one row of the batch, negative ones from the end."""
+        """Return the sample of one row; negative rows count from the end.
+
+        Raises:
+            IndexError: The row is out of range.
+        """
         number = operator.index(row)
         if not -len(self) <= number < len(self):
             raise IndexError(f"row {number} is not in this batch of {len(self)} samples")
@@ -62,115 +171,106 @@ class Batch:
     def __iter__(self) -> Iterator[Sample]:
         return (self[row] for row in range(len(self)))
 
-
-class LazyBatch(Batch):
-    """A batch of stored samples, whose fields are read when they are first asked for.
-
-    `read(name)` returns the field of a name, and others that came with it, by their names.
-    """
-
-    _size: int
-
-    @classmethod
-    def of(cls, size: int, read: Callable[[str], dict[str, Any]]) -> LazyBatch:
-        """Return a batch of `size` samples, of which nothing is read yet."""
-        batch = cls.__new__(cls)
-        batch.__dict__.update(_size=size, _read=read)  # the base is frozen
-        return batch
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in FIELDS:
-            raise AttributeError(f"a batch has no '{name}'; it has {', '.join(FIELDS)}, texts")
-        for read, value in self._read(name).items():
-            self.__dict__.setdefault(read, value)  # another thread may have been first
-        return self.__dict__[name]
-
-    def __len__(self) -> int:
-        return self._size if "_size" in self.__dict__ else super().__len__()
-
     def __repr__(self) -> str:
-        return f"<{len(self)} samples, read when asked for>"
+        return f"Batch({len(self)} samples)"
 
-    def __reduce__(self) -> Any:
-        """Become a plain batch in another process: it takes values there, and no open files."""
-        return Batch, tuple(getattr(self, name) for name in FIELDS)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Batch.from_fields, (self._fields(),)
 
 
-FIELDS = tuple(item.name for item in fields(Batch))
-"""The names of what a batch holds for each of its samples."""
+class SampleSource(Protocol):
+    """Samples by row number: one image alone, or a batch with all fields."""
+
+    def image_at(self, row: int) -> UInt8s:
+        """Return the image of a row, (28, W) uint8."""
+
+    def locate(self, row: int) -> tuple[Batch, int]:
+        """Return a batch that holds the row, and the row's number in that batch."""
 
 
 class Sample:
-    """One image with its label and annotations: a row of a `Batch`, without the padding.
+    """One image with its label and annotations, without padding.
 
-    What has been stored is read when it is first asked for.
+    Fields of a stored sample are read when they are first used, its image alone.
+
+    Args:
+        source: Batch or dataset that the sample is a row of.
+        row: Row number in the source.
+
+    >>> from builder import Recipe, generate
+    >>> sample = generate(Recipe(digits="350"), [41])[0]
+    >>> sample.text, sample.index, sample.boxes.shape
+    ('350', 41, (3, 4))
     """
 
-    __slots__ = ("_batch", "_row")
+    __slots__ = ("_image", "_place")
 
-    def __init__(self, batch: Batch, row: int) -> None:
-        self._batch, self._row = batch, row
+    def __init__(self, source: SampleSource, row: int) -> None:
+        self._place = source, row
+        self._image: UInt8s | None = None
 
     @property
-    def image(self) -> npt.NDArray[np.uint8]:
-        """The pixels, (28, W) uint8."""
-        image: npt.NDArray[np.uint8] = self._batch.images[self._row]
-        return image
+    def image(self) -> UInt8s:
+        """Grey values, (28, W) uint8."""
+        if self._image is None:
+            source, row = self._place
+            self._image = source.image_at(row)
+        return self._image
 
     @property
     def text(self) -> str:
-        """The label as a string, such as '02139'."""
-        return self._batch.texts[self._row]
+        """Label as a string, such as '02139'."""
+        return self._row("texts")
 
     @property
     def index(self) -> int:
-        """The index of the sample, [0, 2**63)."""
-        return int(self._batch.index[self._row])
+        """Index of the sample, in [0, 2**63)."""
+        return int(self._row("index"))
 
     @property
     def seed(self) -> int:
-        """The sample seed, [0, 2**64)."""
-        return int(self._batch.seeds[self._row])
+        """Sample seed, in [0, 2**64)."""
+        return int(self._row("seeds"))
 
     @property
-    def glyphs(self) -> npt.NDArray[np.int32]:
-        """The row of each digit's glyph in its MNIST file, (n,) int32."""
-        found: npt.NDArray[np.int32] = self._digits(self._batch.glyphs)
-        return found
+    def glyphs(self) -> Int32s:
+        """Row of each source glyph in its MNIST file, (n,) int32."""
+        return self._digits("glyphs")
 
     @property
-    def boxes(self) -> npt.NDArray[np.float32]:
-        """The box of each digit, (n, 4) float32: x0, y0, x1, y1."""
-        found: npt.NDArray[np.float32] = self._digits(self._batch.boxes)
-        return found
+    def boxes(self) -> Float32s:
+        """Box x0, y0, x1, y1 of each digit in px, (n, 4) float32."""
+        return self._digits("boxes")
 
     @property
-    def quads(self) -> npt.NDArray[np.float32] | None:
-        """The corners of each digit's frame, (n, 4, 2) float32, if they are there."""
-        found: npt.NDArray[np.float32] | None = self._digits(self._batch.quads)
-        return found
+    def quads(self) -> Float32s:
+        """Corners (x, y) of each warped glyph frame in px, (n, 4, 2) float32."""
+        return self._digits("quads")
 
     @property
-    def visible(self) -> npt.NDArray[np.float32] | None:
-        """The share of each digit's ink that shows, (n,) float32, if it is there."""
-        found: npt.NDArray[np.float32] | None = self._digits(self._batch.visible)
-        return found
+    def visible(self) -> Float32s:
+        """Share of each digit's ink inside the image, (n,) float32 in [0, 1]."""
+        return self._digits("visible")
 
     @property
-    def mask(self) -> npt.NDArray[np.uint8] | None:
-        """The position, from 1, of each pixel's digit, (28, W) uint8, if it is there."""
-        return None if self._batch.masks is None else self._batch.masks[self._row]
+    def mask(self) -> UInt8s | None:
+        """Position, from 1, of the digit at each pixel, (28, W) uint8; None without masks."""
+        return self._row("masks")
 
-    def __reduce__(self) -> Any:
-        """Travel to another process alone, without the rest of the batch or what is open."""
-        rows = slice(self._row, self._row + 1)
-        columns = {name: getattr(self._batch, name) for name in FIELDS if name != "images"}
-        own: dict[str, Any] = {n: None if c is None else c[rows] for n, c in columns.items()}
-        return Sample, (Batch(images=self.image[None], **own), 0)
+    def _row(self, name: str) -> Any:
+        source, row = self._place
+        batch, row = self._place = source.locate(row)
+        values = getattr(batch, name)
+        return None if values is None else values[row]
 
-    def _digits(self, values: Any) -> Any:
-        """Return what is there for the sample's own digits, without padding."""
-        return None if values is None else values[self._row, : self._batch.lengths[self._row]]
+    def _digits(self, name: str) -> Any:
+        values = self._row(name)
+        return None if values is None else values[: self._row("lengths")]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rows = {name: self.image if name == "images" else self._row(name) for name in FIELDS}
+        arrays = {name: None if row is None else row[None] for name, row in rows.items()}
+        return Sample, (Batch.from_fields(cast("Fields", arrays)), 0)
 
     def __repr__(self) -> str:
         return f"Sample(index={self.index}, text={self.text!r}, seed={self.seed:#x})"

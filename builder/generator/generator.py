@@ -8,7 +8,7 @@ import numpy as np
 
 from builder.common import rng
 from builder.common.constants import FRAME, Ints
-from builder.generator.batch import Batch, Sample
+from builder.generator.batch import Batch, Fields, Sample
 from builder.generator.kernels import draw, elastic
 from builder.generator.kernels.buffers import Drawn, Planned, work_for
 from builder.planner.planner import Planner, Specs, planner_for
@@ -60,7 +60,7 @@ def render(planner: Planner, specs: Specs, masks: bool = False) -> Batch:
         images = np.ascontiguousarray(drawn.pixels[:, :, :width])
         for effect, numbers in specs.effects:
             effect.apply(images, numbers)
-    return Batch(
+    fields = Fields(
         images=images,
         labels=specs.labels,
         lengths=specs.lengths.astype(np.uint8),
@@ -72,6 +72,7 @@ def render(planner: Planner, specs: Specs, masks: bool = False) -> Batch:
         visible=drawn.visible,
         masks=drawn.masks if masks else None,
     )
+    return Batch.from_fields(fields)
 
 
 def _draw(planner: Planner, specs: Specs, drawn: Drawn) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from builder.common import atomic_files, signals
 from builder.common.rng import sample_seeds
-from builder.datasets.shard_cache import OpenShards
+from builder.datasets.shard_cache import ShardCache
 from builder.generator.batch import Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
@@ -98,7 +98,7 @@ def _check_content(task: CheckTask, findings: Findings) -> None:
 
 def _stored(task: CheckTask, rows: range | tuple[int, ...]) -> Iterator[Batch]:
     """Yield the stored samples of rows of the shard, block by block."""
-    shards = OpenShards(task.folder, task.plan)
+    shards = ShardCache(task.folder, task.plan)
     for first in range(0, len(rows), BLOCK):
         signals.check()
         yield shards.batch(np.array(rows[first : first + BLOCK]) + task.expected.shard.start)

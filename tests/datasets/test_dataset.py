@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import pickle
 import threading
@@ -19,8 +18,7 @@ from builder.common.errors import UsageError
 from builder.datasets import dataset, shard_cache
 from builder.generator.batch import FIELDS
 from builder.recipe import labels_file
-from builder.storage.formats import hdf5
-from builder.storage.formats import hdf5_reader as stored_file
+from builder.storage.formats import hdf5, hdf5_reader
 from tests.conftest import OF_A_SAMPLE, read_all
 
 COUNT = 250
@@ -322,13 +320,13 @@ def test_bad_counts_of_live_samples_are_refused(recipe, count):
 def test_fields_are_read_when_they_are_asked_for(stored, monkeypatch):
     """Taking a batch or sample reads nothing; a field is read once, labels with their lengths."""
     read = []
-    plain = shard_cache.OpenShards.field
+    plain = shard_cache.ShardCache.field
 
     def noted(self, name, index):
         read.append(name)
         return plain(self, name, index)
 
-    monkeypatch.setattr(shard_cache.OpenShards, "field", noted)
+    monkeypatch.setattr(shard_cache.ShardCache, "field", noted)
     taken, sample = stored[[3, 100]], stored[5]
     assert read == []
     assert taken.images is taken.images
@@ -336,7 +334,7 @@ def test_fields_are_read_when_they_are_asked_for(stored, monkeypatch):
     assert read == ["images"]
     assert [*taken.texts, sample.text]
     assert read == ["images", "labels", "lengths", "labels", "lengths"]
-    with pytest.raises(AttributeError, match="a batch has no 'image'"):
+    with pytest.raises(AttributeError, match="'Batch' object has no attribute 'image'"):
         taken.image  # noqa: B018
 
 
@@ -363,7 +361,7 @@ def test_rows_of_a_batch_are_a_sequence(data):
     with pytest.raises(TypeError):
         taken[0:2]
     assert pickle.loads(pickle.dumps(taken[-1])).index == 12
-    other = dataclasses.replace(taken, masks=taken.images)
+    other = taken.replace(masks=taken.images)
     assert len(other) == 3
     assert np.array_equal(other[1].mask, data[11].image)
 
@@ -397,7 +395,7 @@ def test_a_fork_while_another_thread_opens_a_shard(folders, batch):
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=read_in_child, args=(data, [5, 60], sender), daemon=True)
-    with data._shards._opening:
+    with data._shards._lock:
         child.start()
     assert receiver.poll(30)
     assert np.array_equal(receiver.recv()[0], batch.images[[5, 60]])
@@ -406,7 +404,7 @@ def test_a_fork_while_another_thread_opens_a_shard(folders, batch):
 
 def test_threads_read_the_same(data, batch, monkeypatch):
     """Threads that read at random, with shards closed under them, get what one gets."""
-    monkeypatch.setattr(shard_cache, "OPEN_SHARDS", 2)
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 2)
     begun = threading.Barrier(8)
 
     def work(seed):
@@ -428,16 +426,16 @@ def open_files() -> int:
 @pytest.mark.skipif(not FILES.is_dir(), reason="needs /proc")
 def test_a_bounded_number_of_files_is_open(stored, monkeypatch):
     """Reading all over a dataset holds one file a shard open, up to the limit; closing none."""
-    monkeypatch.setattr(shard_cache, "OPEN_SHARDS", 3)
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 3)
     before = open_files()
     for index in np.random.default_rng(1).permutation(COUNT).tolist():
         assert stored[index].image.any()
         assert open_files() <= before + 3
     most = []
-    reading = type(stored._shards)._values
+    reading = type(stored._shards)._row_reader
     monkeypatch.setattr(
         type(stored._shards),
-        "_values",
+        "_row_reader",
         lambda *args: [reading(*args), most.append(open_files())][0],
     )
     assert stored[:].images.any()
@@ -450,9 +448,9 @@ def test_a_bounded_number_of_files_is_open(stored, monkeypatch):
 def test_a_chunk_is_inflated_once_a_batch_and_not_kept_for_long(folders, monkeypatch):
     """Samples all over a few chunks inflate each once; of closed shards no chunk is held."""
     inflated = []
-    plain = stored_file.Chunks.inflated
+    plain = hdf5_reader.Chunks.inflated
     monkeypatch.setattr(
-        stored_file.Chunks, "inflated", lambda *args: inflated.append(args[2]) or plain(*args)
+        hdf5_reader.Chunks, "inflated", lambda *args: inflated.append(args[2]) or plain(*args)
     )
     data = open_dataset(folders["gzip"])
     assert data[[3, 20, 1, 30, 0, 24, 3, 26]].images.any()
@@ -479,7 +477,7 @@ def test_hdf5_is_asked_once_for_each_shard(folders, batch, monkeypatch):
     asked = []
     plain = hdf5.locate
     monkeypatch.setattr(hdf5, "locate", lambda *args: asked.append(args[1]) or plain(*args))
-    monkeypatch.setattr(shard_cache, "OPEN_SHARDS", 1)
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)
     data = open_dataset(folders["hdf5"])
     for index in [0, 30, 60, 0, 30, 60, 1]:
         assert np.array_equal(data[index].image, batch.images[index])
@@ -489,7 +487,7 @@ def test_hdf5_is_asked_once_for_each_shard(folders, batch, monkeypatch):
 def test_a_shard_that_changed_is_looked_at_again(recipe, tmp_path, monkeypatch):
     """A file exchanged while it was closed is not taken for the one known before."""
     build(recipe, 40, tmp_path / "set", shard_size=20, workers=1)
-    monkeypatch.setattr(shard_cache, "OPEN_SHARDS", 1)
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)
     data = open_dataset(tmp_path / "set")
     before = data[3].image.copy()
     assert data[25].image.any()  # the first shard is closed

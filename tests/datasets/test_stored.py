@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builder import Recipe, build, open_dataset
 from builder.common.errors import DatasetError, UsageError
-from builder.datasets.shard_cache import OPEN_SHARDS
+from builder.datasets.shard_cache import MAX_OPEN_SHARDS
 from tests.conftest import OF_A_SAMPLE, read_all
 
 COUNT = 250
@@ -85,9 +85,9 @@ def test_a_batch_has_at_least_one_sample(data, size):
 def test_few_shards_are_open_at_a_time(data):
     """Reading all of a dataset keeps a bounded number of shards open; closing leaves none."""
     for _ in data.batches(10):
-        assert len(data._shards._open) <= OPEN_SHARDS
+        assert len(data._shards._readers) <= MAX_OPEN_SHARDS
     data.close()
-    assert not data._shards._open
+    assert not data._shards._readers
     assert data[0].image.any()
 
 

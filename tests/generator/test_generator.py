@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from builder import Recipe, generate, regenerate
 from builder.common.errors import DatasetError, UsageError
-from builder.generator.batch import Batch
 from builder.storage import content_digest
 from tests import golden
 from tests.conftest import OF_A_SAMPLE
@@ -167,7 +166,7 @@ def test_digest_sees_one_changed_value(recipe, field):
     made = generate(recipe, range(20))
     values = getattr(made, field).copy()
     values.reshape(-1)[0] ^= 1
-    changed = Batch(**{**vars(made), field: values})
+    changed = made.replace(**{field: values})
     assert content_digest.digest_of(changed) != content_digest.digest_of(made)
 
 

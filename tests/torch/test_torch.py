@@ -245,7 +245,7 @@ class Telling(LiveDataset):
 
     def _batch(self, index):
         batch = super()._batch(index)
-        batch.__dict__["texts"] = [f"worker {get_worker_info().id}"] * len(index)
+        batch.texts[:] = [f"worker {get_worker_info().id}"] * len(index)
         return batch
 
 
@@ -531,7 +531,7 @@ def test_digits_that_do_not_show_have_no_box(live):
     batch = live[:3]
     batch.boxes[1, 0] = 0
     none = TARGETS["boxes"].of(batch)
-    some = TARGETS["boxes"].of(dataclasses.replace(batch, masks=None))
+    some = TARGETS["boxes"].of(batch.replace(masks=None))
     assert none[1]["labels"].tolist() == [int(digit) + 1 for digit in batch.texts[1][1:]]
     assert len(none[1]["boxes"]) == len(none[1]["masks"]) == len(batch.texts[1]) - 1
     assert len(none[0]["boxes"]) == len(batch.texts[0])

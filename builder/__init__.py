@@ -30,8 +30,7 @@ __all__ = [
 if TYPE_CHECKING:
     from builder.augment.ranges import Augment
     from builder.common.errors import BuilderError, BuildError, DatasetError, UsageError
-    from builder.datasets.dataset import Dataset
-    from builder.datasets.live import LiveDataset
+    from builder.datasets.dataset import Dataset, LiveDataset
     from builder.datasets.order import Order
     from builder.datasets.stored import StoredDataset, open_dataset
     from builder.generator.batch import Batch, Sample
@@ -47,8 +46,7 @@ else:  # type checkers must not see `__getattr__`: with it, every name would exi
     _MODULES = {
         "augment.ranges": ("Augment",),
         "common.errors": ("BuildError", "BuilderError", "DatasetError", "UsageError"),
-        "datasets.dataset": ("Dataset",),
-        "datasets.live": ("LiveDataset",),
+        "datasets.dataset": ("Dataset", "LiveDataset"),
         "datasets.order": ("Order",),
         "datasets.stored": ("StoredDataset", "open_dataset"),
         "generator.batch": ("Batch", "Sample"),

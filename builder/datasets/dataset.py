@@ -1,4 +1,4 @@
-"""Samples: what stored and live datasets have in common, from `data[3]` to shuffled batches."""
+"""The interface of all datasets, from `data[3]` to shuffled batches, and live datasets."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ import numpy as np
 from builder.common.constants import Ints
 from builder.common.errors import UsageError
 from builder.common.rng import INDEX_LIMIT
-from builder.common.validation import format_value
+from builder.common.validation import format_value, whole_number
 from builder.datasets.order import Order, Schedule
 from builder.generator.batch import Batch, Sample
+from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
 
-AT_ONCE = 256
-"""Samples that plain iteration takes at a time."""
+ITERATION_BATCH = 256
+"""Samples that plain iteration reads at a time."""
 
-FEWEST_BLOCKS = 64
-"""Blocks that are shuffled as such: of fewer, an order would be hardly another."""
+MIN_BLOCKS = 64
+"""Below this many blocks, shuffle single samples: too few orders exist otherwise."""
 
 
 class Dataset(ABC):
-    """Samples by index, wherever they come from: `data[3]`, `data[3:9]`, `data[[7, 2]]`, batches.
+    """Samples by index and in batches, stored or live: `data[3]`, `data[3:9]`, `data[[7, 2]]`.
 
-    `count` is how many there are, None for no end. `block` is how many neighbours are had for
-    the price of one: a shuffled order keeps these together, unless it is told otherwise.
-    `masks` tells whether batches have masks.
+    Attributes:
+        count: Number of samples, or None for a live dataset without an end.
+        block: Number of neighbours that are read together, which a shuffled order keeps together.
+        masks: Whether batches have masks.
     """
 
     count: int | None
@@ -45,16 +47,16 @@ class Dataset(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """The digest of the recipe: samples of equal fingerprint and index are the same."""
+        """The digest of the recipe: samples of equal fingerprint and index are equal."""
         return self._recipe.fingerprint
-
-    def _sample(self, index: int) -> Sample:
-        """Return the sample at an index in [0, count)."""
-        return self._batch(np.array([index]))[0]
 
     @abstractmethod
     def _batch(self, index: Ints) -> Batch:
         """Return the samples at indices (B,) int64 in [0, count), in this order."""
+
+    def _sample(self, index: int) -> Sample:
+        """Return the sample at an index in [0, count)."""
+        return self._batch(np.array([index]))[0]
 
     def __len__(self) -> int:
         if self.count is None:
@@ -71,27 +73,32 @@ class Dataset(ABC):
     def __getitem__(self, at: slice | Sequence[int] | Ints) -> Batch: ...
 
     def __getitem__(self, at: Any) -> Sample | Batch:
-        """Return the sample at an index, or the batch of a slice, list or array of indices.
+        """Return the sample at an index, or the batch of several indices.
 
-        Negative indices count from the end. Raises `IndexError` for one out of range.
+        Args:
+            at: An index, a slice, or a list or array of indices. Negative ones count from the end.
+
+        Raises:
+            IndexError: An index is out of range.
+            TypeError: `at` is of another type.
         """
         if isinstance(at, slice):
-            return self._batch(self._sliced(at))
+            return self._batch(self._slice_indices(at))
         try:
-            index = _number(at)
+            index = _to_int(at)
         except TypeError:
-            return self._batch(self._listed(at))
-        place = index if index >= 0 or self.count is None else index + self.count
-        if not 0 <= place < (self.count or INDEX_LIMIT):
-            raise self._outside(index)
-        return self._sample(place)
+            return self._batch(self._list_indices(at))
+        position = index if index >= 0 or self.count is None else index + self.count
+        if not 0 <= position < (self.count or INDEX_LIMIT):
+            raise self._out_of_range(index)
+        return self._sample(position)
 
-    def _sliced(self, at: slice) -> Ints:
+    def _slice_indices(self, at: slice) -> Ints:
         if self.count is not None:
             return np.arange(*at.indices(self.count), dtype=np.int64)
         start, stop, step = (
-            operator.index(default if given is None else given)
-            for given, default in ((at.start, 0), (at.stop, -1), (at.step, 1))
+            operator.index(default if value is None else value)
+            for value, default in ((at.start, 0), (at.stop, -1), (at.step, 1))
         )
         if min(start, stop, step - 1) < 0 or max(start, stop) > INDEX_LIMIT - 1:
             raise IndexError(
@@ -100,95 +107,135 @@ class Dataset(ABC):
             )
         return np.arange(start, stop, step, dtype=np.int64)
 
-    def _listed(self, at: Any) -> Ints:
-        """Return indices as (B,) int64, none of them negative."""
-        index = _numbers(at)
+    def _list_indices(self, at: Any) -> Ints:
+        """Return a list or array of indices as (B,) int64, negative ones counted from the end."""
+        index = _to_array(at)
         end = INDEX_LIMIT if self.count is None else self.count
-        least = 0 if self.count is None else -end
-        wrong = (index < least) | (index >= end)
-        if wrong.any():
-            raise self._outside(int(index[wrong][0]))
-        found: Ints = index.astype(np.int64)
+        start = 0 if self.count is None else -end
+        outside = (index < start) | (index >= end)
+        if outside.any():
+            raise self._out_of_range(int(index[outside][0]))
+        index = index.astype(np.int64)
         if self.count is not None:
-            found[found < 0] += self.count
-        return found
+            index[index < 0] += self.count
+        return index
 
-    def _outside(self, index: int) -> IndexError:
+    def _out_of_range(self, index: int) -> IndexError:
         size = "without an end" if self.count is None else f"of {self.count} samples"
         return IndexError(f"index {format_value(index)} is not in this dataset {size}")
 
     def batches(
         self, size: int, shuffle: bool = False, seed: int = 0, epoch: int = 0
     ) -> Iterator[Batch]:
-        """Yield each sample once, `size` at a time; the last batch may be smaller.
+        """Yield each sample once, in batches; the last one may be smaller.
 
-        With `shuffle` they come in an order that is a function of `seed` and `epoch` alone, by
-        any program, from any storage of equal `block`. For ranks and more see `in_order`.
-        Raises `UsageError` for values out of range.
+        Args:
+            size: Samples in a batch, from 1.
+            shuffle: Yield the samples in a permutation, a function of `seed` and `epoch` alone: the
+                same for all datasets with equal count and block.
+            seed: Seed of the permutation, 0 to 2**64 - 1.
+            epoch: Number of the epoch, from 0.
+
+        Raises:
+            UsageError: A value is out of range.
         """
         return self.in_order(Order(size=size, shuffle=shuffle, seed=seed), epoch)
 
     def in_order(self, order: Order, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch in an order, from batch number `start` on."""
-        schedule = self.schedule(order)
-        return self._scheduled(schedule, *schedule.start(epoch, start))
+        """Yield the batches of one epoch.
 
-    def _scheduled(self, schedule: Schedule, epoch: int, number: int) -> Iterator[Batch]:
+        Args:
+            order: Batch size, permutation, and the share of this rank.
+            epoch: Number of the epoch, from 0.
+            start: Number of the first batch, from 0.
+
+        Raises:
+            UsageError: A value is out of range.
+        """
+        schedule = self.schedule(order)
+        return self._read_batches(schedule, *schedule.start(epoch, start))
+
+    def _read_batches(self, schedule: Schedule, epoch: int, number: int) -> Iterator[Batch]:
         while self.count is None or number < len(schedule):
             yield self._batch(schedule.indices(epoch, number))
             number += 1
 
     def schedule(self, order: Order) -> Schedule:
-        """Return every batch of every epoch in an order, by its number."""
+        """Return the indices of every batch of every epoch in an order.
+
+        Raises:
+            UsageError: `order` is no `Order`, or cannot be applied to the dataset.
+        """
         if not isinstance(order, Order):
             raise UsageError(
                 f"order is {format_value(order)}, expected an Order, such as Order(256)"
             )
-        many = self.count is None or self.count // self.block >= FEWEST_BLOCKS
-        return Schedule(order, self.count, order.block or (self.block if many else 1))
+        has_enough_blocks = self.count is None or self.count // self.block >= MIN_BLOCKS
+        block = order.block or (self.block if has_enough_blocks else 1)
+        return Schedule(order, self.count, block)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Yield every sample in order."""
-        return (sample for batch in self.batches(AT_ONCE) for sample in batch)
+        """Yield every sample by index."""
+        return (sample for batch in self.batches(ITERATION_BATCH) for sample in batch)
 
 
-def _number(one: Any) -> int:
-    """Return a whole number. Raises `TypeError` for anything else, truths and arrays too."""
-    if type(one) is int or isinstance(one, np.integer):
-        return int(one)
-    # PyTorch's truths, and its rows of one number, are whole numbers to Python
-    truth = isinstance(one, bool) or str(getattr(one, "dtype", "")).endswith("bool")
-    if truth or getattr(one, "ndim", 0) > 0:
+class LiveDataset(Dataset):
+    """The samples of a recipe, rendered when asked for: bit for bit those that a build stores.
+
+    Args:
+        recipe: What the samples look like.
+        count: Number of samples, 1 to 2**63 - 1. None, the default, is without an end: the dataset
+            has no length, and its batches go on by index.
+        masks: Whether batches have masks.
+
+    Raises:
+        UsageError: `recipe` is no `Recipe`, or `count` is out of range.
+
+    >>> live = LiveDataset(Recipe(seed=7), count=1_000)
+    >>> len(live), live[-1].text == live[999].text
+    (1000, True)
+    """
+
+    def __init__(self, recipe: Recipe, count: int | None = None, masks: bool = False) -> None:
+        if not isinstance(recipe, Recipe):
+            raise UsageError(
+                f"recipe is {format_value(recipe)}, expected a Recipe, such as Recipe()"
+            )
+        self.count = None if count is None else whole_number("count", count, 1, INDEX_LIMIT - 1)
+        self._recipe, self.masks = recipe, masks
+
+    def _batch(self, index: Ints) -> Batch:
+        return generate(self._recipe, index, self.masks)
+
+
+def _to_int(value: Any) -> int:
+    """Return a whole number as int. Raises `TypeError` for anything else, such as a boolean."""
+    if type(value) is int or isinstance(value, np.integer):
+        return int(value)
+    # boolean tensors and arrays of one element have __index__ too
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    if is_bool or getattr(value, "ndim", 0) > 0:
         raise TypeError
-    return operator.index(one)
+    return operator.index(value)
 
 
-def _numbers(at: Any) -> Any:
-    """Return a list or array of whole numbers as an array (B,); of any size, so perhaps of objects.
+def _to_array(at: Any) -> Any:
+    """Return a list or array of whole numbers as an array (B,), of objects beyond 64 bits.
 
     Raises `TypeError` for anything else.
     """
-    if hasattr(at, "__array__"):
-        array = _array(at)
-        if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
-            return array if array.size else np.zeros(0, np.int64)
-    elif isinstance(at, (list, tuple, range)):
-        try:
-            numbers = [_number(one) for one in at]
-        except TypeError:
-            pass
-        else:
+    try:
+        if hasattr(at, "__array__"):
+            array = np.asarray(at)  # a tensor on a GPU, for example, cannot become an array
+            if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
+                return array if array.size else np.zeros(0, np.int64)
+        elif isinstance(at, (list, tuple, range)):
+            numbers = [_to_int(value) for value in at]
             fits = all(abs(number) < INDEX_LIMIT for number in numbers)
             return np.array(numbers, dtype=np.int64 if fits else object)
+    except (TypeError, ValueError, RuntimeError):
+        pass
     raise TypeError(
         f"index is {format_value(at)}, "
         "expected a whole number, a slice, or whole numbers in one row"
     )
-
-
-def _array(at: Any) -> Any:
-    """Return an array of somebody's as numpy's, a table where it cannot be one."""
-    try:
-        return np.asarray(at)
-    except (TypeError, ValueError, RuntimeError):  # on a GPU, say
-        return np.zeros((0, 0))

@@ -1,4 +1,4 @@
-"""Order: which samples each batch of an epoch holds, computed from its number alone."""
+"""The order of samples: the indices of any batch of any epoch, computed from its number alone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ from builder.common.validation import whole_number
 
 @dataclass(frozen=True)
 class Order:
-    """How samples are cut into batches, and split over ranks. Raises `UsageError` for bad values.
+    """How samples are cut into batches and divided among ranks.
 
-    `size`: samples in a batch; the last one of an epoch may have fewer. `shuffle`: in the order of
-    a permutation, new for each epoch and `seed`, rather than by index. `rank` of `ranks`: take
-    every `ranks`-th batch, from number `rank` on, so that the ranks together see each sample
-    once an epoch, and none has more than one batch more than another. `drop_last`: leave out a last
-    batch that is not full, and what would give one rank more batches than another. `block`:
-    neighbours that are shuffled as one; None for as many as the storage reads in one go: the 16
-    images of a chunk of gzipped shards, if there are 64 chunks or more, and else 1. Orders of
-    equal blocks are equal for all storages.
+    Orders with equal blocks are the same for every dataset of a count, stored or live.
+
+    Attributes:
+        size: Samples in a batch, from 1; the last batch of an epoch may be smaller. Default 256.
+        shuffle: Order the samples by a permutation, new for each epoch and seed. By default they
+            come by index.
+        seed: Seed of the permutation, 0 to 2**64 - 1. Default 0.
+        rank: Rank of this process, in [0, ranks). It takes every `ranks`-th batch from number
+            `rank` on, so that the ranks together see each sample once an epoch. Default 0.
+        ranks: Number of ranks, 1 to 2**31. Default 1.
+        drop_last: Leave out a last batch that is not full, and batches that only some ranks have.
+        block: Number of neighbours that a permutation keeps together, from 1. None, the default, is
+            the 16 images of a chunk for gzipped shards with 64 chunks or more, else 1.
+
+    Raises:
+        UsageError: A value is out of range.
 
     >>> Order(size=128, shuffle=True, rank=1, ranks=2).size
     128
@@ -51,16 +59,22 @@ class Order:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, expected True or False")
 
     def _check(self, name: str, least: int, most: int) -> None:
-        """Hold a number to its range, and make one of numpy's a plain one."""
-        said = "batch size" if name == "size" else name
-        object.__setattr__(self, name, whole_number(said, getattr(self, name), least, most))
+        """Check the range of a field, and convert a numpy number to int."""
+        label = "batch size" if name == "size" else name
+        object.__setattr__(self, name, whole_number(label, getattr(self, name), least, most))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """An order of a number of samples: every batch of every epoch, by its number.
+    """An order applied to a number of samples: the indices of every batch of every epoch.
 
-    `count` is None for samples without an end, which are taken in sequence.
+    Attributes:
+        order: Batch size, permutation, and the share of this rank.
+        count: Number of samples, or None for samples without an end, which come by index.
+        block: Number of neighbours that the permutation keeps together, from 1.
+
+    Raises:
+        UsageError: Samples without an end are shuffled, or `drop_last` leaves no batch.
     """
 
     order: Order
@@ -81,18 +95,24 @@ class Schedule:
             )
 
     def __len__(self) -> int:
-        """Return the batches that the rank has in an epoch."""
+        """Return the number of batches that the rank has in an epoch."""
         order = self.order
         if self.count is None:
             raise TypeError("samples without an end have no number of batches")
         if order.drop_last:
             return self.count // order.size // order.ranks
-        return max(0, -(-(-(-self.count // order.size) - order.rank) // order.ranks))
+        batches = -(-self.count // order.size)
+        return max(0, -(-(batches - order.rank) // order.ranks))
 
     def start(self, epoch: int, number: int) -> tuple[int, int]:
-        """Return an epoch, and the number of a batch to begin with, or that after the last one.
+        """Return an epoch and the number of its first batch to read, both as int.
 
-        Raises `UsageError` for what cannot be.
+        Args:
+            epoch: Number of the epoch, from 0.
+            number: Number of the batch, from 0 up to and with the number of batches.
+
+        Raises:
+            UsageError: A number is out of range.
         """
         most = INDEX_LIMIT - 1 if self.count is None else len(self)
         return whole_number("epoch", epoch, 0, self._last_epoch), whole_number(
@@ -104,9 +124,14 @@ class Schedule:
         return 0 if self.count is None else INDEX_LIMIT // self.count - 1
 
     def indices(self, epoch: int, number: int) -> Ints:
-        """Return the indices (B,) int64 of one batch of the rank, its first batch being number 0.
+        """Return the indices (B,) int64 of one batch of the rank.
 
-        Raises `UsageError` for a batch or an epoch that cannot be.
+        Args:
+            epoch: Number of the epoch, from 0.
+            number: Number of the batch among those of the rank, from 0.
+
+        Raises:
+            UsageError: A number is out of range.
         """
         most = INDEX_LIMIT - 1 if self.count is None else len(self) - 1
         epoch = whole_number("epoch", epoch, 0, self._last_epoch)
@@ -117,27 +142,26 @@ class Schedule:
             end = min(end, self.count)
         if end > INDEX_LIMIT:
             raise UsageError(f"batch {number} is past index 2**63 - 1, where samples end")
-        places = np.arange(first, end, dtype=np.int64)
-        return self._shuffled(epoch, places) if self.order.shuffle else places
+        positions = np.arange(first, end, dtype=np.int64)
+        return self._permute(epoch, positions) if self.order.shuffle else positions
 
-    def _shuffled(self, epoch: int, places: Ints) -> Ints:
-        """Return the indices at places of an epoch's order.
+    def _permute(self, epoch: int, positions: Ints) -> Ints:
+        """Return the indices (B,) at some positions of an epoch's permutation.
 
-        Whole blocks are permuted. The samples past the last whole one are a shorter block,
-        which comes in between at a place of its own, `begin`.
+        Whole blocks are permuted. The samples after the last whole block are a shorter block, which
+        is inserted at a random position between two others.
         """
         assert self.count is not None
         block, seed, stream = self.block, self.order.seed, Stream.EPOCH_ORDER
         blocks, rest = divmod(self.count, block)
         if not blocks:
-            return places
-        epochs = np.array([epoch], dtype=np.int64)
-        key = rng.sample_seeds(seed, epochs)
-        begin = block * int(
-            rng.uniform_below(rng.draw_words(key, stream), min(blocks + 1, 1 << 31))[0]
+            return positions
+        key = rng.sample_seeds(seed, np.array([epoch], dtype=np.int64))
+        words = rng.draw_words(key, stream)
+        begin = block * int(rng.uniform_below(words, min(blocks + 1, 1 << 31))[0])
+        in_rest = (positions >= begin) & (positions < begin + rest)
+        whole = positions - rest * (positions >= begin + rest)
+        numbers = rng.permute(seed, epoch * blocks + whole // block, blocks, stream)
+        return np.where(
+            in_rest, blocks * block + positions - begin, numbers * block + whole % block
         )
-        at = places - rest * (places >= begin + rest)
-        number = rng.permute(seed, epoch * blocks + at // block, blocks, stream)
-        whole = number * block + at % block
-        in_rest = (places >= begin) & (places < begin + rest)
-        return np.where(in_rest, blocks * block + places - begin, whole)

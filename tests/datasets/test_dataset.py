@@ -234,7 +234,7 @@ def test_shuffled_batches_are_the_same_from_every_storage(data, batch, block):
 def test_a_block_is_a_chunk_of_gzip_and_one_sample_else(data, monkeypatch):
     """Shuffling keeps a gzipped chunk together, if there are many; `batches` does so."""
     assert data.schedule(Order()).block == 1
-    monkeypatch.setattr(dataset, "FEWEST_BLOCKS", COUNT // 16)
+    monkeypatch.setattr(dataset, "MIN_BLOCKS", COUNT // 16)
     block = 16 if data.block == 16 else 1
     assert data.schedule(Order()).block == block
     order = Order(50, shuffle=True, seed=2, block=block)

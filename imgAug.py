@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.augment.ranges import Augment
-from builder.cli.console import Parser, guarded
+from builder.cli.main import Parser, run_command
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
 from builder.generator import transforms
@@ -192,7 +192,7 @@ def _int_list(text: str) -> list[int]:
 
 
 def _parser() -> Parser:
-    parser = Parser("imgAug.py", description="Write PNG images of a sequence of digits.")
+    parser = Parser("imgAug.py", "Write PNG images of a sequence of digits.")
     parser.add_argument("--dataset_dir", default=DEFAULT_FOLDER,
                         help="four IDX files (dataset, or else the bundled)")  # fmt: skip
     parser.add_argument("--digits", type=_int_list, default=[1, 2, 4, 6, 3, 5, 0],
@@ -209,7 +209,7 @@ def _parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write `image_count` images of the digits to `dataout_dir`; return the exit code."""
     options = _parser().parse_args(arguments)
-    return guarded("imgAug.py", lambda: _write_images(options))
+    return run_command("imgAug.py", lambda: _write_images(options))
 
 
 def _write_images(options: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def external_imports(path: Path) -> set[str]:
     ("package", "homes"),
     [
         ("joblib", {"workers.pool"}),
-        ("tqdm", {"workers.pool"}),
+        ("tqdm", {"cli.build", "workers.pool"}),
         ("random", set()),
         ("secrets", {"common.rng"}),
         ("h5py", {"storage.formats.hdf5", "storage.formats.hdf5_reader"}),
@@ -46,7 +46,7 @@ def external_imports(path: Path) -> set[str]:
         ("platformdirs", {"common.cache"}),
         (
             "argparse",
-            {"cli.console", "cli.main", "cli.options"}
+            {"cli.main", "cli.options"}
             | {"cli.build", "cli.info", "cli.preview", "cli.regenerate", "cli.verify"},
         ),
         (

@@ -1,18 +1,25 @@
-"""Make a dataset of handwritten digit sequences, or go on with one that was begun."""
+"""`digitseq build`: make a dataset, or continue one."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import shutil
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from builder.cli.options import add_recipe_options, json_in, recipe_from
+from tqdm import tqdm
+
+from builder.cli.options import (
+    add_field,
+    add_recipe_options,
+    add_worker_options,
+    log_handler,
+    read_json,
+    recipe_from,
+)
 from builder.common.errors import UsageError
 from builder.common.log import log, log_to
-from builder.storage import formats
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import distrust
@@ -21,58 +28,49 @@ from builder.workers.estimate import forecast
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
 
 EXAMPLES = """examples:
-  build.py --count 1000000 --workers 16
-  build.py --count 50000 --format png --length 5 --width 160 --out shards/five
-  build.py --count 20000 --numbers 000:999 --augment light --scale 0.2 --seed 7
-  build.py --count 1000000000000 --dry-run
+  %(prog)s --count 1000000 --workers 16
+  %(prog)s --count 50000 --format png --length 5 --width 160 --out shards/five
+  %(prog)s --count 20000 --numbers 000:999 --augment light --scale 0.2 --seed 7
+  %(prog)s --count 1000000000000 --dry-run
 """
 
-SHARD_SIZE = StorageOptions().shard_size
+VERIFY = "read every byte of finished shards first, and make those again that are not as recorded"
+PART = "make one of N parts of the shards; other processes or machines make the others"
+FINALISE = "finish a dataset of which all parts are made"
+BLOCK_SIZE = "images rendered at a time (%(default)s)"
+BACKEND = "how workers run (%(default)s: processes)"
+SCHEDULER = "of the cluster for --backend dask, such as tcp://host:8786"
+HANGS = (
+    "end a worker that makes no progress for so long (%(default)g), or for 20 times what the "
+    "slowest shard took, if that is more"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    absent = argparse.SUPPRESS
-    parser.add_argument("--count", type=int, metavar="N", help="how many images (required)")
-    parser.add_argument("--workers", type=int, metavar="N",
-                        help="worker processes at most (all usable cores)")  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR",
-                        help="folder of the dataset (shards/<recipe>-<format>)")  # fmt: skip
-    parser.add_argument("--format", default=absent, choices=formats.FORMATS,
-                        help="HDF5 shards (default) or folders of PNG files")  # fmt: skip
-    parser.add_argument("--compression", default=absent, choices=("none", "gzip"),
-                        help="of HDF5 images (none)")  # fmt: skip
-    parser.add_argument("--masks", action="store_true", default=absent,
-                        help="store which digit each pixel belongs to (HDF5)")  # fmt: skip
-    parser.add_argument("--shard-size", type=int, default=absent, metavar="N",
-                        help=f"images per shard ({SHARD_SIZE})")  # fmt: skip
-    parser.add_argument("--block-size", type=int, default=DEFAULT_BLOCK, metavar="N",
-                        help="images rendered at a time (%(default)s)")  # fmt: skip
-    parser.add_argument("--backend", default="loky", choices=get_args(pool.Backend),
-                        help="how workers run (%(default)s: processes)")  # fmt: skip
-    parser.add_argument("--hang-limit", type=float, default=HANG_LIMIT, metavar="SECONDS",
-                        help="end a worker that makes no progress for so long (%(default)g), or "
-                        "for 20 times what the slowest shard took, if that is more")  # fmt: skip
-    parser.add_argument("--scheduler", metavar="ADDRESS",
-                        help="of the cluster for --backend dask, such as "
-                        "tcp://host:8786")  # fmt: skip
-    parser.add_argument("--verify", action="store_true", help="read every byte of the shards that "
-                        "are there, and make those again that are not as recorded")  # fmt: skip
+    """Add the arguments of this verb."""
+    add = parser.add_argument
+    add("--count", type=int, metavar="N", help="how many images (required)")
+    add("--out", type=Path, metavar="DIR", help="folder of the dataset (shards/<recipe>-<format>)")
+    add_field(parser, StorageOptions, "format")
+    add_field(parser, StorageOptions, "compression")
+    add_field(parser, StorageOptions, "masks", action="store_true")
+    add_field(parser, StorageOptions, "shard_size", type=int, metavar="N")
+    add("--verify", action="store_true", help=VERIFY)
     parts = parser.add_mutually_exclusive_group()
-    parts.add_argument("--part", type=part_of, metavar="I/N",
-                       help="make one of N parts of the shards, beside others, "
-                       "anywhere")  # fmt: skip
-    parts.add_argument("--finalise", action="store_true",
-                       help="end a dataset whose parts are all made")  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be made")
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("--quiet", action="store_true", help="no progress, no log")
-    loudness.add_argument("--verbose", action="store_true", help="a log line for every shard")
+    parts.add_argument("--part", type=_parse_part, metavar="I/N", help=PART)
+    parts.add_argument("--finalise", action="store_true", help=FINALISE)
+    add("--dry-run", action="store_true", help="only print what would be made")
+    quiet = add_worker_options(parser)
+    quiet.add_argument("--verbose", action="store_true", help="a log line for every shard")
+    add("--block-size", type=int, default=DEFAULT_BLOCK, metavar="N", help=BLOCK_SIZE)
+    add("--backend", default="loky", choices=get_args(pool.Backend), help=BACKEND)
+    add("--hang-limit", type=float, default=HANG_LIMIT, metavar="SECONDS", help=HANGS)
+    add("--scheduler", metavar="ADDRESS", help=SCHEDULER)
     add_recipe_options(parser)
 
 
-def part_of(text: str) -> Part:
-    """Read `3/8`."""
+def _parse_part(text: str) -> Part:
+    """Return the part that `3/8` names."""
     try:
         return Part(*map(int, text.split("/")))
     except (ValueError, TypeError):
@@ -80,11 +78,12 @@ def part_of(text: str) -> Part:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build, or say what would be built."""
+    """Build the dataset, one part of it, or only its estimate; print the result."""
     recipe = recipe_from(arguments)
-    plan = DatasetConfig.of(recipe, *_storage_and_count(arguments))
-    folder = arguments.out or pipeline.default_folder(plan)
-    how = BuildOptions(
+    config = DatasetConfig.of(recipe, *_storage_and_count(arguments))
+    folder = arguments.out or pipeline.default_folder(config)
+    output = OutputFolder(folder)
+    options = BuildOptions(
         workers=arguments.workers,
         backend=arguments.backend,
         block_size=arguments.block_size,
@@ -92,105 +91,96 @@ def run(arguments: argparse.Namespace) -> int:
         hang_limit=arguments.hang_limit,
         scheduler=arguments.scheduler,
     )
-    handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
-    with log_to(handler, logging.DEBUG if arguments.verbose else logging.INFO):
+    with log_to(log_handler(arguments), logging.DEBUG if arguments.verbose else logging.INFO):
         if arguments.dry_run:
-            print(_foretold(plan, folder, how))
+            print(_format_estimate(config, folder, options))
             return 0
         if arguments.verify:
-            _distrust(arguments, plan, folder, how)
+            _discard_bad_records(arguments, config, folder, options)
         if arguments.part:
-            made = pipeline.carry_out_part(plan, recipe, OutputFolder(folder), how, arguments.part)
-            print(f"{folder}: part {arguments.part} is made, {made:,} images by this call; "
-                  "when all parts are, the same call with --finalise ends the dataset")  # fmt: skip
+            count = pipeline.carry_out_part(config, recipe, output, options, arguments.part)
+            print(
+                f"{folder}: part {arguments.part} is made, {count:,} images by this call; when "
+                "all parts are, the same call with --finalise ends the dataset"
+            )
             return 0
         if arguments.finalise:
-            built = pipeline.finalise(plan, recipe, OutputFolder(folder))
+            result = pipeline.finalise(config, recipe, output)
         else:
-            built = pipeline.carry_out(plan, recipe, OutputFolder(folder), how)
-    print(_told(built))
+            result = pipeline.carry_out(config, recipe, output, options)
+    print(_format_result(result))
     return 0
 
 
-def _distrust(
-    arguments: argparse.Namespace, plan: DatasetConfig, folder: Path, how: BuildOptions
+def _discard_bad_records(
+    arguments: argparse.Namespace, config: DatasetConfig, folder: Path, options: BuildOptions
 ) -> None:
-    """Take the records of shards away that are not as recorded."""
+    """Remove the completion records of shards that are not as recorded."""
     if arguments.part or arguments.finalise:
         raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
-    OutputFolder(folder).check(plan)
+    OutputFolder(folder).check(config)
     if (folder / PLAN).exists():
-        log.info("shards that are not as recorded: %d", distrust(folder, how))
-
-
-def _told(built: pipeline.Built) -> str:
-    """Say in one line what a build came to."""
-    manifest = built.manifest
-    speed = f" in {built.seconds:.1f} s ({built.made / built.seconds:,.0f} images/s)"
-    return (
-        f"{built.path}: {manifest.plan.count:,} images"
-        f"{speed if built.made else ', finished before this call'}, "
-        f"{_size(manifest.bytes)}, {manifest.content_digest}"
-    )
+        log.info("shards that are not as recorded: %d", distrust(folder, options))
 
 
 def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, int]:
-    """Return how to store, and how many; both from a manifest or plan, where one is named."""
-    given: dict[str, Any] = {}
-    count = None
-    named = {} if arguments.recipe is None else json_in(arguments.recipe)
-    if plan := named.get("plan") or ("storage" in named and named):
-        standing = DatasetConfig(**plan)
-        given, count = standing.storage.model_dump(), standing.count
-    names = ("format", "compression", "masks", "shard_size")
-    given |= {name: vars(arguments)[name] for name in names if name in arguments}
-    count = count if arguments.count is None else arguments.count
+    """Return how to store, and how many; both from a plan or manifest if `--recipe` names one."""
+    storage: dict[str, Any] = {}
+    count = arguments.count
+    document = {} if arguments.recipe is None else read_json(arguments.recipe)
+    if values := document.get("plan") or ("storage" in document and document):
+        stored = DatasetConfig(**values)
+        storage = stored.storage.model_dump()
+        count = stored.count if count is None else count
+    given = {
+        name: vars(arguments)[name] for name in StorageOptions.model_fields if name in arguments
+    }
     if count is None:
         raise UsageError("--count is missing: how many images? (see --help)")
-    return StorageOptions(**given), count
+    return StorageOptions(**{**storage, **given}), count
 
 
-def _foretold(plan: DatasetConfig, folder: Path, how: BuildOptions) -> str:
-    """Say what a build would make and take; O(1) in the count."""
-    OutputFolder(folder).check(plan)
-    place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    free = shutil.disk_usage(place).free
-    workers = 1 if how.scheduler else pool.processes_for(how.workers, plan.shards, how.backend)
-    expected = forecast(plan, workers, how.block_size)
-    speed = plan.count / expected.seconds
+def _format_result(result: pipeline.Built) -> str:
+    """Return one line about a finished build."""
+    manifest = result.manifest
+    speed = f" in {result.seconds:.1f} s ({result.made / result.seconds:,.0f} images/s)"
+    return (
+        f"{result.path}: {manifest.plan.count:,} images"
+        f"{speed if result.made else ', finished before this call'}, "
+        f"{_format_bytes(manifest.bytes)}, {manifest.content_digest}"
+    )
+
+
+def _format_estimate(config: DatasetConfig, folder: Path, options: BuildOptions) -> str:
+    """Return what a build would make and take, a row for each fact; O(1) in the count."""
+    OutputFolder(folder).check(config)
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    workers = 1
+    if not options.scheduler:
+        workers = pool.processes_for(options.workers, config.shards, options.backend)
+    estimate = forecast(config, workers, options.block_size)
+    seconds = max(estimate.seconds, 1.0)
+    shards = f"{config.shards:,} of {config.storage.shard_size:,} images"
     rows = {
         "folder": f"{folder}{' (begun or finished before)' if (folder / PLAN).exists() else ''}",
-        "recipe": plan.fingerprint,
-        "images": f"{plan.count:,}",
-        "shards": f"{plan.shards:,} of {plan.storage.shard_size:,} images, {plan.storage.format}",
-        "bytes": f"about {_size(expected.bytes)}; {_size(free)} free",
-        "workers": f"those of {how.scheduler}; the time is one's"
-        if how.scheduler
+        "recipe": config.fingerprint,
+        "images": f"{config.count:,}",
+        "shards": f"{shards}, {config.storage.format}",
+        "bytes": f"about {_format_bytes(estimate.bytes)}; {_format_bytes(free)} free",
+        "workers": f"those of {options.scheduler}; the time is that of one worker"
+        if options.scheduler
         else f"{workers}",
-        "memory": f"about {_size(expected.memory)} a worker",
-        "time": f"about {_duration(expected.seconds)} ({speed:,.0f} images/s), "
-        f"if the disk takes {_size(expected.bytes / expected.seconds)}/s",
+        "memory": f"about {_format_bytes(estimate.memory)} a worker",
+        "time": f"about {tqdm.format_interval(seconds)} "
+        f"({config.count / estimate.seconds:,.0f} images/s), "
+        f"if the disk takes {_format_bytes(estimate.bytes / estimate.seconds)}/s",
     }
-    if expected.bytes > free:
+    if estimate.bytes > free:
         rows["warning"] = "the disk will not hold this"
     return "\n".join(f"{name:8} {value}" for name, value in rows.items())
 
 
-def _duration(seconds: float) -> str:
-    """Return a time in words, a second at least."""
-    seconds = max(seconds, 1.0)
-    units = (("seconds", 60), ("minutes", 60), ("hours", 24), ("days", 365.25))
-    for unit, following in units:
-        if seconds < following:
-            return f"{seconds:.1f} {unit}"
-        seconds /= following
-    return f"{seconds:,.1f} years"
-
-
-def _size(count: float) -> str:
-    """Return a number of bytes in words of three digits."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} PB"
+def _format_bytes(count: float) -> str:
+    """Return a number of bytes with three digits, such as 5.94TB."""
+    return tqdm.format_sizeof(count, "B")

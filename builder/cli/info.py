@@ -1,4 +1,4 @@
-"""Say what a dataset is, on one screen."""
+"""`digitseq info`: a dataset on one screen."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from builder.common.errors import one_line
 from builder.datasets.stored import open_dataset
 
 EXAMPLES = """examples:
-  info.py shards/run1
+  %(prog)s shards/run1
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
+    """Add the arguments of this verb."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset's folder")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the manifest in words."""
+    """Print what the manifest says, a row for each fact."""
     dataset = open_dataset(arguments.dataset)
-    manifest, recipe = dataset.manifest, dataset.manifest.plan.recipe
-    plan = manifest.plan
-    packed = "" if plan.storage.compression == "none" else f", {plan.storage.compression}"
-    packed += ", with masks" if plan.storage.masks else ""
+    manifest, config = dataset.manifest, dataset.manifest.plan
+    storage = config.storage
+    form = str(storage.format)
+    form += "" if storage.compression == "none" else f", {storage.compression}"
+    form += ", with masks" if storage.masks else ""
+    shards = f"{config.shards:,} of {storage.shard_size:,} images"
     rows = {
         "dataset": str(dataset.folder),
-        "images": f"{plan.count:,} of 28 x {recipe['width']} px",
-        "shards": f"{plan.shards:,} of {plan.storage.shard_size:,} images, "
-        f"{plan.storage.format}{packed}, {manifest.bytes:,} bytes",
+        "images": f"{config.count:,} of 28 x {config.recipe['width']} px",
+        "shards": f"{shards}, {form}, {manifest.bytes:,} bytes",
         "lengths": ", ".join(f"{n}: {c:,}" for n, c in manifest.length_counts.items()),
         "digits": ", ".join(f"{d}: {c:,}" for d, c in enumerate(manifest.class_counts)),
         "pixels": f"mean {manifest.pixel_mean:.4f}, deviation {manifest.pixel_deviation:.4f}",
         "content": manifest.content_digest,
-        "recipe": plan.fingerprint,
-        **{f"  {name}": _shown(value) for name, value in recipe.items()},
-        "versions": f"generator {plan.generator_version}, format {plan.format_version}",
+        "recipe": config.fingerprint,
+        **{f"  {name}": _format(value) for name, value in config.recipe.items()},
+        "versions": f"generator {config.generator_version}, format {config.format_version}",
         "digits of": manifest.licence,
     }
     width = max(len(name) for name in rows)
@@ -44,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _shown(value: object) -> str:
-    """Return a value of a recipe as people write it."""
+def _format(value: object) -> str:
+    """Return a JSON value of a recipe without its brackets and quotes."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items()) or "none"
-    return " ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+        return ", ".join(f"{name} {_format(item)}" for name, item in value.items()) or "none"
+    return " ".join(str(item) for item in value) if isinstance(value, list) else str(value)

@@ -1,24 +1,28 @@
-"""Command-line options that make a recipe, shared by the verbs that take one."""
+"""Options that several verbs have, and the recipes and files that they name."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-from collections.abc import Mapping
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from builder.augment.ranges import Augment
 from builder.augment.table import PRESETS, RANGES
 from builder.common import untrusted_files
 from builder.common.errors import UsageError
-from builder.recipe import digits, fit, labels_file
+from builder.common.validation import FrozenModel
+from builder.datasets.stored import StoredDataset, open_dataset
+from builder.recipe import digits, labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.manifest import LABELS, MANIFEST, MOST_BYTES
 
 
-def digit_list(text: str) -> tuple[int, ...]:
-    """Read `3,5,0`; spaces and brackets around it are fine."""
+def parse_digits(text: str) -> tuple[int, ...]:
+    """Return the digits of `3,5,0`; brackets and spaces around it are allowed."""
     try:
         return tuple(int(part) for part in text.strip("[] ").split(",") if text.strip("[] "))
     except ValueError:
@@ -27,8 +31,8 @@ def digit_list(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def length_range(text: str) -> tuple[int, int]:
-    """Read `5` or `1:5`."""
+def parse_length(text: str) -> tuple[int, int]:
+    """Return the range of `5` or `1:5`."""
     low, _, high = text.partition(":")
     try:
         return int(low), int(high or low)
@@ -36,106 +40,168 @@ def length_range(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is not a length such as 5 or 1:5") from None
 
 
+LABEL_SOURCES: dict[str, dict[str, Any]] = {
+    "length": {"type": parse_length, "metavar": "N|LO:HI"},
+    "digits": {"type": parse_digits, "metavar": "3,5,0"},
+    "numbers": {"metavar": "LO:HI"},
+    "labels_file": {"metavar": "FILE"},
+}
+RECIPE_FIELDS: dict[str, dict[str, Any]] = {
+    "seed": {"type": int, "metavar": "S"},
+    **LABEL_SOURCES,
+    "labels_order": {},
+    "classes": {"type": parse_digits, "metavar": "0,1"},
+    "spacing": {"type": int, "nargs": 2, "metavar": ("LO", "HI")},
+    "width": {"type": int, "metavar": "W"},
+    "fit": {},
+    "align": {},
+    "spacing_between": {},
+    "split": {},
+}
+"""The fields of a recipe that are options of the same name, and how each is parsed."""
+
+RECIPE = (
+    "take the recipe from a recipe, plan or manifest file; of the options below only --labels-file "
+    "and --dataset-dir may be given beside it, where this machine does not know these files yet"
+)
+
+
+def option_name(field: str) -> str:
+    """Return the option of a field: `--labels-file` of `labels_file`."""
+    return f"--{field.replace('_', '-')}"
+
+
+def add_field(
+    group: argparse._ActionsContainer,
+    model: type[FrozenModel],
+    name: str,
+    note: str = "",
+    **settings: Any,
+) -> None:
+    """Add the option of a model's field, with the field's description, choices and default.
+
+    An option that is not given is absent from the parsed arguments.
+
+    Args:
+        group: The parser, or a group of it.
+        model: The class that has the field.
+        name: The field.
+        note: Text after the description, in place of the default.
+        settings: Further arguments of `add_argument`.
+
+    """
+    field = model.model_fields[name]
+    for annotation in (field.annotation, *get_args(field.annotation)):
+        if get_origin(annotation) is Literal:
+            settings["choices"] = get_args(annotation)
+    default = field.default
+    if not note and default is not None and default is not False:
+        note = f" ({' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+    settings |= {"default": argparse.SUPPRESS, "help": f"{field.description}{note}"}
+    group.add_argument(option_name(name), **settings)
+
+
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """Add every option that is part of a recipe; those not given are absent from the result."""
-    absent = argparse.SUPPRESS
-    made = parser.add_argument_group("recipe: what the samples are")
-    made.add_argument("--recipe", type=Path, metavar="FILE", help="take the recipe from a recipe, "
-                      "plan or manifest file; of the options below only the two for own files "
-                      "go with it, where they are not known yet")  # fmt: skip
-    made.add_argument("--seed", type=int, default=absent, metavar="S", help="master seed (0)")
-    labels = made.add_mutually_exclusive_group()
-    labels.add_argument("--length", type=length_range, default=absent, metavar="N|LO:HI",
-                        help="random digits, so many a sample (1:5)")  # fmt: skip
-    labels.add_argument("--digits", type=digit_list, default=absent, metavar="3,5,0",
-                        help="the same digits in every sample")  # fmt: skip
-    labels.add_argument("--numbers", default=absent, metavar="LO:HI",
-                        help="uniform numbers, both included; 000:999 pads with zeros")  # fmt: skip
-    labels.add_argument("--labels-file", default=absent, metavar="FILE",
-                        help="labels from a file, one a line")  # fmt: skip
-    made.add_argument("--labels-order", default=absent, choices=("file", "shuffled"),
-                      help="order of the file's lines; shuffled is new for each pass")  # fmt: skip
-    made.add_argument("--classes", type=digit_list, default=absent, metavar="0,1",
-                      help="digits that random labels are made of (all)")  # fmt: skip
-    made.add_argument("--spacing", type=int, nargs=2, default=absent, metavar=("LO", "HI"),
-                      help="px between digits, uniform, both included (5 10)")  # fmt: skip
-    made.add_argument("--width", type=int, default=absent, metavar="W",
-                      help="image width, px (200)")  # fmt: skip
-    made.add_argument("--fit", default=absent, choices=get_args(fit.Fit),
-                      help="digits wider than the image are narrowed (squeeze), always made to "
-                      "fill it (fill), or refused (error)")  # fmt: skip
-    made.add_argument("--align", default=absent, choices=get_args(fit.Align),
-                      help="where the digits go in a wider image (random)")  # fmt: skip
-    made.add_argument("--spacing-between", default=absent, choices=get_args(fit.Between),
-                      help="spacing between 28 px frames, or between ink (frame)")  # fmt: skip
-    made.add_argument("--split", default=absent, choices=digits.SPLITS,
-                      help="which glyphs are used (train)")  # fmt: skip
-    made.add_argument("--dataset-dir", default=absent, metavar="DIR",
-                      help="a folder of four IDX files in place of the bundled MNIST")  # fmt: skip
-    made.add_argument("--augment", default=absent, choices=PRESETS,
-                      help="preset of augmentation (standard)")  # fmt: skip
+    """Add the options that describe a recipe."""
+    group = parser.add_argument_group("recipe: what the samples are")
+    group.add_argument("--recipe", type=Path, metavar="FILE", help=RECIPE)
+    labels = group.add_mutually_exclusive_group()
+    for name, settings in RECIPE_FIELDS.items():
+        add_field(labels if name in LABEL_SOURCES else group, Recipe, name, **settings)
+    add_absent = partial(group.add_argument, default=argparse.SUPPRESS)
+    add_absent("--dataset-dir", metavar="DIR", help="folder of four IDX files in place of MNIST")
+    add_absent("--augment", choices=PRESETS, help="preset of augmentation (standard)")
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
     for item in RANGES:
-        option = f"--{item.name.replace('_', '-')}"
-        allowed = f"{item.least:g} to {item.most:g} {item.unit}"
-        ranges.add_argument(option, type=float, default=absent, metavar=item.flag,
-                            help=f"{item.help}; {allowed}")  # fmt: skip
+        note = f"; {item.least:g} to {item.most:g} {item.unit}"
+        add_field(ranges, Augment, item.name, note, type=float, metavar=item.flag)
 
 
-RECIPE_OPTIONS = (
-    "seed", "length", "digits", "numbers", "labels_file", "labels_order", "classes", "spacing",
-    "width", "fit", "align", "spacing_between", "split",
-)  # fmt: skip
+def add_worker_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add the options of verbs that use workers; return the group that `--quiet` is in."""
+    workers = "worker processes at most (all usable cores)"
+    parser.add_argument("--workers", type=int, metavar="N", help=workers)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quiet", action="store_true", help="no progress, no log")
+    return group
 
 
-def whole_recipe_options(given: Mapping[str, Any]) -> list[str]:
-    """Return the given options that cannot go with a recipe that is named: all but own files."""
-    names = (*RECIPE_OPTIONS, "augment", *(item.name for item in RANGES))
-    return [name for name in names if name in given and name != "labels_file"]
+def log_handler(arguments: argparse.Namespace) -> logging.Handler:
+    """Return a handler that writes the log to standard error, or nowhere with `--quiet`."""
+    return logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
+
+
+def refuse_recipe_options(arguments: argparse.Namespace, file: str) -> None:
+    """Raise `UsageError` for options of a recipe beside a file that names the whole recipe.
+
+    The options of the user's own files are allowed: they only say where the files are.
+    """
+    for name in (*RECIPE_FIELDS, "augment", *Augment.model_fields):
+        if name in arguments and name != "labels_file":
+            raise UsageError(
+                f"{option_name(name)} is given beside {file}, which names the whole recipe: "
+                "drop one"
+            )
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
-    """Return the recipe that the options ask for."""
+    """Return the recipe that `--recipe` names, or that the other options describe."""
     given = vars(arguments)
     if arguments.recipe is not None:
-        if others := whole_recipe_options(given):
-            option = others[0].replace("_", "-")
-            raise UsageError(f"--{option} is given beside --recipe, which names the whole recipe")
-        return _with_own_files(recipe_in(arguments.recipe), given)
-    fields: dict[str, Any] = {name: given[name] for name in RECIPE_OPTIONS if name in given}
-    ranges = {item.name: given[item.name] for item in RANGES if item.name in given}
+        refuse_recipe_options(arguments, "--recipe")
+        return with_own_files(read_recipe(arguments.recipe), arguments)
+    fields = {name: given[name] for name in RECIPE_FIELDS if name in arguments}
+    ranges = {name: given[name] for name in Augment.model_fields if name in arguments}
     fields["augment"] = Augment.preset(given.get("augment", "standard"), **ranges)
-    if "dataset_dir" in given:
-        fields["source"] = digits.register(given["dataset_dir"])
+    if "dataset_dir" in arguments:
+        fields["source"] = digits.register(arguments.dataset_dir)
     return Recipe(**fields)
 
 
-def _with_own_files(recipe: Recipe, given: dict[str, Any]) -> Recipe:
-    """Make the digits and labels that are named beside a recipe known, if they are the recipe's."""
-    own = {"dataset_dir": (digits.register, recipe.source),
-           "labels_file": (labels_file.register, recipe.labels_file)}  # fmt: skip
-    for name, (register, expected) in own.items():
-        if name in given and register(given[name]) != expected:
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option} {given[name]}: is not what --recipe was made of")
+def with_own_files(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
+    """Register the digits and labels that options name, and return the recipe.
+
+    Raises `UsageError` if the files are not those of the recipe.
+    """
+    own_files = (
+        ("dataset_dir", digits.register, recipe.source),
+        ("labels_file", labels_file.register, recipe.labels_file),
+    )
+    for name, register, expected in own_files:
+        if name in arguments and register(vars(arguments)[name]) != expected:
+            path = vars(arguments)[name]
+            raise UsageError(f"{option_name(name)} {path}: is not what --recipe was made of")
     return recipe
 
 
-def recipe_in(path: Path) -> Recipe:
-    """Return the recipe in a file: of its own, or in a plan or manifest."""
-    values: Any = json_in(path)
-    for holder in ("plan", "recipe"):
-        values = values.get(holder, values) if isinstance(values, dict) else values
+def recipe_and_dataset(path: Path) -> tuple[Recipe, StoredDataset | None]:
+    """Return the recipe in a file, or that of a dataset's folder together with the dataset.
+
+    Raises `BuilderError` for a dataset of another generator version: its samples cannot be made
+    again here.
+    """
+    if not path.is_dir():
+        return read_recipe(path), None
+    dataset = open_dataset(path)
+    dataset.manifest.plan.require_own_version(path)
+    return dataset.recipe, dataset
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe in a recipe, plan or manifest file."""
+    values: Any = read_json(path)
+    for key in ("plan", "recipe"):
+        values = values.get(key, values) if isinstance(values, dict) else values
     try:
         recipe = Recipe.from_json(values)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     if recipe.labels_file is not None and os.path.lexists(path.parent / LABELS):
-        labels_file.register_copy(path.parent, LABELS, recipe.labels_file)  # a dataset brings it
+        labels_file.register_copy(path.parent, LABELS, recipe.labels_file)  # of a dataset's folder
     return recipe
 
 
-def json_in(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises `UsageError` for anything else."""
     try:
         with path.open("rb") as file:

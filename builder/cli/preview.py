@@ -1,97 +1,97 @@
-"""Make a picture of samples, or of what each augmentation does to one."""
+"""`digitseq preview`: a picture of samples, or of what each augmentation does."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from builder.cli.options import add_recipe_options, recipe_from, whole_recipe_options
-from builder.cli.target import recipe_and_dataset
+from builder.cli.options import (
+    add_recipe_options,
+    recipe_and_dataset,
+    recipe_from,
+    refuse_recipe_options,
+    with_own_files,
+)
 from builder.common import atomic_files
 from builder.common.errors import UsageError
 from builder.datasets.stored import open_dataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
-from builder.storage.manifest import MANIFEST
 from builder.visualization import contact_sheet, ladder
 
 EXAMPLES = """examples:
-  preview.py
-  preview.py shards/run1 --count 100 --boxes
-  preview.py --digits 3,5,0 --width 100 --spacing 10 30 --augment strong --out three.png
-  preview.py --digits 2,3,5,7 --width 150 --ladder --out ladder.png
+  %(prog)s
+  %(prog)s shards/run1 --count 100 --boxes
+  %(prog)s --digits 3,5,0 --width 100 --spacing 10 30 --augment strong --out three.png
+  %(prog)s --digits 2,3,5,7 --width 150 --ladder --out ladder.png
 """
 
-COUNT = 40
-MOST = 2000
-"""Samples of a sheet: as many as are shown unless told, and at most."""
+TARGET = (
+    "a dataset's folder, whose stored samples are shown, or a recipe, plan or manifest file; "
+    "without it, the recipe below"
+)
+OUT = "the PNG file to write, or to replace (%(default)s)"
+LADDER = "show the first sample under each augmentation alone, from weak to strong"
+
+DEFAULT_COUNT = 40
+MAX_COUNT = 2000
+"""Samples of a sheet."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    parser.add_argument("target", nargs="?", type=Path, metavar="DATASET|RECIPE",
-                        help="a dataset's folder, whose stored samples are shown, or a recipe, "
-                        "plan or manifest file; without it, the recipe below")  # fmt: skip
-    parser.add_argument("--count", type=int, metavar="N",
-                        help=f"how many samples, from index 0 ({COUNT})")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("preview.png"), metavar="FILE",
-                        help="the PNG file to write, or to replace (%(default)s)")  # fmt: skip
-    parser.add_argument("--boxes", action="store_true", default=None,
-                        help="draw each digit's box, and the frame of its glyph")  # fmt: skip
-    parser.add_argument("--ladder", action="store_true", help="show the first sample under each "
-                        "augmentation alone, from weak to strong")  # fmt: skip
-    parser.add_argument("--columns", type=int, metavar="N",
-                        help="images in a row (chosen for the shape of a screen)")  # fmt: skip
-    parser.add_argument("--zoom", type=int, metavar="N",
-                        help="enlarge images so many times (chosen, too)")  # fmt: skip
+    """Add the arguments of this verb."""
+    add = parser.add_argument
+    add("target", nargs="?", type=Path, metavar="DATASET|RECIPE", help=TARGET)
+    add("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
+    add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help=OUT)
+    add("--boxes", action="store_true", default=None, help="draw each digit's box and glyph frame")
+    add("--ladder", action="store_true", help=LADDER)
+    add("--columns", type=int, metavar="N", help="images in a row (as many as suit a screen)")
+    add("--zoom", type=int, metavar="N", help="factor of enlargement (as large as suits a screen)")
     add_recipe_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the picture and say how large it is."""
-    _check(arguments)
+    """Write the picture, and print what it shows and its size."""
+    _check_options(arguments)
     _check_out(arguments.out)
     if arguments.ladder:
         picture = ladder.ladder(_recipe(arguments), zoom=arguments.zoom)
-        shown = f"ladder of {len(ladder.strengths())} strengths"
+        content = f"ladder of {len(ladder.strengths())} strengths"
     else:
         samples = _samples(arguments)
-        layout = arguments.columns, arguments.zoom
-        picture = contact_sheet.contact_sheet(samples, *layout, boxes=bool(arguments.boxes))
-        shown = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
+        picture = contact_sheet.contact_sheet(
+            samples, arguments.columns, arguments.zoom, boxes=bool(arguments.boxes)
+        )
+        content = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
     atomic_files.publish_bytes(arguments.out, contact_sheet.png(picture))
     height, width = picture.shape[:2]
-    print(f"{arguments.out}: {shown}, {width} x {height} px")
+    print(f"{arguments.out}: {content}, {width} x {height} px")
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    """Raise `UsageError` for numbers out of range, and for options that do not go together."""
-    for name, most in {"count": MOST, "columns": None, "zoom": None}.items():
-        given = vars(arguments)[name]
-        if given is not None and not 1 <= given <= (most or given):
-            upper = f" to {most}" if most else ""
-            raise UsageError(f"{name} is {given}, expected a whole number from 1{upper}")
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise `UsageError` for numbers out of range, and for options that exclude each other."""
+    for name, most in (("count", MAX_COUNT), ("columns", None), ("zoom", None)):
+        number = vars(arguments)[name]
+        if number is not None and not 1 <= number <= (most or number):
+            limit = f" to {most}" if most else ""
+            raise UsageError(f"{name} is {number}, expected a whole number from 1{limit}")
     for name in ("count", "columns", "boxes"):
         if arguments.ladder and vars(arguments)[name] is not None:
             raise UsageError(f"--{name} is given beside --ladder, which shows one sample: drop one")
     if arguments.target is not None:
-        _check_alone(arguments)
-
-
-def _check_alone(arguments: argparse.Namespace) -> None:
-    """Raise `UsageError` for options of a recipe beside a target, which names the whole recipe."""
-    given = whole_recipe_options(vars(arguments))
-    for name in ["recipe"] * (arguments.recipe is not None) + given:
-        raise UsageError(
-            f"--{name.replace('_', '-')} is given beside {arguments.target}, "
-            "which names the whole recipe: drop one"
-        )
+        if arguments.recipe is not None:
+            raise UsageError(
+                f"--recipe is given beside {arguments.target}, which names the whole recipe: "
+                "drop one"
+            )
+        refuse_recipe_options(arguments, str(arguments.target))
 
 
 def _check_out(out: Path) -> None:
-    """Raise `UsageError` for a path where no file can be."""
+    """Raise `UsageError` for a path where no PNG file can be written."""
     if out.is_dir():
         raise UsageError(f"{out}: is a folder, expected the name of a file such as preview.png")
     if out.exists() and not out.is_file():
@@ -103,17 +103,15 @@ def _check_out(out: Path) -> None:
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    """Return the recipe that a file, a dataset, or the options name."""
+    """Return the recipe of the target, or the one that the options describe."""
     if arguments.target is None:
         return recipe_from(arguments)
-    _, dataset = recipe_and_dataset(arguments.target)
-    named = arguments.target if dataset is None else dataset.folder / MANIFEST
-    return recipe_from(argparse.Namespace(**{**vars(arguments), "recipe": named}))
+    return with_own_files(recipe_and_dataset(arguments.target)[0], arguments)
 
 
 def _samples(arguments: argparse.Namespace) -> list[Sample]:
-    """Return the first samples: those that a dataset has stored, or those of a recipe."""
-    count = COUNT if arguments.count is None else arguments.count
+    """Return the first samples that a dataset has stored, or the first ones of a recipe."""
+    count = DEFAULT_COUNT if arguments.count is None else arguments.count
     if arguments.target is not None and arguments.target.is_dir():
         return list(open_dataset(arguments.target)[:count])
     return list(generate(_recipe(arguments), range(count)))

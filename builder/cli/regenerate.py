@@ -1,13 +1,14 @@
-"""Make single samples again as PNG files, by seed or index; compare them with the stored ones."""
+"""`digitseq regenerate`: single samples again, by seed or index."""
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from builder.cli.target import recipe_and_dataset
+from builder.cli.options import recipe_and_dataset
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
 from builder.datasets.stored import StoredDataset
@@ -17,25 +18,27 @@ from builder.storage.config import check_png_label
 from builder.storage.formats.png import encoded, png_name
 
 EXAMPLES = """examples:
-  regenerate.py shards/run1 --index 0 41
-  regenerate.py shards/run1 --sample-seed 0x7d1f3a55c0ffee01 --out again
-  regenerate.py recipe.json --index 123456789012
+  %(prog)s shards/run1 --index 0 41
+  %(prog)s shards/run1 --sample-seed 0x7d1f3a55c0ffee01 --out again
+  %(prog)s recipe.json --index 123456789012
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    parser.add_argument("target", type=Path, metavar="DATASET|RECIPE",
-                        help="a dataset's folder, or a recipe, plan or manifest file")  # fmt: skip
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--sample-seed", type=_whole, nargs="+", metavar="S",
-                       help="64-bit sample seeds, decimal or 0x...")  # fmt: skip
-    which.add_argument("--index", type=_whole, nargs="+", metavar="I", help="sample indices")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR",
-                        help="folder for the PNG files (the current one)")  # fmt: skip
+    """Add the arguments of this verb."""
+    add = parser.add_argument
+    target = "a dataset's folder, or a recipe, plan or manifest file"
+    add("target", type=Path, metavar="DATASET|RECIPE", help=target)
+    samples = parser.add_mutually_exclusive_group(required=True)
+    add_numbers = partial(samples.add_argument, type=_parse_number, nargs="+")
+    add_numbers("--sample-seed", metavar="S", help="64-bit sample seeds, decimal or 0x...")
+    add_numbers("--index", metavar="I", help="sample indices")
+    out = "folder for the PNG files (the current one)"
+    add("--out", type=Path, default=Path(), metavar="DIR", help=out)
 
 
-def _whole(text: str) -> int:
+def _parse_number(text: str) -> int:
+    """Return a whole number, written in decimal or with a prefix such as 0x."""
     try:
         return int(text, 0)
     except ValueError:
@@ -43,28 +46,28 @@ def _whole(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write each sample and say whether it equals the stored one; 1 where one does not."""
+    """Write each sample, and print whether it equals the stored one; return 1 if one does not."""
     recipe, dataset = recipe_and_dataset(arguments.target)
     indices = arguments.index or [
         rng.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
     ]
     _check_indices(indices, dataset, arguments.target)
     check_png_label(recipe.label_source.longest)
-    made = list(generate(recipe, indices))
-    equal = [dataset is None or same(sample, dataset[sample.index]) for sample in made]
+    samples = list(generate(recipe, indices))
+    equal = [dataset is None or _is_same(sample, dataset[sample.index]) for sample in samples]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for sample, as_stored in zip(made, equal, strict=True):
+    for sample, is_equal in zip(samples, equal, strict=True):
         path = arguments.out / png_name(sample.index, sample.text)
         atomic_files.publish_bytes(path, encoded(sample.image))
-        verdict = (
-            "" if dataset is None else f", {'' if as_stored else 'NOT '}equal to the stored one"
-        )
-        print(f"{path}: label {sample.text}, seed {sample.seed:#018x}{verdict}")
+        line = f"{path}: label {sample.text}, seed {sample.seed:#018x}"
+        if dataset is not None:
+            line += f", {'' if is_equal else 'NOT '}equal to the stored one"
+        print(line)
     return 0 if all(equal) else 1
 
 
 def _check_indices(indices: list[int], dataset: StoredDataset | None, target: Path) -> None:
-    """Raise `UsageError` for an index, or the index of a seed, that the target does not have."""
+    """Raise `UsageError` for an index that the target does not have."""
     limit = rng.INDEX_LIMIT if dataset is None else len(dataset)
     for index in indices:
         if not 0 <= index < limit:
@@ -73,10 +76,10 @@ def _check_indices(indices: list[int], dataset: StoredDataset | None, target: Pa
             )
 
 
-def same(made: Sample, stored: Sample) -> bool:
-    """Tell whether two samples have the same seed, label, glyphs and pixels."""
+def _is_same(first: Sample, second: Sample) -> bool:
+    """Return whether two samples have the same seed, label, glyphs and pixels."""
     return (
-        (made.seed, made.text) == (stored.seed, stored.text)
-        and np.array_equal(made.glyphs, stored.glyphs)
-        and np.array_equal(made.image, stored.image)
+        (first.seed, first.text) == (second.seed, second.text)
+        and np.array_equal(first.glyphs, second.glyphs)
+        and np.array_equal(first.image, second.image)
     )

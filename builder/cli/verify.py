@@ -1,13 +1,13 @@
-"""Check a dataset: that all of it is there, each byte of it, or samples against ones made anew."""
+"""`digitseq verify`: check a dataset, and repair it."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from builder.cli.options import add_worker_options, log_handler
 from builder.common.errors import UsageError
 from builder.common.log import log_to
 from builder.storage.findings import Fault
@@ -16,58 +16,49 @@ from builder.verification.verify import DEFAULT_SAMPLES, Check, Report, checked
 from builder.workers.options import BuildOptions
 
 EXAMPLES = """examples:
-  verify.py shards/run1
-  verify.py shards/run1 --full --workers 16
-  verify.py shards/run1 --deep --samples 10000
-  verify.py shards/run1 --full --repair
+  %(prog)s shards/run1
+  %(prog)s shards/run1 --full --workers 16
+  %(prog)s shards/run1 --deep --samples 10000
+  %(prog)s shards/run1 --full --repair
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
+    """Add the arguments of this verb."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset's folder")
     level = parser.add_mutually_exclusive_group()
-    level.add_argument("--full", dest="level", action="store_const", const="full",
-                       default="quick",
-                       help="read every byte; without, only names, sizes and records")  # fmt: skip
-    level.add_argument("--deep", dest="level", action="store_const", const="deep",
-                       help="make samples anew, and compare them with the stored ones")  # fmt: skip
-    parser.add_argument("--samples", type=int, metavar="K",
-                        help=f"how many samples --deep makes ({DEFAULT_SAMPLES})")  # fmt: skip
-    parser.add_argument("--repair", action="store_true",
-                        help="make what is broken again, then check once more")  # fmt: skip
-    parser.add_argument("--dataset-dir", type=Path, metavar="DIR",
-                        help="folder of the digits, where they are not MNIST's")  # fmt: skip
-    parser.add_argument("--workers", type=int, metavar="N",
-                        help="worker processes at most (all usable cores)")  # fmt: skip
-    parser.add_argument("--quiet", action="store_true", help="no progress, no log")
+    add_level = partial(level.add_argument, dest="level", action="store_const", default="quick")
+    add_level("--full", const="full", help="read every byte; without, only names, sizes, records")
+    add_level("--deep", const="deep", help="make samples again, and compare them with the stored")
+    add = parser.add_argument
+    add("--samples", type=int, metavar="K", help=f"samples that --deep makes ({DEFAULT_SAMPLES})")
+    add("--repair", action="store_true", help="make broken shards again, then check once more")
+    add("--dataset-dir", type=Path, metavar="DIR", help="folder of the digits, if not of MNIST")
+    add_worker_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the faults and sum them up; 1 where there is one, at the end of a repair."""
+    """Print the faults and a line that sums them up; return 1 if one is left."""
     if arguments.samples is not None and arguments.level != "deep":
         raise UsageError("--samples is given without --deep, which it is for")
     samples = DEFAULT_SAMPLES if arguments.samples is None else arguments.samples
-    how = Check(
-        arguments.level,
-        samples,
-        BuildOptions(arguments.workers, progress=not arguments.quiet),
-        arguments.dataset_dir,
-    )
-    handler = logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
-    with log_to(handler):
+    options = BuildOptions(arguments.workers, progress=not arguments.quiet)
+    check = Check(arguments.level, samples, options, arguments.dataset_dir)
+    with log_to(log_handler(arguments)):
         if not arguments.repair:
-            return _told(checked(arguments.dataset, how)[0])
-        repaired = carry_out(arguments.dataset, how)
+            return _print_report(checked(arguments.dataset, check)[0])
+        repaired = carry_out(arguments.dataset, check)
+    code = _print_report(repaired.before)
     if repaired.before.whole:
-        return _told(repaired.before)
-    _told(repaired.before)
-    made = f"{len(repaired.made):,} shard{'' if len(repaired.made) == 1 else 's'} made again"
-    print(f"{arguments.dataset}: {made}; checked once more:")
-    return _told(repaired.after, repaired.unequal)
+        return code
+    plural = "" if len(repaired.made) == 1 else "s"
+    print(
+        f"{arguments.dataset}: {len(repaired.made):,} shard{plural} made again; checked once more:"
+    )
+    return _print_report(repaired.after, repaired.unequal)
 
 
-def _told(report: Report, unequal: Sequence[Fault] = ()) -> int:
+def _print_report(report: Report, unequal: Sequence[Fault] = ()) -> int:
     """Print the faults and the line that sums them up; return the exit code."""
     for fault in (*unequal, *report.faults):
         print(fault)

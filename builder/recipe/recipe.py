@@ -68,26 +68,36 @@ class Recipe(FrozenModel):
 10 px: expected at least 90, or length at most 2, or spacing at most -3
     """
 
-    seed: WholeNumber = Field(default=0, ge=0, lt=1 << 64, description="the master seed")
+    seed: WholeNumber = Field(default=0, ge=0, lt=1 << 64, description="master seed")
     source: Source = Field(default=MNIST, description="the digits; see builder.register")
-    split: Split = Field(default="train", description="which of the source's glyphs are drawn")
-    length: Range | None = Field(default=None, description="digits per sample, LO to HI")
-    classes: Digits | None = Field(
-        default=None, description="the digits that random labels are made of"
+    split: Split = Field(default="train", description="which glyphs are used")
+    length: Range | None = Field(
+        default=None, description="number of random digits in a sample (1:5)"
     )
-    digits: Digits | None = Field(default=None, description="the label of every sample")
-    numbers: str | None = Field(default=None, description="labels uniform in LO:HI, both included")
+    classes: Digits | None = Field(
+        default=None, description="digits that random labels are made of (all)"
+    )
+    digits: Digits | None = Field(default=None, description="the same digits in every sample")
+    numbers: str | None = Field(
+        default=None, description="uniform numbers, both included; 000:999 pads with zeros"
+    )
     labels_file: Annotated[LabelsFile | None, BeforeValidator(_labels_file)] = Field(
-        default=None, description="a file with one label of digits a line"
+        default=None, description="labels from a file, one a line"
     )
     labels_order: Order | None = Field(
-        default=None, description="the order of the labels file's lines"
+        default=None, description="order of the file's lines (file); shuffled is new for each pass"
     )
-    spacing: Range = Field(default=(5, 10), description="px between digits, uniform in LO to HI")
-    width: WholeNumber = Field(default=200, ge=1, le=WIDEST, description="the image width, px")
-    fit: Fit = Field(default="squeeze", description="what happens to a strip wider than the image")
-    align: Align = Field(default="random", description="where digits go in a wider image")
-    spacing_between: Between = Field(default="frame", description="what the spacing is between")
+    spacing: Range = Field(default=(5, 10), description="px between digits, uniform, both included")
+    width: WholeNumber = Field(default=200, ge=1, le=WIDEST, description="image width, px")
+    fit: Fit = Field(
+        default="squeeze",
+        description="digits wider than the image: squeeze narrows them, error refuses them; fill "
+        "makes digits as wide as the image, always",
+    )
+    align: Align = Field(default="random", description="where the digits go in a wider image")
+    spacing_between: Between = Field(
+        default="frame", description="spacing between 28 px frames, or between ink"
+    )
     augment: Annotated[Augment, BeforeValidator(_augment)] = Field(
         default_factory=lambda: Augment.preset("standard"), description="a preset, or ranges"
     )

@@ -175,7 +175,7 @@ def test_the_command_names_its_verbs(capsys):
 def test_build_ends_with_a_line_that_says_it_all(capsys, tmp_path):
     """The one line on standard output has folder, images, rate, size, and content digest."""
     said = call(capsys, "build", *SMALL, *ALONE, "--out", tmp_path / "new")
-    form = r"(.+): 60 images in [\d.]+ s \(([\d,]+) images/s\), ([\d.]+) kB, (c1:[0-9a-f]{32})\n"
+    form = r"(.+): 60 images in [\d.]+ s \(([\d,]+) images/s\), ([\d.]+)kB, (c1:[0-9a-f]{32})\n"
     found = re.fullmatch(form, said.out)
     assert found, said.out
     assert (said.code, said.err) == (0, "")
@@ -254,7 +254,7 @@ def test_dry_run_answers_at_once_and_writes_nothing(capsys, tmp_path, monkeypatc
     assert rows["images"] == "1,000,000,000,000"
     assert rows["shards"].startswith("1,000,000,000 of 1,000 images")
     # 2800 of pixels, 3 labels, 1 length, 8 index, 8 seed, 12 glyphs, 48 boxes, 96 quads, 12 visible
-    size = re.match(r"about ([\d.]+) PB; ", rows["bytes"])[1]
+    size = re.match(r"about ([\d.]+)PB; ", rows["bytes"])[1]
     assert 2.988 < float(size) < 3.1  # and the Parquet file's share
     assert rows["folder"] == f"shards/{fingerprint[:12]}-h5"
     assert rows["recipe"] == fingerprint
@@ -266,7 +266,7 @@ def test_dry_run_foresees_the_bytes_of_a_dataset(capsys, tmp_path, form):
     """The bytes of a dry run are those of the files that a build makes, 2 % more or less."""
     arguments = ["--count", 2000, "--shard-size", 700, "--augment", "light", *form.split()]
     rows = rows_of(call(capsys, "build", *arguments, "--dry-run").out)
-    foretold = float(re.match(r"about ([\d.]+) MB", rows["bytes"])[1]) * 1e6
+    foretold = float(re.match(r"about ([\d.]+)MB", rows["bytes"])[1]) * 1e6
     call(capsys, "build", *arguments, "--workers", 1, "--quiet", "--out", tmp_path / "made")
     assert foretold == pytest.approx(manifest_of(tmp_path / "made")["bytes"], rel=0.02)
 
@@ -288,7 +288,7 @@ def test_dry_run_foresees_the_memory_of_large_blocks(tmp_path):
         command(*script("build"), *wide, "--block-size", block, cwd=tmp_path).out
         for block in (10, 1500)
     ]
-    small, large = (float(re.match(r"about ([\d.]+) MB", rows_of(s)["memory"])[1]) for s in said)
+    small, large = (float(re.match(r"about ([\d.]+)MB", rows_of(s)["memory"])[1]) for s in said)
     assert large - small > 344
 
 
@@ -446,7 +446,7 @@ def test_a_second_identical_call_changes_nothing(capsys, dataset):
     before, contents = state(), tree(dataset, but=[".lock"])
     said = call(capsys, "build", *arguments, "--out", dataset)
     assert (said.code, said.err) == (0, "")
-    assert re.fullmatch(r".+: 60 images, finished before this call, .* kB, c1:\w{32}\n", said.out)
+    assert re.fullmatch(r".+: 60 images, finished before this call, .*kB, c1:\w{32}\n", said.out)
     assert (state(), tree(dataset, but=[".lock"])) == (before, contents)
 
 

@@ -686,8 +686,6 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
 INSIDE_A_CALLBACK = """
 import signal, sys
 from builder.cli import main
-from builder.workers.estimate import FIRST, forecast
-from builder.storage.config import Plan, Storage
 from builder.storage.formats.hdf5_writer import SteadyFile
 
 write, calls = SteadyFile.write, []

@@ -225,9 +225,10 @@ ranges = Range("lift", "LEVEL", "levels", "a new one", most=100.0),
 AUGMENTATIONS[90] = Effect(ranges=ranges, numbers=numbers, change=change)
 table.RANGES = (*RANGES, *ranges)
 
-from builder import Recipe, sheet
+from builder import Recipe
+from builder.visualization import ladder
 
-np.save("ladder.npy", sheet.ladder(Recipe(digits="1", width=40), zoom=1))
+np.save("ladder.npy", ladder.ladder(Recipe(digits="1", width=40), zoom=1))
 """
 
 

@@ -103,25 +103,25 @@ def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None
     (28, 100)
     """
     _check(image, "scale_in", scale_in, 0.99)
-    return transforms.scaled(image, scale_in, seed)
+    return transforms.scale(image, scale_in, seed)
 
 
 def random_rotate_img(image: Grey, degrees_in: float = 15.0, seed: int | None = None) -> Grey:
     """Return an image rotated by up to `degrees_in` degrees, 0 to 180, to either side."""
     _check(image, "degrees_in", degrees_in, 180)
-    return transforms.rotated(image, degrees_in, seed)
+    return transforms.rotate(image, degrees_in, seed)
 
 
 def random_shear_img(image: Grey, shear_in: float = 0.2, seed: int | None = None) -> Grey:
     """Return an image slanted by up to `shear_in` px, 0 to 2, for each px of height."""
     _check(image, "shear_in", shear_in, 2)
-    return transforms.sheared(image, shear_in, seed)
+    return transforms.shear(image, shear_in, seed)
 
 
 def random_perspective_img(image: Grey, share_in: float = 0.1, seed: int | None = None) -> Grey:
     """Return an image seen from the side: an edge up to a share `share_in` nearer, 0 to 0.4."""
     _check(image, "share_in", share_in, 0.4)
-    return transforms.tilted(image, share_in, seed)
+    return transforms.tilt(image, share_in, seed)
 
 
 def random_elastic_img(
@@ -134,7 +134,7 @@ def random_elastic_img(
     """
     _check(image, "rms_in", rms_in, 5)
     _check(image, "correlation", correlation, 100, least=2)
-    return transforms.displaced(image, rms_in, correlation, seed)
+    return transforms.deform(image, rms_in, correlation, seed)
 
 
 def _check(image: Grey, name: str, value: float, most: float, least: float = 0) -> None:

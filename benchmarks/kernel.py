@@ -18,7 +18,8 @@ import numpy as np
 
 from builder import Augment, Recipe
 from builder.generator.generator import render
-from builder.planner.planner import Planner, Specs, planner_for
+from builder.planner.planner import Planner, planner_for
+from builder.planner.specs import Specs
 
 SAMPLES, ROUNDS, FEW = 512, 15, 16
 LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}
@@ -46,13 +47,15 @@ OURS = {
     "... and effects, contrast and blur": EVERYTHING,
 }
 SPECS = GEOMETRY.plan(range(SAMPLES))
-GLYPHS = GEOMETRY.bank.glyphs[SPECS.glyphs].reshape(SAMPLES, 5, 32, 32)[:, :, 2:30, 2:30].copy()
-LEFT = np.clip(SPECS.warp.numbers[6] - 20, 0, 160).astype(int)
+GLYPHS = (
+    GEOMETRY.bank.glyphs[SPECS.digits.glyphs].reshape(SAMPLES, 5, 32, 32)[:, :, 2:30, 2:30].copy()
+)
+LEFT = np.clip(SPECS.digits.warps[6] - 20, 0, 160).astype(int)
 
 
 def matrices() -> list[list[np.ndarray]]:
     """Return the affine part of each digit's map for OpenCV, to 40 columns from LEFT on."""
-    a, b, c, e, _, _, tx, ty = SPECS.warp.numbers
+    a, b, c, e, _, _, tx, ty = SPECS.digits.warps
     linear = np.array([[a, b], [c, e]])
     shift = np.array([tx - LEFT, ty]) - np.einsum("ijbd,j->ibd", linear, (13.5, 13.5)) - 0.5
     stacked = np.concatenate([linear, shift[:, None]], axis=1)

@@ -25,6 +25,7 @@ SOURCES = (
     "common/constants.py",
     "common/rng_kernels.py",
     "augment/*.py",
+    "recipe/fit.py",
     "planner/*.py",
     "generator/kernels/*.py",
     "storage/statistics.py",

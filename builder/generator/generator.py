@@ -2,51 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from builder.common import rng
-from builder.common.constants import FRAME, Ints
+from builder.common.constants import FRAME
 from builder.generator.batch import Batch, Fields, Sample
-from builder.generator.kernels import draw, elastic
-from builder.generator.kernels.buffers import Drawn, Planned, work_for
-from builder.planner.planner import Planner, Specs, planner_for
+from builder.generator.kernels import draw
+from builder.generator.kernels.buffers import STEP, Canvas, make_buffers
+from builder.planner.planner import Indices, Planner, planner_for
+from builder.planner.specs import Specs
 from builder.recipe.recipe import Recipe
 
 
-def generate(recipe: Recipe, indices: Sequence[int] | Ints | range, masks: bool = False) -> Batch:
-    """Return the samples of a recipe at `indices`, each a whole number in [0, 2**63).
+def generate(recipe: Recipe, indices: Indices, masks: bool = False) -> Batch:
+    """Generate the samples of a recipe at some indices.
 
-    The same (recipe, index) gives the same bits always: alone or in a block, in any order,
-    thread, process or machine. With `masks` the batch has masks, too; nothing else changes.
+    The same (recipe, index) always gives the same bits: alone or in a block, in any order,
+    thread, process or machine.
 
-    >>> from builder import Recipe
-    >>> generate(Recipe(seed=7, width=160), range(3)).images.shape
-    (3, 28, 160)
+    Args:
+        recipe: what decides pixels and labels.
+        indices: (B,), each a whole number in [0, 2**63), in any order.
+        masks: whether the batch has masks. Nothing else depends on it.
+
+    Returns:
+        The B samples, in the order of `indices`: images (B, 28, W) uint8, with labels and
+        annotations.
+
+    Raises:
+        UsageError: an index is no whole number, or not in [0, 2**63); or the split has no glyph
+            of a digit that the labels need.
+
+    Examples:
+        >>> from builder import Recipe, generate
+        >>> batch = generate(Recipe(seed=7, digits="350", width=160), range(3))
+        >>> batch.images.shape
+        (3, 28, 160)
+        >>> batch.texts
+        ['350', '350', '350']
     """
     planner = planner_for(recipe)
     return render(planner, planner.plan(indices), masks)
 
 
 def regenerate(recipe: Recipe, seed: int) -> Sample:
-    """Return the sample of a recipe whose 64-bit sample seed is `seed`.
+    """Generate one sample of a recipe again, from its sample seed alone.
 
-    Raises `UsageError` for a seed that belongs to no index (see `builder.common.rng`).
+    Args:
+        recipe: the recipe that the sample was made by.
+        seed: sample seed, in [0, 2**64), as `Sample.seed` and datasets give it.
 
-    >>> from builder import Recipe
-    >>> regenerate(Recipe(digits="350"), generate(Recipe(digits="350"), [41])[0].seed).index
-    41
+    Returns:
+        The sample, equal to the first one in every bit.
+
+    Raises:
+        UsageError: the seed is outside of [0, 2**64), or belongs to no index of the recipe, as
+            half of all 64-bit numbers.
+
+    Examples:
+        >>> from builder import Recipe, generate, regenerate
+        >>> recipe = Recipe(seed=7, digits="350")
+        >>> seed = generate(recipe, [41])[0].seed
+        >>> regenerate(recipe, seed).index
+        41
     """
     return generate(recipe, [rng.index_of_seed(recipe.seed, seed)])[0]
 
 
 def render(planner: Planner, specs: Specs, masks: bool = False) -> Batch:
-    """Return the batch of planned samples: pixels, and annotations from the same map."""
+    """Render planned samples: pixels, and annotations from the same map.
+
+    Args:
+        planner: the planner that made the specs.
+        specs: the drawn numbers of B samples.
+        masks: whether the batch has masks.
+    """
+    canvas = make_canvas(specs, planner.recipe.width, masks)
+    bank = planner.glyph_arrays
+    with np.errstate(over="ignore"):  # hashes wrap around; not compiled, numpy would warn of it
+        buffers = make_buffers(draw.find_most_nodes(specs.digits, bank), canvas.width)
+        draw.draw_block(canvas, specs.digits, bank, buffers)
+        images = np.ascontiguousarray(canvas.pixels[:, :, : canvas.width])
+        for effect, numbers in specs.effects:
+            effect.apply(images, numbers)
+    fields = Fields(
+        images=images,
+        labels=specs.labels,
+        lengths=specs.digits.lengths.astype(np.uint8),
+        index=specs.index,
+        seeds=specs.seeds,
+        glyphs=specs.digits.glyphs,
+        boxes=canvas.boxes,
+        quads=canvas.quads,
+        visible=canvas.visible,
+        masks=canvas.masks if masks else None,
+    )
+    return Batch.from_fields(fields)
+
+
+def make_canvas(specs: Specs, width: int, masks: bool) -> Canvas:
+    """Return a canvas for a block, with annotations of zeros; the images are not cleared."""
     samples, digits = specs.labels.shape
-    width = planner.recipe.width
-    words = np.empty((samples, FRAME, -(-width // 4)), dtype=np.uint32)
-    drawn = Drawn(
+    words = np.empty((samples, FRAME, -(-width // STEP)), dtype=np.uint32)
+    return Canvas(
         words=words,
         pixels=words.view(np.uint8),
         masks=np.zeros((samples if masks else 0, FRAME, width), dtype=np.uint8),
@@ -55,39 +113,3 @@ def render(planner: Planner, specs: Specs, masks: bool = False) -> Batch:
         visible=np.zeros((samples, digits), dtype=np.float32),
         width=width,
     )
-    with np.errstate(over="ignore"):  # hashes wrap around; not compiled, numpy would warn of it
-        _draw(planner, specs, drawn)
-        images = np.ascontiguousarray(drawn.pixels[:, :, :width])
-        for effect, numbers in specs.effects:
-            effect.apply(images, numbers)
-    fields = Fields(
-        images=images,
-        labels=specs.labels,
-        lengths=specs.lengths.astype(np.uint8),
-        index=specs.index,
-        seeds=specs.seeds,
-        glyphs=specs.glyphs,
-        boxes=drawn.boxes,
-        quads=drawn.quads,
-        visible=drawn.visible,
-        masks=drawn.masks if masks else None,
-    )
-    return Batch.from_fields(fields)
-
-
-def _draw(planner: Planner, specs: Specs, drawn: Drawn) -> None:
-    """Draw the digits of planned samples, with their annotations, into zeroed arrays."""
-    digit_bank = planner.bank
-    planned = Planned(
-        lengths=specs.lengths,
-        glyphs=specs.glyphs,
-        warps=np.ascontiguousarray(np.moveaxis(specs.warp.numbers, 0, 2)),
-        centres=specs.centres,
-        growth=specs.growth,
-        gain=specs.gain,
-        keys=specs.warp.keys,
-    )
-    rms, correlation = specs.warp.elastic
-    noise = elastic.scale_of(rms), elastic.steps_of(correlation)
-    work = work_for(draw.most_nodes(planned, digit_bank.ink, noise), drawn.width)
-    draw.draw_block(drawn, planned, (digit_bank.glyphs, digit_bank.ink), noise, work)

@@ -1,7 +1,7 @@
 """The planner: from (recipe, indices) to specs, the drawn numbers of each sample.
 
-It is vectorised over a block and O(1) in the count of a dataset: any index below 2**63 is
-planned alone, without those before it.
+It works on a whole block at a time, and its cost does not depend on the count of a dataset: any
+index below 2**63 is planned alone.
 """
 
 from __future__ import annotations
@@ -13,114 +13,115 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from builder.augment.augmentation import Effect
 from builder.augment.table import augmented, effects
 from builder.augment.thickness import growth_of
-from builder.augment.warp import Warp
 from builder.common import rng
-from builder.common.constants import FRAME, HALF, PAD, Floats, Ints, Words
+from builder.common.constants import FRAME, HALF, PAD, Floats, Int8s, Int32s, Ints, Words
 from builder.common.errors import UsageError
+from builder.common.jit import jit
 from builder.common.rng import Stream
+from builder.common.rng_kernels import word_below
 from builder.common.validation import format_value
-from builder.planner import layout, layout_kernels, pull_in
-from builder.recipe import digits
+from builder.planner.layout import arrange, draw_gaps
+from builder.planner.pull_in import move_to_extents, pull_in
+from builder.planner.specs import DigitSpecs, GlyphArrays, Layout, Specs
+from builder.recipe.digits import DigitBank, open_bank
 from builder.recipe.recipe import Recipe
 
-Rows = npt.NDArray[np.int32]
-
-
-ELASTIC_SPREAD = 1.5
-"""Ink is taken to spread by so many times the rms of its displacement: so 0.6 in a thousand digits
-of `strong` lose 2 % of their ink or more; with 1 it would be 2.4."""
-
-
-@dataclass(frozen=True)
-class Specs:
-    """The drawn numbers of a block of B samples of up to L digits, before any pixel.
-
-    `index` (B,) int64; `seeds` (B,) uint64; `lengths` (B,) int64; `labels` (B, L) int8,
-    padded with -1; `glyphs` (B, L) int32, row of the glyph in its MNIST file, padded with
-    -1; `layout`, where the extents lie; `warp`, how each digit gets from glyph to image;
-    `centres` (B, L) float64, px, the x of the frame that a warp takes for its centre (its y
-    is always 14); `growth`, `gain` (B, L) int64, how far the edges of strokes move outward,
-    1/256 px, and what values are multiplied by, 1/64; `effects`, in order, each with its
-    numbers (B, k) int64. Past a sample's length warps, centres, growth and gain have no meaning.
-    """
-
-    index: Ints
-    seeds: Words
-    lengths: Ints
-    labels: npt.NDArray[np.int8]
-    glyphs: Rows
-    layout: layout.Layout
-    warp: Warp
-    centres: Floats
-    growth: Ints
-    gain: Ints
-    effects: list[tuple[Effect, Ints]]
+Indices = Sequence[int] | npt.NDArray[np.integer] | range
+"""Indices of samples, (B,), each a whole number in [0, 2**63)."""
 
 
 @dataclass(frozen=True)
 class Planner:
-    """A recipe with its digit bank open: what turns indices into specs."""
+    """A recipe with its digit bank open.
+
+    Attributes:
+        recipe: what is asked for.
+        bank: the glyphs of the recipe's split; every class that its labels need has one.
+    """
 
     recipe: Recipe
-    bank: digits.DigitBank
+    bank: DigitBank
 
-    def plan(self, indices: Sequence[int] | Ints | range) -> Specs:
-        """Return the specs of the samples of `indices`, each a whole number in [0, 2**63)."""
-        recipe = self.recipe
-        index = checked_indices(indices)
+    @property
+    def glyph_arrays(self) -> GlyphArrays:
+        """What the kernels read of the bank."""
+        return GlyphArrays(self.bank.glyphs, self.bank.ink, self.bank.diagonals)
+
+    def plan(self, indices: Indices) -> Specs:
+        """Draw the numbers of a block of samples.
+
+        Args:
+            indices: (B,), each a whole number in [0, 2**63), in any order.
+
+        Returns:
+            The specs of the samples, in the order of `indices`.
+
+        Raises:
+            UsageError: an index is no whole number, or not in [0, 2**63).
+        """
+        recipe, ranges = self.recipe, self.recipe.augment.ranges
+        index = check_indices(indices)
         seeds = rng.sample_seeds(recipe.seed, index)
         labels, lengths = recipe.label_source.draw(recipe.seed, index, seeds)
         glyphs = self._draw_glyphs(seeds, labels)
-        nominal, centres = self._extents(glyphs)
-        placed = self._arrange(seeds, lengths, nominal)
-        augment = recipe.augment.ranges
-        warp = augmented(augment, seeds, labels)
+        nominal, centres = self._measure_extents(glyphs)
+        layout = self._arrange(seeds, lengths, nominal)
+        warp = augmented(ranges, seeds, labels)
         growth, gain = growth_of(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
-        pull_in.place(warp.numbers, placed.begins, placed.extents, nominal)
-        self._pull_in(warp, glyphs, growth, centres, placed)
-        glyphs[labels == PAD] = PAD
-        drawn = effects(augment, seeds, labels)
-        return Specs(
-            index, seeds, lengths, labels, glyphs, placed, warp, centres, growth, gain, drawn
+        rms, correlation = warp.elastic
+        digits = DigitSpecs(
+            lengths, glyphs, warp.numbers, centres, growth, gain, warp.keys, rms, correlation
         )
+        move_to_extents(digits.warps, nominal, layout)
+        pull_in(digits, layout, self.glyph_arrays, np.empty((labels.shape[1], 4, 8)))
+        glyphs[labels == PAD] = PAD
+        return Specs(index, seeds, labels, layout, digits, effects(ranges, seeds, labels))
 
-    def _draw_glyphs(self, seeds: Words, labels: npt.NDArray[np.int8]) -> Rows:
-        """Return a uniform glyph of each digit's class, (B, L) int32; glyph 0 for padding."""
+    def _draw_glyphs(self, seeds: Words, labels: Int8s) -> Int32s:
+        """Return a uniform glyph of each digit's class, (B, L) int32; one of a 0 for padding."""
         words = rng.draw_digit_words(seeds, labels.shape[1], Stream.GLYPH)
-        picked: Rows = np.empty(labels.shape, dtype=np.int32)
-        layout_kernels.pick_glyphs(words, labels, self.bank.starts, self.bank.members, picked)
-        return picked
+        glyphs = np.empty(labels.shape, dtype=np.int32)
+        pick_glyphs(words, labels, self.bank.starts, self.bank.members, glyphs)
+        return glyphs
 
-    def _extents(self, glyphs: Rows) -> tuple[Ints, Floats]:
-        """Return nominal extents and the frame's x at their middle, px, both (B, L)."""
+    def _measure_extents(self, glyphs: Int32s) -> tuple[Ints, Floats]:
+        """Return nominal extents and the frame's x at their middles, px, both (B, L)."""
         if self.recipe.spacing_between == "frame":
             return np.full(glyphs.shape, FRAME, np.int64), np.full(glyphs.shape, HALF)
         ink = self.bank.ink[glyphs].astype(np.int64)
         return np.maximum(ink[..., 2] - ink[..., 0], 1), (ink[..., 0] + ink[..., 2]) / 2
 
-    def _arrange(self, seeds: Words, lengths: Ints, nominal: Ints) -> layout.Layout:
+    def _arrange(self, seeds: Words, lengths: Ints, nominal: Ints) -> Layout:
+        """Return the layout of a block, by nominal extents (B, L), px, of all its places."""
         recipe, digits = self.recipe, nominal.shape[1]
-        shown = nominal * (np.arange(digits) < lengths[:, None])
-        gaps = layout.draw_gaps(seeds, lengths, digits, recipe.spacing)
-        return layout.arrange(seeds, shown, gaps, recipe.width, recipe.fit, recipe.align)
-
-    def _pull_in(
-        self, warp: Warp, glyphs: Rows, growth: Ints, centres: Floats, placed: layout.Layout
-    ) -> None:
-        """Bring the ink of each warp inside the image: see `builder.planner.pull_in`."""
-        ink = self.bank.ink, self.bank.diagonals
-        spread = growth, ELASTIC_SPREAD * warp.elastic[0]
-        edges = placed.left, placed.right
-        scratch = np.empty((glyphs.shape[1], 4, 8))
-        pull_in.pull_in(warp.numbers, glyphs, ink, spread, centres, edges, scratch)
+        own = nominal * (np.arange(digits) < lengths[:, None])
+        gaps = draw_gaps(seeds, lengths, digits, recipe.spacing)
+        return arrange(seeds, own, gaps, recipe.width, fit=recipe.fit, align=recipe.align)
 
 
-def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:
+@jit
+def pick_glyphs(words: Words, labels: Int8s, starts: Ints, members: Int32s, glyphs: Int32s) -> None:
+    """Fill glyphs (B, L) with a uniform member of each digit's class, by words (B, L).
+
+    `labels` (B, L) are the digits; padding counts as 0. `starts` (11,) and `members` (M,) are
+    those of a `DigitBank`.
+    """
+    for b in range(len(labels)):
+        for d in range(labels.shape[1]):
+            digit = np.int64(max(labels[b, d], 0))
+            start, end = starts[digit], starts[digit + 1]
+            glyphs[b, d] = members[start + word_below(words[b, d], end - start)]
+
+
+def check_indices(indices: Iterable[int] | npt.NDArray[np.integer]) -> Ints:
     """Return indices as (B,) int64. Raises `UsageError` for one that is not in [0, 2**63)."""
-    if isinstance(indices, range) and _is_plain(indices):
+    if (
+        isinstance(indices, range)
+        and indices.step == 1
+        and 0 <= indices.start <= indices.stop < rng.INDEX_LIMIT
+    ):
         return np.arange(indices.start, indices.stop, dtype=np.int64)
     array = np.asarray(indices if isinstance(indices, (np.ndarray, range)) else list(indices))
     if array.size == 0:
@@ -134,14 +135,17 @@ def checked_indices(indices: Iterable[int] | Ints | range) -> Ints:
     return array.astype(np.int64)
 
 
-def _is_plain(indices: range) -> bool:
-    """Tell whether a range has indices only, and all between two: it needs no look at each."""
-    return indices.step == 1 and 0 <= indices.start <= indices.stop < rng.INDEX_LIMIT
-
-
 @lru_cache(maxsize=16)
 def planner_for(recipe: Recipe) -> Planner:
-    """Return the recipe's planner. Raises `UsageError` where a class it needs has no glyph."""
-    digit_bank = digits.open_bank(recipe.source, recipe.split)
-    digit_bank.require(recipe.label_source.classes())
-    return Planner(recipe, digit_bank)
+    """Return the planner of a recipe, with its digit bank open.
+
+    Args:
+        recipe: what is asked for.
+
+    Raises:
+        UsageError: a class that the labels need has no glyph in the split.
+        BuilderError: the digit source is not known on this machine.
+    """
+    bank = open_bank(recipe.source, recipe.split)
+    bank.require(recipe.label_source.classes())
+    return Planner(recipe, bank)

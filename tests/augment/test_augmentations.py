@@ -21,6 +21,7 @@ from builder.augment.warp import Warp
 from builder.common import rng
 from builder.generator.generator import render
 from builder.generator.kernels import elastic, glyph
+from builder.generator.kernels.buffers import make_buffers
 from builder.planner.planner import Planner, planner_for
 from builder.recipe import digits, glyph_metrics
 
@@ -116,9 +117,11 @@ def same(first, second):
 
 def same_layout(first, second):
     """Assert that labels, glyphs, gaps and places of specs are equal."""
-    for name in ("seeds", "lengths", "labels", "glyphs", "centres"):
+    for name in ("seeds", "labels"):
         assert np.array_equal(getattr(first, name), getattr(second, name)), name
-    same(vars(first.layout), vars(second.layout))
+    for name in ("lengths", "glyphs", "centres"):
+        assert np.array_equal(getattr(first.digits, name), getattr(second.digits, name)), name
+    same(first.layout._asdict(), second.layout._asdict())
 
 
 @pytest.mark.parametrize("change", [without, weaker])
@@ -384,23 +387,21 @@ SIDE = 28
 
 def lattice(key, rms):
     """Return the smoothed noise of a key, (256,) uint32, and the noise before, (2, 16, 16)."""
-    noise, halfway = np.zeros(512, np.int16), np.zeros(512, np.int16)
-    field = np.zeros(256, np.uint32)
-    elastic.draw_noise(np.uint64(key), noise)
-    before = noise.reshape(2, 16, 16).copy()
-    elastic.smooth(noise, elastic.scale_of(rms), halfway, field)
-    return field, before
+    buffers = make_buffers(nodes=0, width=SIDE)
+    elastic.draw_noise(np.uint64(key), buffers.noise)
+    before = buffers.noise.reshape(2, 16, 16).copy()
+    elastic.smooth_noise(rms, buffers)
+    return buffers.field, before
 
 
 def displaced(field, correlation, x, y):
     """Return how far points of the frame, px from its centre, are displaced, (2, N), px."""
-    nodes = np.zeros((4, len(x)), np.int32)
-    nodes[0], nodes[1] = np.round((x + 15.5) * 65536), np.round((y + 15.5) * 65536)
-    before = nodes[:2].copy()
-    scratch = np.zeros((5, len(x)), np.uint32)
-    middle = np.int32(15.5 * 65536), np.int32(15.5 * 65536)
-    elastic.displace(nodes, len(x), middle, elastic.steps_of(correlation), field, scratch)
-    return (nodes[:2] - before) / 65536
+    buffers, count = make_buffers(len(x), SIDE), len(x)
+    buffers.field[:] = field
+    before = np.round((np.stack([x, y]) + 15.5) * 65536).astype(np.int32)
+    buffers.nodes[:2, :count] = before
+    elastic.displace(14.0, correlation, count, buffers)
+    return (buffers.nodes[:2, :count] - before) / 65536
 
 
 @lru_cache(maxsize=1)
@@ -523,14 +524,13 @@ def grown(digits, rows, growth, gain, linear=1.0, width=60):
     warp = Warp.identity(*shape)
     warp.linear[[0, 3]] = linear
     warp.shift[0], warp.shift[1] = width / 2, 14
-    changed = replace(
-        specs,
+    changed = specs.digits._replace(
         glyphs=np.asarray(rows, dtype=np.int32).reshape(shape),
-        warp=warp,
+        warps=warp.numbers,
         growth=np.broadcast_to(np.asarray(growth).reshape(-1, 1), shape).astype(np.int64),
         gain=np.broadcast_to(np.asarray(gain).reshape(-1, 1), shape).astype(np.int64),
     )
-    return render(planner, changed).images
+    return render(planner, replace(specs, digits=changed)).images
 
 
 def thick(rows, share):
@@ -719,7 +719,7 @@ def test_thickness_never_asks_for_more_than_the_kernel_can():
     growth, gain = growth_of(*np.broadcast_arrays(shares, widths))
     assert gain.min() == 64
     assert gain.max() < 256
-    assert np.abs(growth).max() < 20 * glyph.ONE
+    assert np.abs(growth).max() < 20 * glyph.GROWTH_SCALE
     assert (np.diff(growth, axis=0) >= 0).all()
     assert (growth[50] == 0).all()
 

@@ -162,14 +162,14 @@ print(sine_cosine(30.0))
 """,
     ),
     "planner": (
-        "builder/planner/layout_kernels.py",
+        "builder/planner/layout.py",
         "inner = 0 < d < lengths[b]",
         "inner = 0 < d > lengths[b]",
         """
 import numpy as np
-from builder.planner import layout_kernels
+from builder.planner import layout
 gaps = np.zeros((1, 3), np.int64)
-layout_kernels.draw_gaps(np.zeros((1, 3), np.uint64), np.array([3]), 5, 9, gaps)
+layout.map_to_gaps(np.zeros((1, 3), np.uint64), np.array([3]), 5, 9, gaps)
 print(gaps)
 """,
     ),

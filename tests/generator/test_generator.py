@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from builder import Recipe, generate, regenerate
 from builder.common.errors import DatasetError, UsageError
+from builder.generator.kernels.draw import find_most_nodes
+from builder.planner.planner import planner_for
 from builder.storage import content_digest
 from tests import golden
 from tests.conftest import OF_A_SAMPLE
@@ -177,15 +179,10 @@ def test_digests_in_another_form_are_refused(text):
         content_digest.parsed(text)
 
 
-def test_no_sample_of_the_largest_ranges_needs_much_memory(monkeypatch):
+def test_no_sample_of_the_largest_ranges_needs_much_memory():
     """With every warp at its most, no digit's mesh grows out of bounds."""
-    from builder.generator.kernels import draw
-
-    asked = []
-    find = draw.most_nodes
-    monkeypatch.setattr(draw, "most_nodes", lambda *given: asked.append(find(*given)) or asked[-1])
     most = {**golden.MOST, **dict.fromkeys(golden.EFFECTS, 0.0), "stroke_width": 3.0}
-    recipe = Recipe(length=1, spacing=0, width=300, fit="fill", augment=most)
+    planner = planner_for(Recipe(length=1, spacing=0, width=300, fit="fill", augment=most))
     for start in range(0, 100_000, 5000):
-        generate(recipe, range(start, start + 5000))
-    assert max(asked) < 20_000
+        specs = planner.plan(range(start, start + 5000))
+        assert find_most_nodes(specs.digits, planner.glyph_arrays) < 20_000

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from builder import Recipe
-from builder.augment.warp import Warp
 from builder.generator.generator import render
 from builder.planner import pull_in
-from builder.planner.layout import Layout
-from builder.planner.planner import Planner, Specs
+from builder.planner.planner import Planner
+from builder.planner.specs import DigitSpecs, Layout, Specs
 from builder.recipe import digits
 from tests import reference
 
@@ -31,19 +30,19 @@ def specs_of(warps, glyphs, centres=None, growth=0, elastic=(0.0, 1.0)) -> Specs
     return Specs(
         index=np.arange(samples),
         seeds=np.arange(samples).astype(np.uint64),
-        lengths=np.full(samples, digits),
         labels=np.zeros((samples, digits), dtype=np.int8),
-        glyphs=glyphs.astype(np.int32),
         layout=Layout(nothing, nothing, edge, edge, nothing),
-        warp=Warp(
-            numbers=np.ascontiguousarray(np.moveaxis(warps, 2, 0)),
-            thickness=np.zeros((samples, digits)),
+        digits=DigitSpecs(
+            lengths=np.full(samples, digits),
+            glyphs=glyphs.astype(np.int32),
+            warps=np.ascontiguousarray(np.moveaxis(warps, 2, 0)),
+            centres=np.full((samples, digits), 14.0) if centres is None else centres,
+            growth=np.full((samples, digits), growth),
+            gain=np.full((samples, digits), 64),
             keys=np.arange(samples * digits, dtype=np.uint64).reshape(samples, digits),
-            elastic=elastic,
+            rms=elastic[0],
+            correlation=elastic[1],
         ),
-        centres=np.full((samples, digits), 14.0) if centres is None else centres,
-        growth=np.full((samples, digits), growth),
-        gain=np.full((samples, digits), 64),
         effects=[],
     )
 
@@ -337,7 +336,7 @@ def test_octagons_lie_close_around_ink(spread):
     corners = np.empty((2, 8))
     for row in range(0, 10_000, 100):
         ink, diagonals = DIGITS.ink[row], DIGITS.diagonals[row]
-        pull_in.lay_octagon(ink, diagonals, spread, corners)
+        pull_in.surround(ink, diagonals, spread, corners)
         x, y = corners
         left, top, right, bottom = ink + np.array([-1, -1, 1, 1]) * spread
         assert [x.min(), y.min(), x.max(), y.max()] == [left, top, right, bottom]

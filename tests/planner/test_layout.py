@@ -14,7 +14,8 @@ from scipy import stats
 
 from builder.common import rng
 from builder.common.rng import Stream
-from builder.planner.layout import ONE, Layout, arrange, draw_gaps
+from builder.planner.layout import arrange, draw_gaps
+from builder.planner.specs import POSITION_SCALE, Layout
 from builder.recipe import fit
 from builder.recipe.fit import check_fit
 
@@ -97,7 +98,7 @@ def block(rows: list[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def arranged(rows: list[Row], width: int, fit: str, align: str) -> Layout:
-    return arrange(*block(rows), width, fit, align)
+    return arrange(*block(rows), width, fit=fit, align=align)
 
 
 def in_px(values: np.ndarray, count: int) -> list[Fraction]:
@@ -167,7 +168,7 @@ def test_gaps_are_never_scaled(fit, align, rows_and_width):
     ends = got.begins + got.extents
     between = got.begins[:, 1:] - ends[:, :-1]
     for k, row in enumerate(rows):
-        assert (between[k, : len(row.gaps) - 1] == np.array(row.gaps[1:]) * ONE).all()
+        assert (between[k, : len(row.gaps) - 1] == np.array(row.gaps[1:]) * POSITION_SCALE).all()
         assert got.gaps[k, : len(row.gaps)].tolist() == row.gaps
 
 
@@ -176,7 +177,7 @@ def inside(rows: list[Row], width: int, got: Layout) -> bool:
     ends = got.begins + got.extents
     shown = np.array([[k < len(row.nominal) for k in range(ends.shape[1])] for row in rows])
     edges = [got.left, got.right, got.begins[shown], ends[shown]]
-    return all((edge >= 0).all() and (edge <= width * ONE).all() for edge in edges)
+    return all((edge >= 0).all() and (edge <= width * POSITION_SCALE).all() for edge in edges)
 
 
 @pytest.mark.parametrize("align", ALIGNS)
@@ -213,7 +214,7 @@ def test_no_run_of_neighbours_is_wider_than_the_image(fit, rows_and_width):
     for k, row in enumerate(rows):
         for end in range(len(row.nominal)):
             widths = got.begins[k, end] + got.extents[k, end] - got.begins[k, : end + 1]
-            assert (widths <= width * ONE).all()
+            assert (widths <= width * POSITION_SCALE).all()
 
 
 @pytest.mark.parametrize("align", ALIGNS)
@@ -225,7 +226,7 @@ def test_unscaled_strips_lie_within_an_image_that_holds_them(align, rows_and_wid
     width = max(width, needed(rows, Fraction(1)))
     got = arranged(rows, width, "error", align)
     assert inside(rows, width, got)
-    assert got.extents.tolist() == (block(rows)[1] * ONE).tolist()
+    assert got.extents.tolist() == (block(rows)[1] * POSITION_SCALE).tolist()
 
 
 @given(rows_and_width(least_gap=0))
@@ -235,10 +236,12 @@ def test_filling_strips_fill(rows_and_width):
     rows, width = rows_and_width
     got = arranged(rows, width, "fill", "left")
     for k, row in enumerate(rows):
-        lacking = width * ONE - int(got.extents[k].sum()) - sum(row.gaps) * ONE
+        lacking = (
+            width * POSITION_SCALE - int(got.extents[k].sum()) - sum(row.gaps) * POSITION_SCALE
+        )
         assert 0 <= lacking < len(row.nominal)
         assert got.left[k] == 0
-        assert width * ONE - got.right[k] == lacking
+        assert width * POSITION_SCALE - got.right[k] == lacking
 
 
 @given(rows_and_width(least_gap=0))
@@ -249,8 +252,8 @@ def test_squeezed_strips_are_never_widened(rows_and_width):
     got = arranged(rows, width, "squeeze", "random")
     _, nominal, gaps = block(rows)
     roomy = nominal.sum(axis=1) + gaps.sum(axis=1) <= width
-    assert (got.extents[roomy] == nominal[roomy] * ONE).all()
-    lacking = (width - gaps.sum(axis=1)) * ONE - got.extents.sum(axis=1)
+    assert (got.extents[roomy] == nominal[roomy] * POSITION_SCALE).all()
+    lacking = (width - gaps.sum(axis=1)) * POSITION_SCALE - got.extents.sum(axis=1)
     assert (lacking[~roomy] >= 0).all()
     assert (lacking[~roomy] < nominal.shape[1]).all()
 
@@ -266,7 +269,7 @@ def test_a_sample_is_laid_alone_as_in_a_block(fit, align, rows_and_width):
     seeds, _, _ = block(rows)
     for k, row in enumerate(rows):
         _, nominal, gaps = block([row])
-        alone = arrange(seeds[k : k + 1], nominal, gaps, width, fit, align)
+        alone = arrange(seeds[k : k + 1], nominal, gaps, width, fit=fit, align=align)
         count = len(row.nominal)
         assert alone.begins[0].tolist() == together.begins[k, :count].tolist()
         assert alone.extents[0].tolist() == together.extents[k, :count].tolist()
@@ -295,8 +298,8 @@ EXAMPLES = [
 def test_examples_laid_by_hand(nominal, gaps, width, fit, align, begins, extents):
     """Strips that one can lay in the head come out so."""
     got = arranged([Row(nominal, gaps)], width, fit, align)
-    assert (got.begins[0] / ONE).tolist() == begins
-    assert (got.extents[0] / ONE).tolist() == extents
+    assert (got.begins[0] / POSITION_SCALE).tolist() == begins
+    assert (got.extents[0] / POSITION_SCALE).tolist() == extents
 
 
 def is_uniform(values: np.ndarray, low: int, high: int) -> bool:
@@ -312,15 +315,15 @@ def is_uniform(values: np.ndarray, low: int, high: int) -> bool:
 def test_random_placing_is_uniform(fit, width, slack):
     """Every whole pixel from 0 to the slack comes equally often, both included."""
     got = arranged([Row([28], [0])] * (100 * slack + 100), width, fit, "random")
-    assert (got.left % ONE == 0).all()
-    assert is_uniform(got.left // ONE, 0, slack)
+    assert (got.left % POSITION_SCALE == 0).all()
+    assert is_uniform(got.left // POSITION_SCALE, 0, slack)
 
 
 def test_placing_and_gaps_come_from_their_streams():
     """Placing and gaps are the words of their streams on their ranges, in exact integers."""
     seeds = rng.sample_seeds(6, np.arange(50))
     nominal, none = np.full((50, 1), 28), np.zeros((50, 1), dtype=np.int64)
-    left = arrange(seeds, nominal, none, 128, "squeeze", "random").left // ONE
+    left = arrange(seeds, nominal, none, 128, fit="squeeze", align="random").left // POSITION_SCALE
     words = rng.draw_words(seeds, Stream.PLACING).tolist()
     assert left.tolist() == [(word >> 32) * 101 >> 32 for word in words]
     gaps = draw_gaps(seeds, np.full(50, 4), 4, (-3, 12))
@@ -334,7 +337,9 @@ def test_random_placing_is_independent_of_the_gaps():
     seeds = rng.sample_seeds(8, np.arange(16_000))
     gaps = draw_gaps(seeds, np.full(16_000, 2), 2, (0, 7))
     nominal = np.full((16_000, 2), 28)
-    left = arrange(seeds, nominal, gaps * 0, 71, "squeeze", "random").left // ONE
+    left = (
+        arrange(seeds, nominal, gaps * 0, 71, fit="squeeze", align="random").left // POSITION_SCALE
+    )
     assert is_uniform(left * 8 + gaps[:, 1], 0, 127)
 
 
@@ -443,7 +448,7 @@ def test_overlapping_ink_needs_the_width_of_one_digit(width, digits, extent, fit
 
 def test_the_limits_stand_as_documented():
     """Positions are 65536ths of a pixel, gaps begin at -9, and 28 px squeeze to 10."""
-    assert (ONE, fit.LOWEST_GAP, fit.SQUEEZE_LIMIT) == (65536, -9, (10, 28))
+    assert (POSITION_SCALE, fit.LOWEST_GAP, fit.SQUEEZE_LIMIT) == (65536, -9, (10, 28))
 
 
 @pytest.mark.parametrize("width", [8192, 8191])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -12,22 +10,20 @@ from scipy.stats import chisquare
 
 from builder import Recipe, generate
 from builder.common.errors import UsageError
-from builder.planner.layout import Layout
 from builder.planner.planner import planner_for
-from builder.planner.pull_in import fit
+from builder.planner.pull_in import fit_into
 
 ENOUGH = 1e-4
 """Below this p-value a distribution counts as wrong; the draws are fixed, so it never flickers."""
 
 
-def columns(specs):
+def arrays_of(specs):
     """Return every array of specs by name, the samples first."""
-    parts = ("layout", "warp", "effects")
-    found = {f.name: getattr(specs, f.name) for f in fields(specs) if f.name not in parts}
-    found["warps"] = np.moveaxis(specs.warp.numbers, 1, 0)
-    found |= {"thickness": specs.warp.thickness, "keys": specs.warp.keys}
-    found |= {effect.name: numbers for effect, numbers in specs.effects}
-    return found | {f.name: getattr(specs.layout, f.name) for f in fields(Layout)}
+    arrays = {"index": specs.index, "seeds": specs.seeds, "labels": specs.labels}
+    arrays |= specs.layout._asdict() | specs.digits._asdict()
+    arrays |= {effect.name: numbers for effect, numbers in specs.effects}
+    del arrays["rms"], arrays["correlation"]  # numbers of the recipe
+    return arrays | {"warps": np.moveaxis(specs.digits.warps, 1, 0)}
 
 
 @pytest.mark.parametrize(
@@ -38,9 +34,9 @@ def columns(specs):
 def test_blocks_join(labels, more):
     """The specs of [0, 100) are those of [0, 37) and [37, 100), in whatever order they come."""
     planner = planner_for(Recipe(seed=3, augment="strong", **labels, **more))
-    whole = columns(planner.plan(range(100)))
-    first, second = columns(planner.plan(range(37))), columns(planner.plan(range(37, 100)))
-    turned = columns(planner.plan(np.arange(100)[::-1]))
+    whole = arrays_of(planner.plan(range(100)))
+    first, second = (arrays_of(planner.plan(part)) for part in (range(37), range(37, 100)))
+    turned = arrays_of(planner.plan(np.arange(100)[::-1]))
     for name, values in whole.items():
         assert np.array_equal(values, np.concatenate([first[name], second[name]])), name
         assert np.array_equal(values, turned[name][::-1]), name
@@ -73,7 +69,7 @@ def test_glyphs_are_uniform_within_their_class(split):
     planner = planner_for(Recipe(digits="4" * 10, split=split, width=400))
     bank = planner.bank
     members = bank.members[bank.starts[4] : bank.starts[5]]
-    glyphs = planner.plan(range(12_000)).glyphs.ravel()
+    glyphs = planner.plan(range(12_000)).digits.glyphs.ravel()
     assert set(glyphs.tolist()) <= set(members.tolist())
     counts = np.bincount(np.searchsorted(np.sort(members), glyphs), minlength=len(members))
     assert chisquare(counts).pvalue > ENOUGH
@@ -100,7 +96,7 @@ def test_gaps_are_independent_of_each_other():
 def test_digits_and_lengths_are_uniform():
     """Each length of the range and each digit comes as often as any other."""
     specs = planner_for(Recipe(length=(2, 6), width=300)).plan(range(20_000))
-    assert chisquare(np.bincount(specs.lengths)[2:]).pvalue > ENOUGH
+    assert chisquare(np.bincount(specs.digits.lengths)[2:]).pvalue > ENOUGH
     assert chisquare(np.bincount(specs.labels[specs.labels >= 0])).pvalue > ENOUGH
 
 
@@ -120,12 +116,9 @@ def test_switching_one_augmentation_leaves_other_draws_alone(name, other):
     """Labels, glyphs and layout are the same whatever an augmentation is set to."""
     plain = planner_for(Recipe(augment="none", seed=5)).plan(range(64))
     changed = planner_for(Recipe(augment={name: other}, seed=5)).plan(range(64))
-    for field in ("seeds", "labels", "lengths", "glyphs", "centres"):
-        assert np.array_equal(getattr(plain, field), getattr(changed, field))
-    for field in fields(Layout):
-        assert np.array_equal(
-            getattr(plain.layout, field.name), getattr(changed.layout, field.name)
-        )
+    before, after = arrays_of(plain), arrays_of(changed)
+    for name in ("seeds", "labels", "lengths", "glyphs", "centres", *plain.layout._fields):
+        assert np.array_equal(before[name], after[name])
 
 
 def test_each_augmentation_draws_from_a_stream_of_its_own():
@@ -133,7 +126,7 @@ def test_each_augmentation_draws_from_a_stream_of_its_own():
 
     def factors(**strengths):
         specs = planner_for(Recipe(length=5, seed=5, augment=strengths)).plan(range(64))
-        return specs.warp.numbers[0] - 1, specs.warp.numbers[3] - 1
+        return specs.digits.warps[0] - 1, specs.digits.warps[3] - 1
 
     alone, together = factors(scale=0.1), factors(scale=0.1, shift=3.0)
     assert np.array_equal(alone, together)
@@ -190,7 +183,7 @@ def test_pull_in_keeps_ink_within_the_strip():
 def test_ink_is_shifted_as_little_as_brings_it_inside(low, high, shift):
     """Ink that fits is moved to the nearer edge; ink that does not is made smaller, and fits."""
     middle = (low + high) / 2 + 1
-    factor, moved = fit(low, high, middle, 0.0, 28.0)
+    factor, moved = fit_into(low, high, middle, 0.0, 28.0)
     assert factor == pytest.approx(min(28 / (high - low), 1))
     if factor == 1:
         assert moved == shift

@@ -1,130 +1,149 @@
-"""The kernel's memory, and what it is told and gives: arrays by name."""
+"""The arrays that kernels work on: the images of a block, and scratch memory.
+
+numba passes NamedTuples of arrays as they are. The kernels make no arrays of their own.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from builder.common.constants import FRAME, PADDED
-from builder.generator.kernels.mesh import CELL, STEP
+from builder.common.constants import FRAME, PADDED, Float32s, Int16s, Int32s, UInt8s, UInt32s
+
+STEP = 4
+"""Side of a cell, px: as many pixels as one uint32 holds."""
+
+CELL = STEP * STEP
+"""Pixels of a cell, row by row."""
+
+NOISE = 16
+"""Points of the noise of elastic deformation along an axis."""
 
 VECTOR = 16
 """Numbers of 32 bits in the widest vector: loops over nodes run on to a multiple of it."""
 
-
-class Planned(NamedTuple):
-    """What the kernel needs of a block of specs: see `builder.planner.planner.Specs`.
-
-    `warps` (B, L, 8); `growth`, `gain` (B, L) int64; `keys` (B, L) uint64, of elastic noise.
-    """
-
-    lengths: Any
-    glyphs: Any
-    warps: Any
-    centres: Any
-    growth: Any
-    gain: Any
-    keys: Any
-
-
-class Drawn(NamedTuple):
-    """Where a block is drawn: `words` (B, 28, W / 4) uint32, rounded up, the same as `pixels`.
-
-    `masks` (B, 28, W) uint8, or empty if there are none to be made.
-    """
-
-    words: Any
-    pixels: Any
-    masks: Any
-    boxes: Any
-    quads: Any
-    visible: Any
-    width: Any
-
-
-class Digit(NamedTuple):
-    """One digit: its glyph (1024,) and ink (4,) in the bank, and what its spec says."""
-
-    glyph: Any
-    ink: Any
-    warp: Any
-    centre: Any
-    growth: Any
-    gain: Any
-    key: Any
-
-
-class Grid(NamedTuple):
-    """The nodes of a digit: the first is the corner of cell (x, y)."""
-
-    x: Any
-    y: Any
-    columns: Any
-    rows: Any
+Bounds = tuple[int, int, int, int]
+"""Half-open bounds x0, y0, x1, y1 of pixels or cells."""
 
 
 class Canvas(NamedTuple):
-    """One image: `words` (28, W / 4) uint32, rounded up, the same as `pixels` uint8; its mask."""
+    """Where a block of B samples of up to L digits is drawn.
 
-    words: Any
-    pixels: Any
-    mask: Any
-    width: Any
-
-
-class Work(NamedTuple):
-    """Scratch memory of one thread, for digits of up to `nodes` nodes in images of some width.
-
-    `grown` (2, 1024) uint8: the glyph with its strokes changed. `quads` (1024,) uint32: for each
-    address of the glyph the four pixels at, right of, below, and below right of it. `noise`,
-    `halfway`, `field`: see `builder.generator.kernels.elastic`. `nodes`, `u_terms`, `v_terms`,
-    `on`, `cells`, `address`, `quad`, `value`: see `builder.generator.kernels.mesh`; `words` are
-    the values again, four in one uint32. `columns`, `rows` uint32: which columns (four in one) and
-    rows hold ink; `column` uint8 are the columns one by one.
+    Attributes:
+        words: (B, 28, W / 4) uint32, rounded up: the images, four pixels in a word.
+        pixels: (B, 28, W) uint8, W rounded up to whole words: the same memory, pixel by pixel.
+        masks: (B, 28, W) uint8, or (0, 28, W) where no masks are asked for.
+        boxes: (B, L, 4) float32, px, x0, y0, x1, y1.
+        quads: (B, L, 4, 2) float32, px, (x, y) of four corners.
+        visible: (B, L) float32, 0 to 1.
+        width: W, px.
     """
 
-    grown: npt.NDArray[np.uint8]
-    quads: npt.NDArray[np.uint32]
-    noise: npt.NDArray[np.int16]
-    halfway: npt.NDArray[np.int16]
-    field: npt.NDArray[np.uint32]
-    picked: npt.NDArray[np.uint32]
-    nodes: npt.NDArray[np.int32]
-    bends: npt.NDArray[np.int32]
-    on: npt.NDArray[np.uint8]
-    cells: npt.NDArray[np.int32]
-    address: npt.NDArray[np.uint32]
-    quad: npt.NDArray[np.uint32]
-    value: npt.NDArray[np.uint8]
-    words: npt.NDArray[np.uint32]
-    columns: npt.NDArray[np.uint32]
-    column: npt.NDArray[np.uint8]
-    rows: npt.NDArray[np.uint32]
+    words: UInt32s
+    pixels: UInt8s
+    masks: UInt8s
+    boxes: Float32s
+    quads: Float32s
+    visible: Float32s
+    width: int
 
 
-def work_for(nodes: int, width: int) -> Work:
+class Grid(NamedTuple):
+    """The cells that a digit can touch, by their corners, the nodes.
+
+    Attributes:
+        x: column of the first cell in the image, cells; below 0 left of it.
+        y: row of the first cell in the image, cells.
+        columns: nodes of a row, one more than cells.
+        rows: rows of nodes.
+    """
+
+    x: int
+    y: int
+    columns: int
+    rows: int
+
+
+class Cells(NamedTuple):
+    """The cells of a grid that touch ink: `size` of them, listed in `Buffers.cells`."""
+
+    grid: Grid
+    size: int
+
+
+class Buffers(NamedTuple):
+    """Scratch memory of one thread, for digits of up to N nodes in images of some width.
+
+    Attributes:
+        glyphs: (2, 1024) uint8, the glyph with its strokes changed, by turns.
+        texels: (1024,) uint32, for each address of the glyph the four pixels at, right of, below,
+            and below right of it.
+        noise: (512,) int16, noise of 16 x 16 points for x, then for y.
+        halfway: (512,) int16, the noise smoothed along one axis.
+        field: (256,) uint32, displacements at 16 x 16 points, 1/1024 px: x in the low and y in
+            the high half of a word.
+        places: (N,) uint32, where in the field each node lies.
+        around: (4, N) uint32, the four points of the field around each node.
+        nodes: (4, N) int32, source u and v of each node from the padded glyph's corner, and the
+            bends of the map in x and y as shares of the slope, all in 1/65536.
+        bends: (4, N) int32, bend of u in x, of u in y, of v in x, of v in y in the cell that
+            begins at a node, 1/65536/16 px.
+        inked: (N,) uint8, whether that cell can touch ink.
+        cells: (N,) int32, the first nodes of the cells that do.
+        addresses: (16 N,) uint32, for each pixel of these cells the address in the glyph (10
+            bits), and the fractions between its four texels in x and y (11 bits each).
+        samples: (16 N,) uint32, the four texels of each pixel.
+        values: (16 N,) uint8, grey value of each pixel.
+        words: (4 N,) uint32, the same memory, four values in a word.
+        column_words: (W / 4,) uint32, rounded up: which columns of the image hold ink, four in
+            a word.
+        columns: (W,) uint8, the same memory, column by column.
+        rows: (28,) uint32, which rows of the image hold ink.
+    """
+
+    glyphs: UInt8s
+    texels: UInt32s
+    noise: Int16s
+    halfway: Int16s
+    field: UInt32s
+    places: UInt32s
+    around: UInt32s
+    nodes: Int32s
+    bends: Int32s
+    inked: UInt8s
+    cells: Int32s
+    addresses: UInt32s
+    samples: UInt32s
+    values: UInt8s
+    words: UInt32s
+    column_words: UInt32s
+    columns: UInt8s
+    rows: UInt32s
+
+
+def make_buffers(nodes: int, width: int) -> Buffers:
     """Return scratch memory for digits of up to `nodes` nodes, in images `width` px wide."""
     nodes += 4 * VECTOR
-    value = np.zeros(CELL * nodes, np.uint8)
+    values = np.zeros(CELL * nodes, np.uint8)
     columns = np.zeros(-(-width // STEP), np.uint32)
-    return Work(
-        grown=np.zeros((2, PADDED * PADDED), np.uint8),
-        quads=np.zeros(PADDED * PADDED, np.uint32),
-        noise=np.zeros(512, np.int16),
-        halfway=np.zeros(512, np.int16),
-        field=np.zeros(256, np.uint32),
-        picked=np.zeros((5, nodes), np.uint32),
+    return Buffers(
+        glyphs=np.zeros((2, PADDED * PADDED), np.uint8),
+        texels=np.zeros(PADDED * PADDED, np.uint32),
+        noise=np.zeros(2 * NOISE * NOISE, np.int16),
+        halfway=np.zeros(2 * NOISE * NOISE, np.int16),
+        field=np.zeros(NOISE * NOISE, np.uint32),
+        places=np.zeros(nodes, np.uint32),
+        around=np.zeros((4, nodes), np.uint32),
         nodes=np.zeros((4, nodes), np.int32),
         bends=np.zeros((4, nodes), np.int32),
-        on=np.zeros(nodes, np.uint8),
+        inked=np.zeros(nodes, np.uint8),
         cells=np.zeros(nodes, np.int32),
-        address=np.zeros(CELL * nodes, np.uint32),
-        quad=np.zeros(CELL * nodes, np.uint32),
-        value=value,
-        words=value.view(np.uint32),
-        columns=columns,
-        column=columns.view(np.uint8),
+        addresses=np.zeros(CELL * nodes, np.uint32),
+        samples=np.zeros(CELL * nodes, np.uint32),
+        values=values,
+        words=values.view(np.uint32),
+        column_words=columns,
+        columns=columns.view(np.uint8),
         rows=np.zeros(FRAME, np.uint32),
     )

@@ -1,41 +1,51 @@
-"""Source glyphs, made ready for sampling: strokes thinner or thicker, pixels gathered in words."""
+"""Source glyphs, made ready for sampling: strokes thinner or thicker, texels packed into words."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from builder.common.constants import FRAME, MARGIN, PADDED
+from builder.common.constants import FRAME, MARGIN, PADDED, Int16s, UInt8s, UInt32s
 from builder.common.jit import jit
+from builder.generator.kernels.buffers import Bounds, Buffers
 
 u8, u16, u32 = np.uint8, np.uint16, np.uint32
 
-ONE = 256
-"""One pixel of growth: grey value times growth, and half of one, fit into 16 bits."""
+GROWTH_SCALE = 256
+"""Units of growth in a pixel: grey value times growth, and half of one, fit into 16 bits."""
 
 DIAGONAL = 362
-"""The diagonal of a pixel in 1/256 px, by which growth along it is less."""
-
+"""The diagonal of a pixel, 1/256 px, by which growth along it is less."""
 
 HALF_LEVEL = u16(128)
 
+KEEP = 64
+"""The gain that leaves grey values as they are, and the unit of gains."""
+
+
+class Span(NamedTuple):
+    """A run of `size` addresses of a padded glyph (1024,), from `first` on."""
+
+    first: int
+    size: int
+
 
 @jit
-def thickened(glyph: Any, first: Any, count: Any, growth: Any, out: Any) -> None:
-    """Move the edges of strokes outward by `growth` / 256 px, 0 to 256.
+def thicken(glyph: UInt8s, span: Span, growth: int, out: UInt8s) -> None:
+    """Set a span of `out` to the glyph with the edges of strokes `growth` / 256 px further out.
 
-    Along each of eight directions the glyph is shifted by that much, linear between pixels, and
-    the largest value wins. So straight edges move as they are, no more blurred and no less.
-    Addresses `first` to `first + count` of `out` are set.
+    The glyph is shifted by that much along each of eight directions, linear between pixels, and
+    the largest value is kept. So straight edges stay as sharp as they are. `growth` is 0 to 256.
     """
+    first = span.first
     g, result = glyph[first:], out[first:]
     left, right = glyph[first - 1 :], glyph[first + 1 :]
     up, down = glyph[first - PADDED :], glyph[first + PADDED :]
     up_left, up_right = glyph[first - PADDED - 1 :], glyph[first - PADDED + 1 :]
     down_left, down_right = glyph[first + PADDED - 1 :], glyph[first + PADDED + 1 :]
-    straight, slanted = u16(growth), u16((growth * ONE + DIAGONAL // 2) // DIAGONAL)
-    for i in range(count):
+    straight, slanted = u16(growth), u16((growth * GROWTH_SCALE + DIAGONAL // 2) // DIAGONAL)
+    for i in range(span.size):
         near = max(max(left[i], right[i]), max(up[i], down[i]))
         far = max(max(up_left[i], up_right[i]), max(down_left[i], down_right[i]))
         more = u16(u16(max(near, g[i]) - g[i]) * straight)
@@ -44,19 +54,20 @@ def thickened(glyph: Any, first: Any, count: Any, growth: Any, out: Any) -> None
 
 
 @jit
-def thinned(glyph: Any, first: Any, count: Any, growth: Any, gain: Any, out: Any) -> None:
-    """Move the edges of strokes inward by `growth` / 256 px: `thickened` of the negative.
+def thin(glyph: UInt8s, span: Span, growth: int, gain: int, out: UInt8s) -> None:
+    """Set a span of `out` to the glyph with the edges of strokes `growth` / 256 px further in.
 
-    Then values are multiplied by `gain` / 64, below 4: the brightest line of a thin stroke has
-    lost some by the edges that came near it.
+    It is `thicken` of the negative. Then values are multiplied by `gain` / 64, below 4, since the
+    brightest line of a thin stroke loses some where edges come near it.
     """
+    first = span.first
     g, result = glyph[first:], out[first:]
     left, right = glyph[first - 1 :], glyph[first + 1 :]
     up, down = glyph[first - PADDED :], glyph[first + PADDED :]
     up_left, up_right = glyph[first - PADDED - 1 :], glyph[first - PADDED + 1 :]
     down_left, down_right = glyph[first + PADDED - 1 :], glyph[first + PADDED + 1 :]
-    straight, slanted = u16(growth), u16((growth * ONE + DIAGONAL // 2) // DIAGONAL)
-    for i in range(count):
+    straight, slanted = u16(growth), u16((growth * GROWTH_SCALE + DIAGONAL // 2) // DIAGONAL)
+    for i in range(span.size):
         near = min(min(left[i], right[i]), min(up[i], down[i]))
         far = min(min(up_left[i], up_right[i]), min(down_left[i], down_right[i]))
         less = u16(u16(g[i] - min(near, g[i])) * straight)
@@ -66,20 +77,19 @@ def thinned(glyph: Any, first: Any, count: Any, growth: Any, gain: Any, out: Any
 
 
 @jit
-def pack(glyph: Any, first: Any, count: Any, quads: Any) -> None:
-    """Gather the four pixels of bilinear sampling into one word, for a run of addresses."""
-    a = glyph[first:]
-    b = glyph[first + 1 :]
-    c = glyph[first + PADDED :]
-    d = glyph[first + PADDED + 1 :]
-    out = quads[first:]
-    for i in range(count):
+def pack_texels(glyph: UInt8s, span: Span, texels: UInt32s) -> None:
+    """Pack the four pixels of bilinear sampling into one word, for a span of addresses."""
+    first = span.first
+    a, b = glyph[first:], glyph[first + 1 :]
+    c, d = glyph[first + PADDED :], glyph[first + PADDED + 1 :]
+    out = texels[first:]
+    for i in range(span.size):
         low = u32(a[i]) | u32(u32(b[i]) << u32(8))
         out[i] = low | u32(u32(c[i]) << u32(16)) | u32(u32(d[i]) << u32(24))
 
 
 @jit
-def clear_margins(glyph: Any) -> None:
+def clear_margins(glyph: UInt8s) -> None:
     """Clear what lies beside the frame of a padded glyph."""
     for row in range(PADDED):
         for column in range(MARGIN):
@@ -88,23 +98,23 @@ def clear_margins(glyph: Any) -> None:
 
 
 @jit
-def prepare_glyph(glyph: Any, ink: Any, growth: Any, gain: Any, work: Any) -> Any:
-    """Gather the glyph, strokes grown by `growth` / 256 px, in `work.quads`; return its ink bounds.
+def prepare_glyph(glyph: UInt8s, ink: Int16s, growth: int, gain: int, buffers: Buffers) -> Bounds:
+    """Pack the glyph, strokes grown by `growth` / 256 px, into texels; return its ink bounds.
 
-    Ink never grows out of the frame.
+    A pass moves edges by a pixel at most. Ink never grows out of the frame.
     """
     left, top, right, bottom = int(ink[0]), int(ink[1]), int(ink[2]), int(ink[3])
-    turn, rest, passes = 0, growth, -(-max(growth, -growth) // ONE)
-    spread = 2 * passes + 1  # of rows that sampling reads, or a pass from the one before it
-    begin, end = max(top - spread, 0) + MARGIN, min(bottom + spread, FRAME) + MARGIN
+    turn, rest, passes = 0, growth, -(-max(growth, -growth) // GROWTH_SCALE)
+    margin = 2 * passes + 1  # of rows that sampling reads, or a pass from the one before it
+    begin, end = max(top - margin, 0) + MARGIN, min(bottom + margin, FRAME) + MARGIN
+    span = Span(PADDED * begin, PADDED * (end - begin))
     while rest != 0 and right > left:
-        part = min(max(rest, -ONE), ONE)
-        out = work.grown[turn]
+        part = min(max(rest, -GROWTH_SCALE), GROWTH_SCALE)
+        out = buffers.glyphs[turn]
         if part > 0:
-            thickened(glyph, PADDED * begin, PADDED * (end - begin), part, out)
+            thicken(glyph, span, part, out)
         else:
-            contrast = gain if part == rest else 64
-            thinned(glyph, PADDED * begin, PADDED * (end - begin), -part, contrast, out)
+            thin(glyph, span, -part, gain if part == rest else KEEP, out)
         if left == 0 or right == FRAME:
             clear_margins(out)
         glyph, turn, rest = out, 1 - turn, rest - part
@@ -113,5 +123,5 @@ def prepare_glyph(glyph: Any, ink: Any, growth: Any, gain: Any, work: Any) -> An
             right, bottom = min(right + 1, FRAME), min(bottom + 1, FRAME)
     first = (top + MARGIN - 2) * PADDED
     rows = min(bottom - top + 3, PADDED - 1 - first // PADDED)
-    pack(glyph, first, rows * PADDED - 1, work.quads)
+    pack_texels(glyph, Span(first, rows * PADDED - 1), buffers.texels)
     return left, top, right, bottom

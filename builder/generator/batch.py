@@ -53,11 +53,7 @@ class Batch:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Batch:
-        """Return a batch of arrays.
-
-        Args:
-            fields: An array with first dimension B for every field; masks may be None.
-        """
+        """Return a batch of arrays, each with first dimension B; masks may be None."""
         return cls(len(fields["images"]), lambda name: fields)
 
     @property
@@ -92,35 +88,27 @@ class Batch:
 
     @property
     def boxes(self) -> Float32s:
-        """Boxes x0, y0, x1, y1 in px, (B, L, 4) float32, half-open, clipped to the image.
+        """Bounds x0, y0, x1, y1 of each digit in px, (B, L, 4) float32, half-open, padded with 0.
 
-        A box bounds the pixels >= 1 of the digit drawn alone, before effects. It is zeros where no
-        pixel shows, and in the padding.
+        They hold the pixels >= 1 of the digit drawn alone, before effects; zeros if none shows.
         """
         return self._field("boxes")
 
     @property
     def quads(self) -> Float32s:
-        """Corners (x, y) of each warped glyph frame in px, (B, L, 4, 2) float32.
-
-        The order is clockwise from the top left; the padding is 0.
-        """
+        """Corners (x, y) of each warped glyph frame, clockwise, (B, L, 4, 2) float32, in px."""
         return self._field("quads")
 
     @property
     def visible(self) -> Float32s:
-        """Share of each digit's ink inside the image, (B, L) float32 in [0, 1], padded with 0.
-
-        It is the sum of the digit's grey values in the image over that of its whole warp.
-        """
+        """Share of each warped digit's grey values inside the image, (B, L) float32 in [0, 1]."""
         return self._field("visible")
 
     @property
     def masks(self) -> UInt8s | None:
         """Position, from 1, of the digit at each pixel, (B, 28, W) uint8; None without masks.
 
-        It is the digit with the largest value before effects, the first of equal ones, and 0 for
-        background.
+        It is the first digit with the largest value before effects; 0 is background.
         """
         return self._field("masks")
 
@@ -130,12 +118,9 @@ class Batch:
         return labels.texts(self.labels, self.lengths)
 
     def replace(self, **fields: Any) -> Batch:
-        """Return a copy of the batch in which some fields are other arrays.
-
-        Args:
-            **fields: New arrays by field name, with the first dimension B.
-        """
-        return Batch.from_fields(cast("Fields", {**self._fields(), **fields}))
+        """Return a copy of the batch in which some fields are other arrays."""
+        arrays = {name: self._field(name) for name in FIELDS}
+        return Batch.from_fields(cast("Fields", {**arrays, **fields}))
 
     def image_at(self, row: int) -> UInt8s:
         """Return one image, (28, W) uint8, a view of `images`."""
@@ -151,18 +136,11 @@ class Batch:
                 self._arrays.setdefault(field, array)  # the first of several threads wins
         return self._arrays[name]
 
-    def _fields(self) -> Fields:
-        return cast("Fields", {name: self._field(name) for name in FIELDS})
-
     def __len__(self) -> int:
         return self._size
 
     def __getitem__(self, row: int) -> Sample:
-        """Return the sample of one row; negative rows count from the end.
-
-        Raises:
-            IndexError: The row is out of range.
-        """
+        """Return the sample of one row; negative rows count from the end."""
         number = operator.index(row)
         if not -len(self) <= number < len(self):
             raise IndexError(f"row {number} is not in this batch of {len(self)} samples")
@@ -175,7 +153,7 @@ class Batch:
         return f"Batch({len(self)} samples)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Batch.from_fields, (self._fields(),)
+        return Batch.from_fields, ({name: self._field(name) for name in FIELDS},)
 
 
 class SampleSource(Protocol):
@@ -189,13 +167,9 @@ class SampleSource(Protocol):
 
 
 class Sample:
-    """One image with its label and annotations, without padding.
+    """One image with its label and annotations, without padding: a row of a batch or dataset.
 
-    Fields of a stored sample are read when they are first used, its image alone.
-
-    Args:
-        source: Batch or dataset that the sample is a row of.
-        row: Row number in the source.
+    Fields of a stored sample are read when they are first used, its image by itself.
 
     >>> from builder import Recipe, generate
     >>> sample = generate(Recipe(digits="350"), [41])[0]

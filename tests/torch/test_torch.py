@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, get_worker_info  # noqa: E402
 from builder import LiveDataset, Order, Recipe, build, open_dataset  # noqa: E402
 from builder.common.errors import UsageError  # noqa: E402
 from builder.torch import Loader, MapDataset  # noqa: E402
-from builder.torch.shared_memory import Opener, Packer  # noqa: E402
+from builder.torch.shared_memory import RingReader, RingWriter  # noqa: E402
 from builder.torch.targets import TARGETS, images_of  # noqa: E402
 
 COUNT = 250
@@ -77,23 +77,24 @@ def test_batches_are_those_of_the_order_for_any_workers(request, kind, workers):
 def test_workers_that_are_ahead_write_over_nothing(live, monkeypatch, workers, ahead):
     """Batches are right although workers have, each time, made all that they were asked for."""
     options = WORKERS[workers]
-    made = multiprocessing.get_context("fork").Semaphore(0)
-    most, batches, seen = ahead * options["num_workers"], 32, itertools.count()
-    made_since = [1 + most, *[1] * (batches - 1 - most), *[0] * most]  # the batch before was opened
-    packed, opened = Packer.packed, Opener.opened
+    packed = multiprocessing.get_context("fork").Semaphore(0)
+    prefetched, batches, unpacked = ahead * options["num_workers"], 32, itertools.count()
+    # how many more batches are packed before each one is unpacked
+    waits = [1 + prefetched, *[1] * (batches - 1 - prefetched), *[0] * prefetched]
+    pack, unpack = RingWriter.pack, RingReader.unpack
 
-    def packed_and_told(self, values):
-        parcel = packed(self, values)
-        made.release()
-        return parcel
+    def pack_and_count(self, items):
+        batch = pack(self, items)
+        packed.release()
+        return batch
 
-    def opened_late(self, parcel):
-        for _ in range(made_since[next(seen) % batches]):
-            assert made.acquire(timeout=60)
-        return opened(self, parcel)
+    def unpack_late(self, batch):
+        for _ in range(waits[next(unpacked) % batches]):
+            assert packed.acquire(timeout=60)
+        return unpack(self, batch)
 
-    monkeypatch.setattr(Packer, "packed", packed_and_told)  # workers are forked, and have it, too
-    monkeypatch.setattr(Opener, "opened", opened_late)
+    monkeypatch.setattr(RingWriter, "pack", pack_and_count)  # workers are forked, and have it too
+    monkeypatch.setattr(RingReader, "unpack", unpack_late)
     loader = Loader(live, Order(8), targets="strings", prefetch_factor=ahead, **options)
     for _ in range(2):
         kept = list(loader)
@@ -192,8 +193,9 @@ class Flaky(LiveDataset):
 def test_batches_of_another_loop_are_not_delivered(live, monkeypatch):
     """Should PyTorch deliver what another loop asked for, that is said."""
     loader = Loader(live, SHUFFLED)
-    monkeypatch.setattr(loader, "_loader", [loader._batches[wanted] for wanted in loader._ahead])
-    with pytest.raises(RuntimeError, match=r"turn=0\) came from a worker, .*turn=1\) was due"):
+    # no loop of PyTorch's own mixes up on purpose: what it would deliver is put in its place
+    monkeypatch.setattr(loader, "_loader", [loader._reader[key] for key in loader._keys])
+    with pytest.raises(RuntimeError, match=r"loop=0\) came from a worker, .*loop=1\) was due"):
         next(iter(loader))
 
 
@@ -346,7 +348,7 @@ def test_a_batch_that_is_not_delivered_is_not_counted(live, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setitem(TARGETS, "strings", dataclasses.replace(TARGETS["strings"], whole=stop))
+        patched.setitem(TARGETS, "strings", dataclasses.replace(TARGETS["strings"], unpack=stop))
         with pytest.raises(KeyboardInterrupt):
             next(iter(loader))
     assert loader.state_dict()["batch"] == 2
@@ -407,7 +409,7 @@ def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, worke
         pinned.append(tensor.clone())
         return pinned[-1]
 
-    monkeypatch.setattr("builder.torch.loader._can_pin", lambda: True)
+    monkeypatch.setattr("builder.torch.loader.pinning_helps", lambda: True)
     loader = Loader(live, SHUFFLED, name, **options)
     monkeypatch.setattr(torch, "empty", fake_empty)
     monkeypatch.setattr(torch.Tensor, "pin_memory", fake_pin)
@@ -604,7 +606,7 @@ def test_targets_are_split_and_joined_again(live, name):
     whole = target.of(batch)
     parts = target.split(whole)
     assert len(parts) == 40
-    assert alike(listed(target.join(parts)), listed(whole))
+    assert alike(listed(target.collate(parts)), listed(whole))
 
 
 def listed(targets):
@@ -612,14 +614,14 @@ def listed(targets):
     return targets if isinstance(targets, torch.Tensor) else list(targets)
 
 
-def sent(parcel):
-    """Return a parcel as another process has it: the block is shared, the rest is copied."""
-    return pickle.loads(pickle.dumps(parcel._replace(block=None)))._replace(block=parcel.block)
+def sent(batch):
+    """Return a packed batch as another process has it: the buffer is shared, the rest is copied."""
+    return pickle.loads(pickle.dumps(batch._replace(buffer=None)))._replace(buffer=batch.buffer)
 
 
-def test_parcels_hold_what_was_packed():
-    """Tensors of any type, shape and stride, empty ones too, and other values come out again."""
-    values = [
+def test_packed_batches_come_out_as_they_were():
+    """Tensors of any type, shape and stride, empty ones too, and other items are unpacked equal."""
+    items = [
         torch.arange(5000, dtype=torch.uint8).view(1, 50, 100),
         torch.arange(3, dtype=torch.int64),
         torch.rand(7, 3)[:, ::2],
@@ -628,36 +630,36 @@ def test_parcels_hold_what_was_packed():
         ["02139"],
         None,
     ]
-    for some in (values, values[-2:]):
-        parcel = Packer(0, 1).packed(some)
-        assert parcel.block.is_shared()
-        assert alike(Opener().opened(sent(parcel)), some)
+    for some in (items, items[-2:]):
+        batch = RingWriter(0, 1).pack(some)
+        assert batch.buffer.is_shared()
+        assert alike(RingReader().unpack(sent(batch)), some)
 
 
-def test_a_worker_sends_each_block_once_and_fills_them_in_turn():
-    """Batches that fit need no further memory; one that does not gets a new block in its turn."""
-    packer, opener = Packer(3, 2), Opener()
+def test_a_worker_sends_each_buffer_once_and_fills_them_in_turn():
+    """Batches that fit need no new memory; one that does not gets a new buffer in its slot."""
+    writer, reader = RingWriter(3, 2), RingReader()
     sizes = [1000, 1000, 1000, 1050, 1300, 1000, 1300, 10]
     batches = [[torch.full((size,), number)] for number, size in enumerate(sizes)]
-    parcels = []
+    packed = []
     for batch in batches:
-        parcels.append(sent(packer.packed(batch)))
-        assert alike(opener.opened(parcels[-1]), batch)
-    assert [parcel.slot for parcel in parcels] == [0, 1] * 4
-    new = [number for number, parcel in enumerate(parcels) if parcel.block is not None]
+        packed.append(sent(writer.pack(batch)))
+        assert alike(reader.unpack(packed[-1]), batch)
+    assert [batch.slot for batch in packed] == [0, 1] * 4
+    new = [number for number, batch in enumerate(packed) if batch.buffer is not None]
     assert new == [0, 1, 4]
 
 
 def test_packed_batches_last_until_their_slot_comes_again():
-    """With three slots a worker may be two parcels ahead, and what was opened is kept for ever."""
-    packers, opener = [Packer(worker, 3) for worker in range(2)], Opener()
+    """With three slots a worker may be two batches ahead, and an unpacked batch stays as it is."""
+    writers, reader = [RingWriter(worker, 3) for worker in range(2)], RingReader()
     batches = [[torch.full((100,), number), torch.tensor([number])] for number in range(20)]
-    parcels, opened = [], []
+    packed, unpacked = [], []
     for number, batch in enumerate(batches):
-        parcels.append(sent(packers[number % 2].packed(batch)))
+        packed.append(sent(writers[number % 2].pack(batch)))
         if number >= 4:
-            opened.append(opener.opened(parcels[number - 4]))
-    assert alike(opened, batches[:16])
+            unpacked.append(reader.unpack(packed[number - 4]))
+    assert alike(unpacked, batches[:16])
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -1,8 +1,8 @@
-"""The classic face: sequences of digits by the function names of the classic script.
+"""The functions and the script of the classic `imgAug.py`, made of what `builder` does.
 
     python imgAug.py --digits="[1,2,3]" --spacing_range="[5,10]" --image_width=200
 
-A thin layer over `builder`, which makes millions of images at a time.
+Use `builder` itself to make images by the million.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Image = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.generic]
 
 SCALE = 0.2
-"""How far `scaleFlg` scales each digit, as a share."""
+"""By what share `scaleFlg` scales digits up or down at most."""
 
 DEFAULT_FOLDER = "dataset"
 
 BLOCK = 256
-"""Images drawn at a time by the script."""
+"""Images that the script renders at a time."""
 
 
 def generate_numbers_sequence(
@@ -48,23 +48,33 @@ def generate_numbers_sequence(
     seed: int | None = None,
     save_to: str | Path | None = None,
 ) -> Image:
-    """Return an image of a sequence of digits, float32 (28, image_width) in [0, 1], ink 1.
+    """Return an image of a sequence of MNIST digits, each drawn at random from its class.
 
-    Each digit is drawn at random from its images in MNIST. The gaps between them are
-    uniform whole pixels in `spacing_range`, both ends included. Digits are narrowed where
-    they would be wider than the image, and placed at random where it is wider.
+    Digits are narrowed if they and their gaps are wider than the image, and placed at random if
+    the image is wider.
 
-    Without a `seed` (0 to 2**64 - 1) each call gives a fresh image; with one it repeats.
-    `save_to` names a folder to which the image is also written as PNG, under the next free
-    number. Raises `UsageError` (a `ValueError`) for a width, spacing or digit that cannot be.
+    Args:
+        digits: The digits, 1 to 255 of them, from left to right.
+        spacing_range: Least and largest gap between digits, px. Gaps are uniform whole numbers.
+        image_width: Width of the image, px, 1 to 8192.
+        seed: 0 to 2**64 - 1, for the same image again. By default each call draws a new image.
+        save_to: Folder to which the image is also written, as PNG under the next free number.
+
+    Returns:
+        The image, float32 (28, image_width), 0 for background and 1 for full ink.
+
+    Raises:
+        UsageError: A value is out of range. The error is a `ValueError`.
 
     >>> generate_numbers_sequence([3, 5, 0], (10, 30), 100).shape
     (28, 100)
     """
-    return _one_image(digits, spacing_range, image_width, MNIST, 0.0, seed, save_to)
+    return generate_numbers_sequence_speedup(
+        digits, spacing_range, image_width, *load_dataset(), seed=seed, save_to=save_to
+    )
 
 
-def generate_numbers_sequence_speedup(
+def generate_numbers_sequence_speedup(  # noqa: PLR0913, PLR0917  # the classic signature
     digits: Sequence[int],
     spacing_range: tuple[int, int],
     image_width: int,
@@ -74,30 +84,65 @@ def generate_numbers_sequence_speedup(
     seed: int | None = None,
     save_to: str | Path | None = None,
 ) -> Image:
-    """Return an image as `generate_numbers_sequence` does, from digits loaded by `load_dataset`.
+    """Return an image as `generate_numbers_sequence` does, of digits that `load_dataset` loaded.
 
-    `df`, `gp` are the two values of `load_dataset`. With `scaleFlg` each digit is scaled in x
-    and y by independent factors in [0.8, 1.2].
+    Args:
+        digits: See `generate_numbers_sequence`.
+        spacing_range: See there.
+        image_width: See there.
+        df: The first value of `load_dataset`.
+        gp: The second value of `load_dataset`.
+        scaleFlg: Whether to scale each digit in x and y by independent factors in [0.8, 1.2].
+        seed: See `generate_numbers_sequence`.
+        save_to: See there.
+
+    Returns:
+        The image, float32 (28, image_width).
+
+    Raises:
+        UsageError: A value is out of range.
+
     """
-    del gp  # the bank is mapped once for all calls; the handle is kept for the classic call
-    scale = SCALE if scaleFlg else 0.0
-    return _one_image(digits, spacing_range, image_width, df, scale, seed, save_to)
+    del gp  # the bank is mapped once for all calls; the classic call passes it
+    recipe = Recipe(
+        seed=rng.master_seed(seed),
+        source=df,
+        digits=() if digits is None else digits,
+        spacing=spacing_range,
+        width=image_width,
+        augment=Augment.preset("none", scale=SCALE if scaleFlg else 0.0),
+    )
+    sample = generate(recipe, [0])[0]
+    if save_to is not None:
+        _save([sample], Path(save_to))
+    return sample.image.astype(np.float32) / np.float32(255)
 
 
 def load_dataset(folder: str | Path | None = None) -> tuple[Source, DigitBank]:
-    """Load the four IDX files of a folder (None: the bundled MNIST) and return two handles.
+    """Load digits, and return two opaque values for `generate_numbers_sequence_speedup`.
 
-    They are for `generate_numbers_sequence_speedup`, and opaque: no pandas is needed.
+    Args:
+        folder: A folder with four IDX files, plain or gzipped. By default the bundled MNIST.
+
+    Raises:
+        UsageError: The folder does not hold four valid files.
+
     """
     source = MNIST if folder is None else register(folder)
     return source, open_bank(source, "train")
 
 
 def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None) -> Grey:
-    """Return an image scaled in x and y by independent factors in [1 - scale_in, 1 + scale_in].
+    """Return an image scaled about its centre in x and y by independent random factors.
 
-    Like all `random_..._img`: about the centre, keeping shape (H, W) and type, 0 outside; the
-    same again with the same `seed`, fresh without. `scale_in` is in [0, 0.99].
+    Args:
+        image: A grey image (H, W) of numbers. The result has its shape and type, and 0 where
+            nothing of the image is.
+        scale_in: The factors are in [1 - scale_in, 1 + scale_in]; 0 to 0.99.
+        seed: 0 to 2**64 - 1, for the same draw again. By default each call draws anew.
+
+    Raises:
+        UsageError: The image is not grey, or a number is out of range.
 
     >>> random_scale_img(np.eye(28, 100), 0.5, seed=3).shape
     (28, 100)
@@ -107,19 +152,40 @@ def random_scale_img(image: Grey, scale_in: float = 0.2, seed: int | None = None
 
 
 def random_rotate_img(image: Grey, degrees_in: float = 15.0, seed: int | None = None) -> Grey:
-    """Return an image rotated by up to `degrees_in` degrees, 0 to 180, to either side."""
+    """Return an image rotated about its centre by a random angle; see `random_scale_img`.
+
+    Args:
+        image: A grey image (H, W).
+        degrees_in: The largest angle to either side, degrees; 0 to 180.
+        seed: 0 to 2**64 - 1, or None.
+
+    """
     _check(image, "degrees_in", degrees_in, 180)
     return transforms.rotate(image, degrees_in, seed)
 
 
 def random_shear_img(image: Grey, shear_in: float = 0.2, seed: int | None = None) -> Grey:
-    """Return an image slanted by up to `shear_in` px, 0 to 2, for each px of height."""
+    """Return an image slanted about its centre by a random amount; see `random_scale_img`.
+
+    Args:
+        image: A grey image (H, W).
+        shear_in: The largest slant to either side, px for each px of height; 0 to 2.
+        seed: 0 to 2**64 - 1, or None.
+
+    """
     _check(image, "shear_in", shear_in, 2)
     return transforms.shear(image, shear_in, seed)
 
 
 def random_perspective_img(image: Grey, share_in: float = 0.1, seed: int | None = None) -> Grey:
-    """Return an image seen from the side: an edge up to a share `share_in` nearer, 0 to 0.4."""
+    """Return an image in a random perspective; see `random_scale_img`.
+
+    Args:
+        image: A grey image (H, W).
+        share_in: By what share of the distance an edge comes nearer at most; 0 to 0.4.
+        seed: 0 to 2**64 - 1, or None.
+
+    """
     _check(image, "share_in", share_in, 0.4)
     return transforms.tilt(image, share_in, seed)
 
@@ -127,10 +193,14 @@ def random_perspective_img(image: Grey, share_in: float = 0.1, seed: int | None 
 def random_elastic_img(
     image: Grey, rms_in: float = 0.8, correlation: float = 5.0, seed: int | None = None
 ) -> Grey:
-    """Return an image whose points are displaced smoothly.
+    """Return an image whose points are displaced by smooth noise; see `random_scale_img`.
 
-    By `rms_in` px (root mean square, 0 to 5), with a correlation length of `correlation` px
-    (the sigma of the Gaussian that smooths the displacements, 2 to 100).
+    Args:
+        image: A grey image (H, W).
+        rms_in: Root mean square of the displacements, px; 0 to 5.
+        correlation: Sigma of the Gaussian that smooths the noise, px; 2 to 100.
+        seed: 0 to 2**64 - 1, or None.
+
     """
     _check(image, "rms_in", rms_in, 5)
     _check(image, "correlation", correlation, 100, least=2)
@@ -138,7 +208,7 @@ def random_elastic_img(
 
 
 def _check(image: Grey, name: str, value: float, most: float, least: float = 0) -> None:
-    """Raise `UsageError` for what is no grey image, and for a number outside [least, most]."""
+    """Raise `UsageError` if the image is not grey, or if the value is not in [least, most]."""
     if getattr(image, "ndim", 0) != 2 or not image.size or image.dtype.kind not in "biuf":
         shape = getattr(image, "shape", None)
         raise UsageError(f"image has shape {shape}, expected a grey image (H, W) of numbers")
@@ -147,41 +217,18 @@ def _check(image: Grey, name: str, value: float, most: float, least: float = 0) 
         raise UsageError(f"{name} is {value!r}, expected a number from {least} to {most}")
 
 
-def _one_image(
-    digits: Sequence[int],
-    spacing_range: tuple[int, int],
-    image_width: int,
-    source: Source,
-    scale: float,
-    seed: int | None,
-    save_to: str | Path | None,
-) -> Image:
-    recipe = Recipe(
-        seed=rng.master_seed(seed),
-        source=source,
-        digits=() if digits is None else digits,
-        spacing=spacing_range,
-        width=image_width,
-        augment=Augment.preset("none", scale=scale),
-    )
-    sample = generate(recipe, [0])[0]
-    if save_to is not None:
-        _save([sample], Path(save_to))
-    return sample.image.astype(np.float32) / np.float32(255)
-
-
 def _save(samples: Iterable[Sample], folder: Path) -> None:
-    """Write images under the numbers after the highest in the folder; never over another."""
+    """Write images, numbered on from the highest number in the folder; replace none."""
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = (re.match(r"(\d{12,})_\d+\.png$", path.name) for path in folder.iterdir())
-    first = max((int(found[1]) for found in numbers if found), default=-1) + 1
+    matches = (re.match(r"(\d{12,})_\d+\.png$", path.name) for path in folder.iterdir())
+    first = max((int(match[1]) for match in matches if match), default=-1) + 1
     for number, sample in enumerate(samples, first):
         check_png_label(len(sample.text))
         atomic_files.publish_bytes(folder / png_name(number, sample.text), encoded(sample.image))
 
 
-def _int_list(text: str) -> list[int]:
-    """Read `[1,2,3]` or `1,2,3`."""
+def _parse_list(text: str) -> list[int]:
+    """Return the whole numbers of `[1,2,3]` or `1,2,3`."""
     try:
         values = json.loads(f"[{text.strip().strip('[]')}]")
     except ValueError:
@@ -192,27 +239,28 @@ def _int_list(text: str) -> list[int]:
 
 
 def _parser() -> Parser:
-    parser = Parser("imgAug.py", "Write PNG images of a sequence of digits.")
-    parser.add_argument("--dataset_dir", default=DEFAULT_FOLDER,
-                        help="four IDX files (dataset, or else the bundled)")  # fmt: skip
-    parser.add_argument("--digits", type=_int_list, default=[1, 2, 4, 6, 3, 5, 0],
-                        help="the digits of every image (%(default)s)")  # fmt: skip
-    parser.add_argument("--spacing_range", type=_int_list, default=[5, 10],
-                        help="px between digits, from and to (%(default)s)")  # fmt: skip
-    parser.add_argument("--image_width", type=int, default=200, help="px (%(default)s)")
-    parser.add_argument("--dataout_dir", default="dataout", help="folder for the PNG files")
-    parser.add_argument("--image_count", type=int, default=100, help="images (%(default)s)")
-    parser.add_argument("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
+    parser = Parser("imgAug.py", "Write PNG images of a sequence of digits.", abbreviations=True)
+    add = parser.add_argument
+    folder = "folder of four IDX files (dataset; the bundled digits if there is none)"
+    add("--dataset_dir", default=DEFAULT_FOLDER, help=folder)
+    digits, spacing = "the digits of every image (%(default)s)", "px between digits (%(default)s)"
+    add("--digits", type=_parse_list, default=[1, 2, 4, 6, 3, 5, 0], help=digits)
+    add("--spacing_range", type=_parse_list, default=[5, 10], help=spacing)
+    add("--image_width", type=int, default=200, help="px (%(default)s)")
+    add("--dataout_dir", default="dataout", help="folder for the PNG files (%(default)s)")
+    add("--image_count", type=int, default=100, help="number of images (%(default)s)")
+    add("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write `image_count` images of the digits to `dataout_dir`; return the exit code."""
+    """Run the script with arguments, by default those of the process; return the exit code."""
     options = _parser().parse_args(arguments)
     return run_command("imgAug.py", lambda: _write_images(options))
 
 
 def _write_images(options: argparse.Namespace) -> int:
+    """Write `image_count` images of the digits to `dataout_dir`."""
     if options.image_count < 1:
         raise UsageError(f"image_count is {options.image_count}, expected a whole number from 1")
     check_png_label(len(options.digits))

@@ -60,7 +60,7 @@ else:  # type checkers must not see `__getattr__`: with it, every name would exi
     """Modules and the public names that they hold. A module is imported when one of its names is
     first used: `--help` and worker processes load nothing that they do not use."""
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> object:
         """Import the module of a public name, and return what has the name."""
         from importlib import import_module
 
@@ -71,7 +71,7 @@ else:  # type checkers must not see `__getattr__`: with it, every name would exi
                 return getattr(import_module(f"builder.{module}"), name)
         raise AttributeError(f"module 'builder' has no attribute '{name}'")
 
-    def _installed_version():
+    def _installed_version() -> str:
         """Return the version in the metadata of the package, or 0+unknown if not installed."""
         from importlib.metadata import PackageNotFoundError, version
 

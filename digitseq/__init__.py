@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from builder import __version__ as __version__
 else:
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> object:
         """Return what `builder` has under a public name."""
         if name in builder.__all__:
             return getattr(builder, name)

@@ -114,15 +114,6 @@ def test_every_test_says_what_it_shows():
                 assert said.endswith("."), f"{path.name}: {node.name}"
 
 
-def test_requirements_are_those_of_the_package():
-    """`requirements.txt` lists what `pyproject.toml` does, and ends with the project itself."""
-    lines = (ROOT / "requirements.txt").read_text().split("\n")
-    listed = [line for line in lines if line and not line.startswith("#")]
-    text = (ROOT / "pyproject.toml").read_text()
-    block = re.search(r"^dependencies = \[(.*?)^\]", text, re.S | re.M)
-    assert listed == [*re.findall(r'"(.+?)"', block[1]), "-e ."]
-
-
 def test_importing_reads_no_arguments_and_seeds_nothing():
     """Importing every module changes no global state and looks at no arguments."""
     program = """

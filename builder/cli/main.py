@@ -30,15 +30,17 @@ STOPPED = "stopped; what is finished is kept, and the same call goes on from the
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and which takes no abbreviated options."""
+    """A parser whose errors are one line."""
 
-    def __init__(self, program: str, description: str, epilog: str | None = None) -> None:
+    def __init__(
+        self, program: str, description: str, epilog: str | None = None, abbreviations: bool = False
+    ) -> None:
         super().__init__(
             program,
             description=description,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+            allow_abbrev=abbreviations,
         )
 
     def error(self, message: str) -> NoReturn:

@@ -38,7 +38,7 @@ class Built:
     seconds: float
 
 
-def build(
+def build(  # noqa: PLR0913  # keyword-only options of a public function
     recipe: Recipe,
     count: int,
     out: str | Path | None = None,

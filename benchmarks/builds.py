@@ -67,7 +67,7 @@ PLACES: dict[str, list[Place]] = {
     ],
     "labels": [
         *((parquet.LabelsWriter, name) for name in ("__init__", "write", "close")),
-        *((pipeline, name) for name in ("finished", "_publish_manifest")),
+        *((pipeline, name) for name in ("find_record", "_publish_manifest")),
         (OutputFolder, "publish_json"),
     ],
     "encode": [],

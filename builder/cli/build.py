@@ -24,7 +24,7 @@ from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import distrust
 from builder.workers import pipeline, pool
-from builder.workers.estimate import forecast
+from builder.workers.estimate import estimate_build
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
 
 EXAMPLES = """examples:
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.verify:
             _discard_bad_records(arguments, config, folder, options)
         if arguments.part:
-            count = pipeline.carry_out_part(config, recipe, output, options, arguments.part)
+            count = pipeline.build_part(config, recipe, output, options, arguments.part)
             print(
                 f"{folder}: part {arguments.part} is made, {count:,} images by this call; when "
                 "all parts are, the same call with --finalise ends the dataset"
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.finalise:
             result = pipeline.finalise(config, recipe, output)
         else:
-            result = pipeline.carry_out(config, recipe, output, options)
+            result = pipeline.build_dataset(config, recipe, output, options)
     print(_format_result(result))
     return 0
 
@@ -140,7 +140,7 @@ def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, i
     return StorageOptions(**{**storage, **given}), count
 
 
-def _format_result(result: pipeline.Built) -> str:
+def _format_result(result: pipeline.BuildResult) -> str:
     """Return one line about a finished build."""
     manifest = result.manifest
     speed = f" in {result.seconds:.1f} s ({result.made / result.seconds:,.0f} images/s)"
@@ -158,8 +158,8 @@ def _format_estimate(config: DatasetConfig, folder: Path, options: BuildOptions)
     free = shutil.disk_usage(existing).free
     workers = 1
     if not options.scheduler:
-        workers = pool.processes_for(options.workers, config.shards, options.backend)
-    estimate = forecast(config, workers, options.block_size)
+        workers = pool.worker_count(options.workers, config.shards, options.backend)
+    estimate = estimate_build(config, workers, options.block_size)
     seconds = max(estimate.seconds, 1.0)
     shards = f"{config.shards:,} of {config.storage.shard_size:,} images"
     rows = {

@@ -75,7 +75,7 @@ def carry_out(folder: Path, check: Check) -> Repaired:
     if known.recipe.labels_file is not None:
         labels_file.open_lines(known.recipe.labels_file)
     _clear(folder, known, found.findings.to_make)
-    built = pipeline.carry_out(known.plan, known.recipe, OutputFolder(folder), check.run)
+    built = pipeline.build_dataset(known.plan, known.recipe, OutputFolder(folder), check.run)
     unequal = _unequal(found, built.manifest)
     after, _ = checked(folder, check)
     return Repaired(before, tuple(sorted(found.findings.to_make)), after, unequal)

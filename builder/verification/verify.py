@@ -181,13 +181,13 @@ def _recheck(found: Survey, tasks: list[CheckTask], check: Check) -> int:
         log_compilation()
     run = check.run
     total = sum(t.expected.shard.count if t.rows is None else len(t.rows) for t in tasks)
-    workers = pool.processes_for(run.workers, len(tasks), run.backend)
-    with pool.progress(total, 0, run.progress) as bar:
-        for result in pool.run(check_shard, tasks, workers, run.backend):
+    workers = pool.worker_count(run.workers, len(tasks), run.backend)
+    with pool.ProgressBar(total, 0, show=run.progress) as bar:
+        for result in pool.map_unordered(check_shard, tasks, workers=workers, backend=run.backend):
             signals.check()
             found.findings.faults.extend(result.faults)
             if result.faults:
                 found.findings.to_make.add(result.number)
-            bar.count(result.samples)
+            bar.add(result.samples)
             bar.show(0)
     return total

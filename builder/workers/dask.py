@@ -1,14 +1,14 @@
-"""A dask cluster that a build runs on: connected to, and found to be of use."""
+"""The connection to a dask cluster, and a check that its workers can build the dataset."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Protocol
 
-from builder.common import atomic_files
+from builder.common.atomic_files import TEMPORARY
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuildError, UsageError
 from builder.storage.output_folder import OutputFolder
@@ -17,15 +17,29 @@ TIMEOUT = 10
 """Seconds that a scheduler has to answer."""
 
 
+class Client(Protocol):
+    """What is used of `distributed.Client`."""
+
+    def run(
+        self, function: Callable[..., object], *arguments: object, on_error: str
+    ) -> dict[str, object]:
+        """Call a function on each worker; return results or exceptions by worker address."""
+
+
 @contextmanager
 def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
-    """Hold a connection to a cluster all of whose workers see `folder` and run this generator.
+    """Hold a connection to a cluster whose workers see `folder` and run this generator.
 
-    Raises `UsageError` where dask is not installed, and `BuildError` where the scheduler does
-    not answer, has no workers, or has one that will not do.
+    Args:
+        scheduler: Address of the scheduler, such as `tcp://host:8786`.
+        folder: The output folder, with an absolute path.
+
+    Raises:
+        UsageError: dask is not installed.
+        BuildError: The scheduler does not answer, or `check_workers` fails.
     """
     try:
-        distributed: Any = import_module("distributed")
+        distributed = import_module("distributed")
     except ImportError:
         raise UsageError("backend 'dask' needs dask: pip install '.[dask]'") from None
     try:
@@ -34,36 +48,40 @@ def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
         reason = str(error) or type(error).__name__
         raise BuildError(f"scheduler {scheduler}: cannot be reached ({reason})") from None
     with client:
-        _check(client, scheduler, folder)
+        check_workers(client, scheduler, folder)
         yield
 
 
-def _check(client: Any, scheduler: str, folder: OutputFolder) -> None:
-    """Raise `BuildError` unless each worker sees a file made here, and has the same version."""
-    seen = f"{atomic_files.TEMPORARY}seen-{os.urandom(8).hex()}"
-    folder.write_text(seen, "")
+def check_workers(client: Client, scheduler: str, folder: OutputFolder) -> None:
+    """Raise `BuildError` unless each worker sees a new file and has the same generator version."""
+    name = f"{TEMPORARY}seen-{os.urandom(8).hex()}"
+    folder.write_text(name, "")
     try:
-        found = client.run(look, folder, seen, on_error="return")
+        answers = client.run(probe, folder, name, on_error="return")
     finally:
-        folder.remove(seen)
-    if not found:
+        folder.remove(name)
+    if not answers:
         raise BuildError(f"scheduler {scheduler}: has no workers; start some, and call again")
-    faults = {worker: _fault(answer, folder) for worker, answer in found.items()}
-    told = [f"{worker} {fault}" for worker, fault in sorted(faults.items()) if fault]
-    if told:
-        raise BuildError(f"scheduler {scheduler}: worker {'; worker '.join(told)}")
+    faults = [
+        f"worker {worker} {fault}"
+        for worker, answer in sorted(answers.items())
+        if (fault := _find_fault(answer, folder))
+    ]
+    if faults:
+        raise BuildError(f"scheduler {scheduler}: {'; '.join(faults)}")
 
 
-def look(folder: OutputFolder, seen: str) -> tuple[int, bool]:
+def probe(folder: OutputFolder, name: str) -> tuple[int, bool]:
     """Return the generator version of this process, and whether it sees a file."""
-    return GENERATOR_VERSION, folder.exists(seen)
+    return GENERATOR_VERSION, folder.exists(name)
 
 
-def _fault(answer: Any, folder: OutputFolder) -> str | None:
-    """Return what is wrong with a worker, from its answer: what `look` returned, or an error."""
-    if isinstance(answer, BaseException):
-        return f"cannot run this program ({type(answer).__name__}: {answer}): install it there too"
-    version, sees = answer
-    if version != GENERATOR_VERSION:
-        return f"has generator version {version}, not {GENERATOR_VERSION}: install the same there"
-    return None if sees else f"does not see {folder}: name a folder that all machines share"
+def _find_fault(answer: object, folder: OutputFolder) -> str | None:
+    """Return what is wrong with a worker that answered with the result of `probe` or an error."""
+    if answer == (GENERATOR_VERSION, True):
+        return None
+    if answer == (GENERATOR_VERSION, False):
+        return f"does not see {folder}: name a folder that all machines share"
+    if isinstance(answer, tuple):
+        return f"has generator version {answer[0]}, not {GENERATOR_VERSION}: install the same there"
+    return f"cannot run this program ({type(answer).__name__}: {answer}): install it there too"

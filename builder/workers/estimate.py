@@ -1,4 +1,4 @@
-"""What a build would take, foretold from a little of it: bytes, memory, time."""
+"""An estimate of what a build takes (bytes, memory, time) from trials of a few samples."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from builder.storage.manifest import Record
 from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
 
-FIRST, LONGEST = 512, 0.25
-"""Samples of the first trial; each next one has four times as many, until one takes so many
-seconds, or is as long as a shard."""
+FIRST_TRIAL = 512
+"""Samples of the first trial. Each further trial has four times as many."""
+
+TRIAL_SECONDS = 0.25
+"""Processor seconds of the last trial, unless a whole shard takes less."""
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """What a build would take, if the disk keeps up.
+class Estimate:
+    """What a build takes if the disk keeps up.
 
-    `bytes` of all its files, bytes of `memory` that a worker holds for itself, and `seconds`.
+    Attributes:
+        bytes: Bytes of all files.
+        memory: Bytes of memory that one worker holds for itself.
+        seconds: Duration of the build.
     """
 
     bytes: int
@@ -31,51 +36,56 @@ class Forecast:
     seconds: float
 
 
-def forecast(plan: DatasetConfig, workers: int, block_size: int) -> Forecast:
-    """Foretell a build: make a little of a shard in a temporary folder, and time and weigh it.
+def estimate_build(config: DatasetConfig, workers: int, block_size: int) -> Estimate:
+    """Estimate a build from trials in a temporary folder.
 
     It takes half a second and the loading of the libraries, whatever the count.
+
+    Args:
+        config: The dataset.
+        workers: Number of workers, from 1.
+        block_size: Samples rendered at a time.
     """
     log_compilation()
-    most = plan.shard(0).count
+    shard_size = config.shard(0).count
     with tempfile.TemporaryDirectory(prefix="digitseq-") as name:
-        folder, samples = OutputFolder(Path(name)), min(FIRST, most)
-        _trial(folder, plan, 1, 1)  # loads, compiles, maps
-        private, peak = _memory()
-        size, seconds = _trial(folder, plan, samples, block_size)
-        while seconds < LONGEST and samples < most:
-            samples = min(4 * samples, most)
-            size, seconds = _trial(folder, plan, samples, block_size)
-    grown = max(0, _memory()[1] - peak) * min(block_size, most) // min(block_size, samples)
-    return Forecast(
-        bytes=size * plan.count // samples,
-        memory=max(_memory()[0], private + grown),
-        seconds=seconds / samples * plan.count / workers,
+        folder, samples = OutputFolder(Path(name)), min(FIRST_TRIAL, shard_size)
+        _run_trial(folder, config, 1, 1)  # loads, compiles, maps
+        private, peak = _read_memory()
+        size, seconds = _run_trial(folder, config, samples, block_size)
+        while seconds < TRIAL_SECONDS and samples < shard_size:
+            samples = min(4 * samples, shard_size)
+            size, seconds = _run_trial(folder, config, samples, block_size)
+    private_after, peak_after = _read_memory()
+    growth = max(0, peak_after - peak) * min(block_size, shard_size) // min(block_size, samples)
+    return Estimate(
+        bytes=size * config.count // samples,
+        memory=max(private_after, private + growth),
+        seconds=seconds / samples * config.count / workers,
     )
 
 
-def _trial(
-    folder: OutputFolder, plan: DatasetConfig, samples: int, block_size: int
+def _run_trial(
+    folder: OutputFolder, config: DatasetConfig, samples: int, block_size: int
 ) -> tuple[int, float]:
-    """Make a shard of the first samples; return its bytes and the processor's seconds."""
-    began = time.process_time()
-    trial = plan.model_copy(update={"count": samples})
+    """Build a shard of the first samples; return its bytes and the processor's seconds."""
+    started = time.process_time()
+    trial = config.model_copy(update={"count": samples})
     shard = build_shard(ShardTask(folder, trial, 0, block_size))
-    seconds = time.process_time() - began
+    seconds = time.process_time() - started
     record = folder.read(shard.record_name, Record)
     for name in (record.images.name, record.labels.name, shard.record_name):
         folder.remove(name)
     return record.images.bytes + record.labels.bytes, seconds
 
 
-def _memory() -> tuple[int, int]:
-    """Return what this process holds for itself, and the most it ever held in all, in bytes."""
+def _read_memory() -> tuple[int, int]:
+    """Return the bytes that this process holds for itself, and the most it ever held in all."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:  # macOS tells the second alone
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most, most
-    told = {
-        name: int(rest[0]) * 1024 for name, *rest in map(str.split, lines) if rest[1:] == ["kB"]
-    }
-    return told["RssAnon:"], told["VmHWM:"]
+    except OSError:  # macOS reports the peak alone
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak, peak
+    fields = dict(line.split(":", 1) for line in lines)
+    private, peak = (int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "VmHWM"))
+    return private, peak

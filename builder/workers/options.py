@@ -1,4 +1,4 @@
-"""How a build is carried out. None of it changes a byte of the dataset."""
+"""Options of a build that change no byte of the dataset."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from builder.common.errors import UsageError
 from builder.workers import pool
 
 DEFAULT_BLOCK = 1024
-"""Samples rendered at a time. A raw build took 42 us of the processor an image by 128, 36 by 256,
-27.1 by 512, 25.4 by 1,024 and 26.0 by 2,048; more would only take more memory."""
+"""Samples rendered at a time. A raw build took 42 us of processor time an image with blocks of
+128 samples, 36 with 256, 27.1 with 512, 25.4 with 1,024 and 26.0 with 2,048. Larger blocks only
+take more memory."""
 
 HANG_LIMIT = 300.0
 """Seconds without progress after which a worker is taken to hang."""
@@ -17,7 +18,11 @@ HANG_LIMIT = 300.0
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a build is carried out; see `build` for what each field means."""
+    """How a build runs; `builder.build` says what each field means.
+
+    Raises:
+        UsageError: A value is out of range.
+    """
 
     workers: int | None = None
     backend: pool.Backend = "loky"

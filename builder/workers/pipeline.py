@@ -1,4 +1,4 @@
-"""The main job: a recipe and a count in, a finished dataset out."""
+"""The build: a recipe and a count in, a finished dataset out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.common.jit import log_compilation
@@ -19,17 +20,21 @@ from builder.storage.manifest import LABELS, MANIFEST, Manifest, Totals, file_re
 from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, pool, retry
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
-from builder.workers.shard import ShardTask, finished
+from builder.workers.shard import ShardTask, find_record
 
 SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
 
 @dataclass(frozen=True)
-class Built:
-    """A finished build: where it is, its manifest, and what this run did.
+class BuildResult:
+    """A finished build.
 
-    `made` counts the samples of the shards that this run made, in `seconds`; a resumed
-    build makes fewer than the dataset has.
+    Attributes:
+        path: The folder of the dataset.
+        manifest: The manifest of the dataset.
+        made: Samples in the shards that this call built. A resumed build makes fewer than the
+            dataset has.
+        seconds: Duration of the call.
     """
 
     path: Path
@@ -43,8 +48,8 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
     count: int,
     out: str | Path | None = None,
     *,
-    format: str = "hdf5",
-    compression: str = "none",
+    format: Literal["hdf5", "png"] = "hdf5",
+    compression: Literal["none", "gzip"] = "none",
     masks: bool = False,
     shard_size: int = 10_000,
     workers: int | None = None,
@@ -53,162 +58,196 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
     progress: bool = False,
     hang_limit: float = HANG_LIMIT,
     scheduler: str | None = None,
-) -> Built:
-    """Write a dataset of `count` samples of a recipe, and return where it is and what it holds.
+) -> BuildResult:
+    """Build the dataset of samples 0 to `count` - 1 of a recipe.
 
-    Samples 0 to count - 1 go to the folder `out` (default: `shards/` and a name made of the
-    recipe's fingerprint and the format), in shards of `shard_size` images: `format` "hdf5",
-    with `compression` "none" or "gzip" and with `masks` or without, or "png". `workers` is
-    a ceiling (default: all usable cores), `backend` "loky" (processes), "threads", "sequential"
-    or "dask" (the workers of the cluster whose `scheduler` has that address), `block_size` the
-    samples rendered at a time, and `progress` asks for a bar on standard error. A shard whose
-    worker dies, raises or hangs is tried three times; a worker hangs that makes no progress for
-    `hang_limit` seconds, or for 20 times what the slowest shard took if that is more.
+    The same call resumes an interrupted build, and a larger count extends a dataset. A shard whose
+    worker dies, raises or hangs is attempted three times. If the build fails, finished shards
+    stay, and nothing unfinished does.
 
-    The same call goes on where an interrupted one stopped, and a larger count extends. A
-    folder that holds something else is refused with `UsageError`. Where the run fails, with
-    `BuilderError`, finished shards stay, and nothing unfinished does.
+    Args:
+        recipe: What the samples are.
+        count: Number of samples, from 1.
+        out: Folder of the dataset. Default: a folder in `shards/` named by the recipe's
+            fingerprint and the format.
+        format: "hdf5" (default) for HDF5 shards, or "png" for folders of PNG files.
+        compression: Of the images in HDF5, "none" (default) or "gzip".
+        masks: Whether to store which digit each pixel belongs to.
+        shard_size: Samples in a shard, 1 to 10**8; default 10,000.
+        workers: The most workers, from 1; default: all usable cores.
+        backend: How workers run: "loky" (default) for processes, "threads", "sequential", or
+            "dask" for the workers of a cluster.
+        block_size: Samples rendered at a time, from 1; default 1,024. It sets the memory that
+            a worker takes.
+        progress: Whether to show a progress bar on standard error.
+        hang_limit: Seconds without progress after which a worker hangs; default 300. A worker has
+            20 times the duration of the slowest shard if that is more.
+        scheduler: Address of the cluster's scheduler, such as "tcp://host:8786"; only and always
+            with "dask".
+
+    Returns:
+        The folder, the manifest, and what this call built.
+
+    Raises:
+        UsageError: An option is out of range, or the folder holds anything else.
+        BuilderError: The build failed. The text says why and what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from builder import Recipe, build
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = build(Recipe(length=5), 100, folder, shard_size=50, workers=1)
+        >>> result.made, len(result.manifest.shards)
+        (100, 2)
     """
     storage = StorageOptions(
         format=format, compression=compression, masks=masks, shard_size=shard_size
     )
-    plan = DatasetConfig.of(recipe, storage, count)
-    run = BuildOptions(workers, backend, block_size, progress, hang_limit, scheduler)
-    folder = OutputFolder(Path(out) if out else default_folder(plan))
-    return carry_out(plan, recipe, folder, run)
+    config = DatasetConfig.of(recipe, storage, count)
+    options = BuildOptions(workers, backend, block_size, progress, hang_limit, scheduler)
+    folder = OutputFolder(Path(out) if out else default_folder(config))
+    return build_dataset(config, recipe, folder, options)
 
 
-def default_folder(plan: DatasetConfig) -> Path:
-    """Return the folder of a dataset for which none was named: another recipe never collides."""
-    kind = SHORT_NAMES[plan.storage.format, plan.storage.compression]
-    kind += "-masks" if plan.storage.masks else ""
-    return Path("shards") / f"{plan.fingerprint[:12]}-{kind}"
+def default_folder(config: DatasetConfig) -> Path:
+    """Return the default folder of a dataset. Different recipes have different folders."""
+    kind = SHORT_NAMES[config.storage.format, config.storage.compression]
+    kind += "-masks" if config.storage.masks else ""
+    return Path("shards") / f"{config.fingerprint[:12]}-{kind}"
 
 
-def carry_out(
-    plan: DatasetConfig, recipe: Recipe, folder: OutputFolder, run: BuildOptions
-) -> Built:
-    """Bring the dataset of a plan into being: claim the folder, make what is missing, publish."""
-    began = time.perf_counter()
-    with _claimed(folder, plan, recipe):
-        missing = _missing(folder, plan, range(plan.shards))
-        manifest = None if missing else _standing_manifest(folder, plan)
-        made = 0
+def build_dataset(
+    config: DatasetConfig, recipe: Recipe, folder: OutputFolder, options: BuildOptions
+) -> BuildResult:
+    """Build what is missing of a dataset, and publish its manifest. See `build`."""
+    started = time.perf_counter()
+    with _claim(folder, config, recipe):
+        missing = _missing_shards(folder, config, range(config.shards))
+        manifest = None if missing else _read_manifest(folder, config)
         if manifest is None:
-            _publish_plan(folder, plan, recipe)
-            made = _build_missing(folder, plan, missing, run)
-            manifest = _publish_manifest(folder, plan, recipe)
-    return Built(folder.path, manifest, made, time.perf_counter() - began)
+            _publish_config(folder, config, recipe)
+            _build_shards(folder, config, missing, options)
+            manifest = _publish_manifest(folder, config, recipe)
+    made = _sample_count(config, missing)
+    return BuildResult(folder.path, manifest, made, time.perf_counter() - started)
 
 
-def carry_out_part(
-    plan: DatasetConfig, recipe: Recipe, folder: OutputFolder, run: BuildOptions, part: Part
+def build_part(
+    config: DatasetConfig, recipe: Recipe, folder: OutputFolder, options: BuildOptions, part: Part
 ) -> int:
-    """Make what is missing of one part of a dataset's shards; return how many images that were.
+    """Build what is missing of one part of the shards; return the number of samples built.
 
-    Other parts may be made at the same time, on any machine that shares the folder. When all
-    are, `finalise` ends the dataset.
+    Other parts may be built at the same time by any machine that shares the folder. `finalise`
+    publishes the manifest when all parts are built.
     """
-    with _claimed(folder, plan, recipe, part):
-        missing = _missing(folder, plan, part.shards(plan))
-        planned = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == plan
-        if not planned or (missing and folder.exists(MANIFEST)):
-            _publish_plan(folder, plan, recipe)
-        return _build_missing(folder, plan, missing, run)
+    with _claim(folder, config, recipe, part):
+        missing = _missing_shards(folder, config, part.shards(config))
+        begun = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == config
+        if not begun or (missing and folder.exists(MANIFEST)):
+            _publish_config(folder, config, recipe)
+        _build_shards(folder, config, missing, options)
+    return _sample_count(config, missing)
 
 
-def finalise(plan: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> Built:
-    """Publish the manifest of a dataset whose parts are made.
+def finalise(config: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> BuildResult:
+    """Publish the manifest of a dataset whose parts are all built.
 
-    Raises `BuilderError` that lists every shard that is missing.
+    Raises:
+        UsageError: No part was built.
+        BuilderError: Shards are missing. The text names each.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     if not folder.exists(PLAN):
         raise UsageError(f"{folder}: has no {PLAN}: make the parts first, with --part I/N")
-    with _claimed(folder, plan, recipe):
-        manifest = _standing_manifest(folder, plan) or _publish_manifest(folder, plan, recipe)
-    return Built(folder.path, manifest, 0, time.perf_counter() - began)
+    with _claim(folder, config, recipe):
+        manifest = _read_manifest(folder, config) or _publish_manifest(folder, config, recipe)
+    return BuildResult(folder.path, manifest, 0, time.perf_counter() - started)
 
 
 @contextmanager
-def _claimed(
-    folder: OutputFolder, plan: DatasetConfig, recipe: Recipe, part: Part | None = None
+def _claim(
+    folder: OutputFolder, config: DatasetConfig, recipe: Recipe, part: Part | None = None
 ) -> Iterator[None]:
-    """Hold the folder, or a part of it, after all that can be refused was looked at."""
-    if plan.shards > MOST_SHARDS:
+    """Hold the folder, or a part of it, after every check that can refuse the call."""
+    if config.shards > MOST_SHARDS:
         raise UsageError(
-            f"{plan.count} images are {plan.shards} shards of {plan.storage.shard_size}, expected "
-            f"at most {MOST_SHARDS}: use a larger --shard-size"
+            f"{config.count} images are {config.shards} shards of {config.storage.shard_size}, "
+            f"expected at most {MOST_SHARDS}: use a larger --shard-size"
         )
-    planner_for(recipe)  # refuses what cannot be drawn before anything is written
-    folder.check(plan)
+    planner_for(recipe)  # refuses a recipe that cannot be drawn
+    folder.check(config)
     with folder.claim(part):
-        folder.check(plan)  # once more, now that nobody else can change it
+        folder.check(config)  # again, since another build may have ended meanwhile
         yield
 
 
-def _standing_manifest(folder: OutputFolder, plan: DatasetConfig) -> Manifest | None:
-    """Return the manifest of a dataset that is finished already, if it is of this plan."""
+def _missing_shards(folder: OutputFolder, config: DatasetConfig, numbers: range) -> list[int]:
+    """Return those of the shard numbers that have no valid completion record."""
+    return [n for n in numbers if find_record(folder, config, config.shard(n)) is None]
+
+
+def _sample_count(config: DatasetConfig, numbers: list[int]) -> int:
+    return sum(config.shard(number).count for number in numbers)
+
+
+def _read_manifest(folder: OutputFolder, config: DatasetConfig) -> Manifest | None:
+    """Return the manifest of the folder, or None unless it is of this dataset."""
     try:
         manifest = folder.read(MANIFEST, Manifest)
     except DatasetError:
         return None
-    return manifest if manifest.plan == plan else None
+    return manifest if manifest.plan == config else None
 
 
-def _publish_plan(folder: OutputFolder, plan: DatasetConfig, recipe: Recipe) -> None:
+def _publish_config(folder: OutputFolder, config: DatasetConfig, recipe: Recipe) -> None:
+    """Publish the dataset's configuration and labels file. From here on it has no manifest."""
     folder.remove(MANIFEST)
-    folder.publish_json(PLAN, plan.model_dump(mode="json"))
+    folder.publish_json(PLAN, config.model_dump(mode="json"))
     if recipe.labels_file is not None:
         folder.publish_bytes(LABELS, labels_file.packed(recipe.labels_file))
 
 
-def _missing(folder: OutputFolder, plan: DatasetConfig, numbers: range) -> list[int]:
-    """Return those of the numbers whose shards are to be made."""
-    return [n for n in numbers if finished(folder, plan, plan.shard(n)) is None]
-
-
-def _build_missing(
-    folder: OutputFolder, plan: DatasetConfig, missing: list[int], run: BuildOptions
-) -> int:
-    """Make the missing shards, and return how many samples they have."""
-    if not missing:
-        return 0
-    for number in missing:  # while a shard is made again, no old record calls it done
-        folder.remove(plan.shard(number).record_name)
-    log.info("shards to make: %d of %d; %s", len(missing), plan.shards, _workers(run, len(missing)))
+def _build_shards(
+    folder: OutputFolder, config: DatasetConfig, numbers: list[int], options: BuildOptions
+) -> None:
+    """Build the shards of the given numbers in a pool of workers."""
+    if not numbers:
+        return
+    for number in numbers:  # an old record must not call a shard complete while it is rebuilt
+        folder.remove(config.shard(number).record_name)
+    workers = _describe_workers(options, len(numbers))
+    log.info("shards to make: %d of %d; %s", len(numbers), config.shards, workers)
     log_compilation()
-    place = OutputFolder(folder.path.absolute())  # on other machines a relative one means nothing
-    tasks = [ShardTask(place, plan, number, run.block_size) for number in missing]
-    to_make = sum(plan.shard(number).count for number in missing)
-    far = dask.connect(run.scheduler, place) if run.scheduler else nullcontext()
-    with far, pool.progress(plan.count, plan.count - to_make, run.progress) as bar:
-        retry.make_all(tasks, run, bar)
-    return to_make
+    folder = OutputFolder(folder.path.absolute())  # workers may have another current folder
+    tasks = [ShardTask(folder, config, number, options.block_size) for number in numbers]
+    done = config.count - _sample_count(config, numbers)
+    cluster = dask.connect(options.scheduler, folder) if options.scheduler else nullcontext()
+    with cluster, pool.ProgressBar(config.count, done, show=options.progress) as bar:
+        retry.build_shards(tasks, options, bar)
 
 
-def _workers(run: BuildOptions, tasks: int) -> str:
-    """Say who makes the shards."""
-    if run.scheduler:
-        return f"workers: those of {run.scheduler}"
-    processes = pool.processes_for(run.workers, tasks, run.backend)
-    asked = "" if run.workers in (None, processes) else f" of the {run.workers} asked for"
-    return f"workers: {processes}{asked}; usable cores: {pool.usable_cores()}"
+def _describe_workers(options: BuildOptions, tasks: int) -> str:
+    """Return who builds the shards, for the log."""
+    if options.scheduler:
+        return f"workers: those of {options.scheduler}"
+    workers = pool.worker_count(options.workers, tasks, options.backend)
+    asked = "" if options.workers in (None, workers) else f" of the {options.workers} asked for"
+    return f"workers: {workers}{asked}; usable cores: {pool.usable_cores()}"
 
 
-def _publish_manifest(folder: OutputFolder, plan: DatasetConfig, recipe: Recipe) -> Manifest:
-    """Publish the manifest. Raises `BuilderError` that lists every shard not accounted for."""
-    totals, absent = Totals(), []
-    for shard in plan.all_shards():
-        found = finished(folder, plan, shard)
-        if found is None:
-            absent.append(shard.name)
+def _publish_manifest(folder: OutputFolder, config: DatasetConfig, recipe: Recipe) -> Manifest:
+    """Publish the manifest. Raises `BuilderError` that names every missing shard."""
+    totals, missing = Totals(), []
+    for shard in config.all_shards():
+        record = find_record(folder, config, shard)
+        if record is None:
+            missing.append(shard.name)
         else:
-            totals.add(*found)
-    if absent:
-        raise BuilderError(f"{folder}: not finished: {', '.join(absent)}; call again to make them")
-    carried = None if recipe.labels_file is None else file_record(folder.path / LABELS)
-    manifest = totals.manifest(plan, recipe, carried)
+            totals.add(*record)
+    if missing:
+        raise BuilderError(f"{folder}: not finished: {', '.join(missing)}; call again to make them")
+    labels = None if recipe.labels_file is None else file_record(folder.path / LABELS)
+    manifest = totals.manifest(config, recipe, labels)
     folder.publish_json(MANIFEST, manifest.model_dump(mode="json"))
     log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

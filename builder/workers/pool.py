@@ -1,4 +1,4 @@
-"""The worker pool (joblib) and progress (tqdm): nothing else knows of either."""
+"""The worker pool (joblib) and the progress bar (tqdm). No other module imports either."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 from builder.common.errors import BuildError
 
 Backend = Literal["loky", "threads", "sequential", "dask"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-JOBLIB_NAMES = {"loky": "loky", "threads": "threading", "sequential": "sequential", "dask": "dask"}
+
+PARENT_INTERVAL = 0.5
+"""Seconds between two checks of a worker that its parent is alive."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -30,147 +31,175 @@ def usable_cores() -> int:
     return int(joblib.cpu_count())
 
 
-def processes_for(workers: int | None, tasks: int, backend: Backend) -> int:
-    """Return how many workers run: at most `workers` (all cores if None), cores, and tasks.
+def worker_count(workers: int | None, tasks: int, backend: Backend) -> int:
+    """Return how many workers to start.
 
-    Of a cluster's nobody knows how many cores there will be: as many as there are tasks.
+    The size of a dask cluster can change, so one worker per task is assumed there.
+
+    Args:
+        workers: The most workers (default: all usable cores).
+        tasks: Number of tasks.
+        backend: How the workers run.
+
+    Returns:
+        At least 1, and at most `workers`, the usable cores and `tasks`.
     """
     cores = {"sequential": 1, "dask": tasks}.get(backend) or usable_cores()
     return max(1, min(workers or cores, cores, tasks))
 
 
-class Threaded(Generic[Task, Result]):
-    """A function for threads, which joblib neither waits for nor ends after an error.
-
-    It counts the threads inside, and after the first error lets no other in.
-    """
-
-    def __init__(self, function: Callable[[Task], Result]) -> None:
-        self._function = function
-        self._inside, self._failed = 0, False
-        self._changed = threading.Condition()
-
-    def __call__(self, task: Task) -> Result:
-        """Call the function. Raises `BuildError` once another call has failed."""
-        with self._changed:
-            if self._failed:
-                raise BuildError("not begun, since another shard failed")
-            self._inside += 1
-        try:
-            return self._function(task)
-        except BaseException as error:
-            self._failed = True
-            if isinstance(error, Exception):
-                raise
-            raise BuildError("stopped") from None  # joblib's threads know exceptions only
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    def wait(self) -> None:
-        """Let no thread in any more, and wait until none is inside: a block or a shard's time."""
-        with self._changed:
-            self._failed = True
-            self._changed.wait_for(lambda: self._inside == 0)
+class WorkerError(BuildError):
+    """Workers died or hang; the results of their tasks are lost."""
 
 
-class WorkersDied(BuildError):
-    """The pool broke, and whatever its workers were doing is lost. The text says what happened."""
-
-
-def run(
+def map_unordered(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
+    *,
     workers: int,
     backend: Backend,
-    apart: bool = False,
-    patience: float | None = None,
+    isolated: bool = False,
+    timeout: float | None = None,
 ) -> Iterator[Result]:
-    """Yield `function(task)` of every task as it is done, in any order.
+    """Yield `function(task)` for every task, in the order in which they end.
 
-    One worker runs in the process itself, by the same path without a pool, unless it must run
-    `apart` (and can: backend "loky"). A worker process starts with one thread for each library.
-    Raises `WorkersDied` where one dies, or where a cluster, which may never say that, has
-    finished no task for `patience` seconds; what a task raises comes through as it is.
+    One worker is this process itself, by the same path without a pool. Each worker process runs
+    numerical libraries with one thread.
+
+    Args:
+        function: A function that worker processes can import.
+        tasks: Arguments of the function, one for each call.
+        workers: Number of workers, from 1.
+        backend: How the workers run.
+        isolated: Whether a single worker must be a process of its own ("loky" only).
+        timeout: Seconds without any result after which a cluster is taken to hang. A cluster may
+            wait for ever for a task that kills its workers.
+
+    Raises:
+        WorkerError: A worker died, or `timeout` has passed.
+        Exception: Whatever the function raises.
     """
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     if backend == "dask":
         workers = -1
-    elif apart and backend == "loky":
-        workers = max(workers, 2)  # joblib makes no process for one
-    name = JOBLIB_NAMES["sequential" if workers == 1 else backend]
-    threaded = Threaded(function)
-    function = threaded if name == "threading" else function
-    threads = {"inner_max_num_threads": 1} if name == "loky" else {}
-    with joblib.parallel_config(backend=name, **threads), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")  # known by then
+    elif isolated and backend == "loky":
+        workers = max(workers, 2)  # joblib starts no process for one worker
+    name = "sequential" if workers == 1 else backend.replace("threads", "threading")
+    guard = ThreadGuard(function)
+    options = {"inner_max_num_threads": 1} if name == "loky" else {}
+    with joblib.parallel_config(backend=name, **options), warnings.catch_warnings():
+        # the caller learns of it by the exception
+        warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")
         parallel = joblib.Parallel(
-            n_jobs=workers, return_as="generator_unordered", batch_size=1,
-            pre_dispatch="2*n_jobs", timeout=patience if name == "dask" else None,
-        )  # fmt: skip
+            n_jobs=workers,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="2*n_jobs",
+            timeout=timeout if name == "dask" else None,
+        )
+        call = joblib.delayed(guard if name == "threading" else function)
         try:
-            yield from parallel(joblib.delayed(function)(task) for task in tasks)
+            yield from parallel(call(task) for task in tasks)
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
-            how = codes[1] if codes else "killed, or out of memory?"
-            raise WorkersDied(f"a worker process died ({how})") from None
+            reason = codes[1] if codes else "killed, or out of memory?"
+            raise WorkerError(f"a worker process died ({reason})") from None
         except multiprocessing.TimeoutError:
-            raise WorkersDied(f"no worker finished a shard for {patience:.0f} s") from None
+            raise WorkerError(f"no worker finished a shard for {timeout:.0f} s") from None
         finally:
-            threaded.wait()
+            guard.close()
 
 
-class Bar:
-    """A progress bar: images per second and time left, on standard error."""
+class ThreadGuard(Generic[Task, Result]):
+    """A function for threads, which joblib neither joins nor stops after an error.
 
-    def __init__(self, bar: Any, total: int) -> None:
-        self._bar, self._total, self._done = bar, total, int(bar.n)
+    It counts the threads that run it. After the first error it refuses further calls.
+    """
 
-    def count(self, images: int) -> None:
-        """Count images that are done."""
+    def __init__(self, function: Callable[[Task], Result]) -> None:
+        self._function = function
+        self._running, self._closed = 0, False
+        self._changed = threading.Condition()
+
+    def __call__(self, task: Task) -> Result:
+        """Call the function. Raises `BuildError` if another call has failed."""
+        with self._changed:
+            if self._closed:
+                raise BuildError("not started, since another shard failed")
+            self._running += 1
+        try:
+            return self._function(task)
+        except BaseException as error:
+            self._closed = True
+            if isinstance(error, Exception):
+                raise
+            raise BuildError("stopped") from None  # joblib's threads handle only `Exception`
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Refuse further calls, and wait for those that run: a block or a shard's time."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._running == 0)
+
+
+class ProgressBar:
+    """A progress bar on standard error, with images per second and the time left.
+
+    Args:
+        total: Images in all.
+        done: Images that are there at the start.
+        show: Whether the bar is drawn.
+    """
+
+    def __init__(self, total: int, done: int, *, show: bool) -> None:
+        from tqdm import tqdm
+
+        self._total, self._done = total, done
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            disable=not show,
+            unit=" images",
+            smoothing=0.1,
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.show(0)
+        self._bar.close()
+
+    def add(self, images: int) -> None:
+        """Count finished images."""
         self._done += images
 
-    def show(self, under_way: int) -> None:
-        """Show those counted and, roughly, what is under way. What is shown never goes back."""
-        self._bar.update(max(0, min(self._done + under_way, self._total) - self._bar.n))
-
-
-@contextmanager
-def progress(total: int, before: int, show: bool) -> Iterator[Bar]:
-    """Yield a bar, shown if asked for: `total` images are to be, `before` are there."""
-    from tqdm import tqdm
-
-    with tqdm(
-        total=total, initial=before, disable=not show, unit=" images",
-        smoothing=0.1, dynamic_ncols=True,
-    ) as shown:  # fmt: skip
-        bar = Bar(shown, total)
-        try:
-            yield bar
-        finally:
-            bar.show(0)
-
-
-INTERVAL = 0.5
-"""Seconds from one look at the parent to the next."""
+    def show(self, in_progress: int) -> None:
+        """Draw the finished images and those in progress. The bar never moves back."""
+        shown = min(self._done + in_progress, self._total)
+        self._bar.update(max(0, shown - self._bar.n))
 
 
 @cache
-def end_with(parent: int) -> None:
-    """End this process soon after its parent, process `parent`, has ended.
+def exit_with_parent(parent: int) -> None:
+    """End this process soon after its parent has ended.
 
-    A parent that was killed tells its workers nothing, and they would wait for it for minutes.
-    The first call begins to watch; where `parent` is another process than this one's parent
-    (threads, other machines), none is watched.
+    The workers of a killed parent get no message and would wait for minutes. The first call starts
+    a thread that watches the parent. Nothing is watched where process `parent` is not the parent
+    of this one: for threads and other machines.
     """
     if os.getppid() == parent:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        threading.Thread(target=_wait_for_parent, args=(parent,), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _wait_for_parent(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(INTERVAL)
+        time.sleep(PARENT_INTERVAL)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""A watch over workers: it moves the progress bar, and ends workers that make no progress."""
+"""Heartbeats of workers, and the monitor that reads them and ends workers that hang."""
 
 from __future__ import annotations
 
@@ -11,139 +11,154 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from builder.common import atomic_files
+from builder.common.atomic_files import TEMPORARY
 from builder.common.errors import DatasetError
 from builder.common.log import log
 from builder.storage.output_folder import OutputFolder
-from builder.workers import progress
 
-SLOWER = 20
-"""A shard hangs when nothing is heard of it for so many times the time that the slowest took."""
-
-
-class Watch:
-    """A thread that looks twice a second at what workers tell of the shards `names`.
-
-    `moved` is called with the samples that they have done. A worker of which nothing new is
-    heard for `limit` seconds, or for `SLOWER` times what the slowest shard took if that is
-    more, is killed if it is a process of this machine. `hung` then has its shard's name, with
-    the reason; of others the log tells.
-    """
-
-    def __init__(
-        self, folder: OutputFolder, names: Iterable[str], limit: float, moved: Callable[[int], None]
-    ) -> None:
-        self.hung: dict[str, str] = {}
-        self.slowest = 0.0
-        self._folder, self._names = folder, frozenset(names)
-        self._limit, self._moved = limit, moved
-        self._heard: dict[str, tuple[progress.Told, float]] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(progress.INTERVAL):
-            self.look()
-
-    def look(self) -> None:
-        """Look once at what workers told last."""
-        told = progress.told(self._folder, self._names)
-        self._moved(sum(each.samples for each in told.values()))
-        now = time.monotonic()
-        limit = max(self._limit, SLOWER * self.slowest)
-        for name in self._heard.keys() - told.keys():
-            del self._heard[name]
-        for name, each in told.items():
-            before, since = self._heard.get(name, (None, now))
-            self._heard[name] = each, since if each == before else now
-            if now - self._heard[name][1] > limit and name not in self.hung:
-                self._end(name, each, f"it made no progress for {limit:.0f} s")
-
-    def _end(self, name: str, each: progress.Told, reason: str) -> None:
-        self.hung[name] = reason
-        log.warning("%s: %s (process %d on %s)", name, reason, each.process, each.host)
-        if each.can_be_ended:
-            with suppress(ProcessLookupError):
-                os.kill(each.process, signal.SIGKILL)
-
-
-FOLDER = atomic_files.TEMPORARY + "progress"
-"""Where in an output folder the files lie, each under its shard's name."""
+HEARTBEATS = TEMPORARY + "progress"
+"""Folder of the heartbeat files, one file named like each shard in progress."""
 
 INTERVAL = 0.5
-"""Seconds from one telling to the next."""
+"""Seconds between two heartbeats of a worker, and between two polls of the monitor."""
+
+HANG_FACTOR = 20
+"""A worker may be silent for this many times the duration of the slowest shard."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a worker told last: samples done of its shard, its process, and its host's name."""
+class Heartbeat:
+    """What a worker reported last: rendered samples of its shard, process number, host name."""
 
     samples: int
     process: int
     host: str
 
     @property
-    def can_be_ended(self) -> bool:
-        """Whether the worker can be ended from here: another process of this machine."""
+    def can_be_killed(self) -> bool:
+        """Whether the worker is another process of this machine."""
         return self.host == platform.node() and self.process != os.getpid()
 
 
 @contextmanager
-def telling(folder: OutputFolder, name: str) -> Iterator[Callable[[int], None]]:
-    """Tell that the shard `name` is begun; yield what is to be called with its samples done.
+def send_heartbeats(folder: OutputFolder, shard: str) -> Iterator[Callable[[int], None]]:
+    """Send heartbeats for a shard in the body; yield a function of the samples rendered so far.
 
-    A call costs nothing until an interval has passed. That the file cannot be written stops no
-    shard; it is gone after the body, unless the process is killed.
+    A call writes a file at most every `INTERVAL` seconds. The first heartbeat comes before the
+    body. The file is removed after the body, unless the process is killed. An error in writing
+    stops no shard.
     """
-    path = f"{FOLDER}/{name}"
-    told = 0.0
+    name = f"{HEARTBEATS}/{shard}"
+    last = 0.0
 
-    def tell(samples: int) -> None:
-        nonlocal told
-        if samples and time.monotonic() - told < INTERVAL:
+    def send(samples: int) -> None:
+        nonlocal last
+        if samples and time.monotonic() - last < INTERVAL:
             return
-        told = time.monotonic()
+        last = time.monotonic()
         with suppress(OSError):
-            folder.write_text(path, f"{samples} {os.getpid()} {platform.node()}")
+            folder.write_text(name, f"{samples} {os.getpid()} {platform.node()}")
 
-    tell(0)
+    send(0)
     try:
-        yield tell
+        yield send
     finally:
         with suppress(OSError):
-            folder.remove(path)
+            folder.remove(name)
 
 
-def begun(folder: OutputFolder) -> set[str]:
-    """Return the names of the shards that are being made, or whose workers died of them."""
+def shards_in_progress(folder: OutputFolder) -> set[str]:
+    """Return the names of shards with a heartbeat file: in progress, or left by a dead worker."""
     try:
-        return {entry.name for entry in folder.entries(FOLDER)}
+        return {entry.name for entry in folder.entries(HEARTBEATS)}
     except OSError:
         return set()
 
 
-def told(folder: OutputFolder, names: Iterable[str]) -> dict[str, Told]:
-    """Return what was told last of those of the shards `names` that are begun."""
-    found = {}
-    for name in begun(folder).intersection(names):
-        with suppress(DatasetError, ValueError):  # just removed, or just being written
-            samples, process, host = (
-                folder.read_bytes(f"{FOLDER}/{name}", 1000).decode().split(" ", 2)
-            )
-            found[name] = Told(int(samples), int(process), host)
-    return found
+def read_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> dict[str, Heartbeat]:
+    """Return the last heartbeat of those of the shards that are in progress, by shard name."""
+    heartbeats = {}
+    for shard in shards_in_progress(folder).intersection(shards):
+        # a worker may remove or write the file at this moment
+        with suppress(DatasetError, ValueError):
+            text = folder.read_bytes(f"{HEARTBEATS}/{shard}", 1000).decode()
+            samples, process, host = text.split(" ", 2)
+            heartbeats[shard] = Heartbeat(int(samples), int(process), host)
+    return heartbeats
 
 
-def forget(folder: OutputFolder, names: Iterable[str]) -> None:
-    """Remove what dead workers told of the shards `names`."""
-    for name in begun(folder).intersection(names):
+def remove_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> None:
+    """Remove the heartbeats of dead workers for the shards."""
+    for shard in shards_in_progress(folder).intersection(shards):
         with suppress(OSError):
-            folder.remove(f"{FOLDER}/{name}")
+            folder.remove(f"{HEARTBEATS}/{shard}")
+
+
+class Monitor:
+    """A thread that polls the heartbeats of shards and kills workers that hang.
+
+    A worker hangs if its heartbeat stays the same for `hang_limit` seconds, or for `HANG_FACTOR`
+    times `slowest` if that is more. Only processes of this machine are killed; other workers that
+    hang are logged.
+
+    Args:
+        folder: The output folder.
+        shards: Names of the shards.
+        hang_limit: Seconds above 0.
+        report: Called at each poll with the samples rendered of all shards in progress.
+
+    Attributes:
+        hangs: For the name of each shard whose worker hangs, the reason.
+        slowest: Seconds that the slowest shard has taken; set by the caller.
+    """
+
+    def __init__(
+        self,
+        folder: OutputFolder,
+        shards: Iterable[str],
+        hang_limit: float,
+        report: Callable[[int], None],
+    ) -> None:
+        self.hangs: dict[str, str] = {}
+        self.slowest = 0.0
+        self._folder, self._shards = folder, frozenset(shards)
+        self._hang_limit, self._report = hang_limit, report
+        self._changes: dict[str, tuple[Heartbeat, float]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Monitor:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self.poll()
+
+    def poll(self) -> None:
+        """Read all heartbeats once, report the progress, and kill workers that hang."""
+        heartbeats = read_heartbeats(self._folder, self._shards)
+        self._report(sum(heartbeat.samples for heartbeat in heartbeats.values()))
+        now = time.monotonic()
+        limit = max(self._hang_limit, HANG_FACTOR * self.slowest)
+        for shard in self._changes.keys() - heartbeats.keys():
+            del self._changes[shard]
+        for shard, heartbeat in heartbeats.items():
+            last, since = self._changes.get(shard, (None, now))
+            if heartbeat != last:
+                since = now
+            self._changes[shard] = heartbeat, since
+            if now - since > limit and shard not in self.hangs:
+                self.hangs[shard] = f"it made no progress for {limit:.0f} s"
+                self._kill(shard, heartbeat)
+
+    def _kill(self, shard: str, heartbeat: Heartbeat) -> None:
+        reason, process, host = self.hangs[shard], heartbeat.process, heartbeat.host
+        log.warning("%s: %s (process %d on %s)", shard, reason, process, host)
+        if heartbeat.can_be_killed:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)

@@ -1,146 +1,162 @@
-"""Shards made round by round, whatever becomes of workers, until each is made or given up."""
+"""Attempts at shards, repeated until each shard is built or has failed too often."""
 
 from __future__ import annotations
 
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from builder.common import signals
 from builder.common.errors import BuilderError, BuildError
 from builder.common.log import log
-from builder.storage.output_folder import OutputFolder
 from builder.workers import pool, progress
 from builder.workers.options import BuildOptions
-from builder.workers.progress import Watch
-from builder.workers.shard import ShardTask, build_shard, finished
+from builder.workers.progress import Monitor
+from builder.workers.shard import ShardTask, build_shard, find_record
 
-TRIES = 3
-"""Failures after which a shard is given up. After one less it is made alone, so that it costs no
-other shard its worker, and is not blamed for another."""
+MAX_ATTEMPTS = 3
+"""Failed attempts after which a shard is given up. The last attempt runs alone, so that a crash
+costs no other shard its worker and cannot be blamed on the wrong shard."""
 
-LEAST_SPEED = 100
-"""Images a second that a worker of a cluster makes at least: it is waited for so long."""
+MIN_SPEED = 100
+"""Images per second: the least speed expected of a cluster's worker. It sets the timeout."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of trying to make a shard: seconds that it took, and what it failed of."""
+    """The result of an attempt: the name of the shard, seconds, and the reason of a failure."""
 
-    number: int
+    shard: str
     seconds: float
     failure: str | None = None
 
 
-class Trying:
-    """What workers run: a function that makes a shard, its errors results where a try may help.
+def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: ShardTask) -> Attempt:
+    """Run `function(task)` in a worker, which exits with the process `parent`.
 
-    `builder` is the process that workers are to end with.
+    `BuilderError` and `OSError` (a full disk, say) are raised, since another attempt would fail as
+    well. Any other exception becomes part of the result.
     """
-
-    def __init__(self, function: Callable[[ShardTask], object], builder: int) -> None:
-        self._function, self._builder = function, builder
-
-    def __call__(self, task: ShardTask) -> Attempt:
-        """Make a shard. What another try would meet again (a full disk, say) is raised."""
-        pool.end_with(self._builder)
-        began = time.monotonic()
-        try:
-            self._function(task)
-        except (BuilderError, OSError):
-            raise
-        except Exception as error:
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"in {Path(at.filename).name}, line {at.lineno}"
-            failure = f"{type(error).__name__}: {error} ({where})"
-            return Attempt(task.number, time.monotonic() - began, failure)
-        return Attempt(task.number, time.monotonic() - began)
+    pool.exit_with_parent(parent)
+    started = time.monotonic()
+    failure = None
+    try:
+        function(task)
+    except (BuilderError, OSError):
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"in {Path(frame.filename).name}, line {frame.lineno}"
+        failure = f"{type(error).__name__}: {error} ({place})"
+    return Attempt(task.shard.name, time.monotonic() - started, failure)
 
 
-def make_all(tasks: Iterable[ShardTask], run: BuildOptions, bar: pool.Bar) -> None:
-    """Make every shard.
+def build_shards(tasks: Iterable[ShardTask], options: BuildOptions, bar: pool.ProgressBar) -> None:
+    """Build every shard, in rounds of attempts.
 
-    Raises `BuildError` that names each shard that failed three times and what of, when all
-    others are made.
+    Raises:
+        BuildError: Shards failed `MAX_ATTEMPTS` times. The text names each with its last reason.
+            All other shards are built.
     """
-    waiting = {task.number: task for task in tasks}
-    failures: dict[int, list[str]] = {number: [] for number in waiting}
+    pending = {task.shard.name: task for task in tasks}
+    attempts = dict.fromkeys(pending, 0)
     given_up = {}
-    while waiting:
-        trusted = [task for n, task in waiting.items() if len(failures[n]) < TRIES - 1]
-        group = trusted or [next(iter(waiting.values()))]
-        apart = any(failures[task.number] for task in group)
-        for number, reason in _round(group, run, bar, apart, waiting.pop).items():
-            failures[number].append(reason)
-            name = waiting[number].shard.name
-            log.warning("%s failed (%d of %d): %s", name, len(failures[number]), TRIES, reason)
-            if len(failures[number]) == TRIES:
+    while pending:
+        group = [task for name, task in pending.items() if attempts[name] < MAX_ATTEMPTS - 1]
+        group = group or [next(iter(pending.values()))]
+        isolated = any(attempts[task.shard.name] for task in group)
+        built, failed = Round(group, options, bar).run(isolated)
+        for name in built:
+            del pending[name]
+        for name, reason in failed.items():
+            attempts[name] += 1
+            log.warning("%s failed (%d of %d): %s", name, attempts[name], MAX_ATTEMPTS, reason)
+            if attempts[name] == MAX_ATTEMPTS:
                 given_up[name] = reason
-                del waiting[number]
+                del pending[name]
     if given_up:
-        told = "; ".join(f"{name}: {reason}" for name, reason in given_up.items())
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in given_up.items())
         raise BuildError(
-            f"given up after {TRIES} tries: {told}; all other shards are kept, and the same call "
-            "tries these again"
+            f"given up after {MAX_ATTEMPTS} attempts: {reasons}; all other shards are kept, and "
+            "the same call tries these again"
         )
 
 
-def _round(
-    group: list[ShardTask],
-    run: BuildOptions,
-    bar: pool.Bar,
-    apart: bool,
-    made: Callable[[int], ShardTask],
-) -> dict[int, str]:
-    """Try to make each shard of a group once, and call `made` with the number of each that is.
+class Round:
+    """One attempt at each shard of a group."""
 
-    Returns why others failed. One that was not begun is neither made nor failed.
-    """
-    folder, names = group[0].folder, {task.shard.name: task for task in group}
-    failed: dict[int, str] = {}
-    waiting = {task.number: task for task in group}
+    def __init__(
+        self, group: list[ShardTask], options: BuildOptions, bar: pool.ProgressBar
+    ) -> None:
+        self._group, self._options, self._bar = group, options, bar
+        self._folder = group[0].folder
+        self._pending = {task.shard.name: task for task in group}
+        self._built: list[str] = []
+        self._failures: dict[str, str] = {}
 
-    def count(number: int) -> None:
-        shard = waiting.pop(number).shard
-        made(number)
-        log.debug("%s: %d images", shard.name, shard.count)
-        bar.count(shard.count)
+    def run(self, isolated: bool) -> tuple[list[str], dict[str, str]]:
+        """Attempt the shards, in processes other than this one if `isolated`.
 
-    trying = Trying(build_shard, os.getpid())
-    workers = pool.processes_for(run.workers, len(group), run.backend)
-    patience = max(run.hang_limit, max(task.shard.count for task in group) / LEAST_SPEED)
-    progress.forget(folder, names)
-    with Watch(folder, names, run.hang_limit, bar.show) as watch:
-        try:
-            for attempt in pool.run(trying, group, workers, run.backend, apart, patience):
-                signals.check()
-                watch.slowest = max(watch.slowest, attempt.seconds)
-                if attempt.failure is None:
-                    count(attempt.number)
-                else:
-                    failed[attempt.number] = attempt.failure
-                    del waiting[attempt.number]
-        except pool.WorkersDied as died:
-            for task in list(waiting.values()):  # some were made, and their results lost
-                if finished(folder, task.plan, task.shard):
-                    count(task.number)
-            failed |= _blamed(folder, waiting, watch.hung, str(died))
-    progress.forget(folder, names)
-    return failed
+        Returns:
+            The names of the built shards, and the reason of each failure by shard name. A shard
+            that no worker has started is in neither.
+        """
+        names, hang_limit = list(self._pending), self._options.hang_limit
+        progress.remove_heartbeats(self._folder, names)
+        with Monitor(self._folder, names, hang_limit, self._bar.show) as monitor:
+            try:
+                for attempt in self._attempts(isolated):
+                    signals.check()
+                    monitor.slowest = max(monitor.slowest, attempt.seconds)
+                    if attempt.failure is None:
+                        self._count(attempt.shard)
+                    else:
+                        self._fail(attempt.shard, attempt.failure)
+            except pool.WorkerError as error:
+                self._blame(monitor.hangs, str(error))
+        progress.remove_heartbeats(self._folder, names)
+        return self._built, self._failures
 
+    def _attempts(self, isolated: bool) -> Iterator[Attempt]:
+        """Run the pool; yield each attempt as it ends."""
+        workers, backend = self._options.workers, self._options.backend
+        largest = max(task.shard.count for task in self._group)
+        return pool.map_unordered(
+            partial(attempt_shard, build_shard, os.getpid()),
+            self._group,
+            workers=pool.worker_count(workers, len(self._group), backend),
+            backend=backend,
+            isolated=isolated,
+            timeout=max(self._options.hang_limit, largest / MIN_SPEED),
+        )
 
-def _blamed(
-    folder: OutputFolder, waiting: dict[int, ShardTask], hung: dict[str, str], reason: str
-) -> dict[int, str]:
-    """Return the shards to blame for workers that died, each with the reason.
+    def _count(self, name: str) -> None:
+        """Count a built shard."""
+        shard = self._pending.pop(name).shard
+        self._built.append(name)
+        log.debug("%s: %d images", name, shard.count)
+        self._bar.add(shard.count)
 
-    Those that hung, or else those that were begun, or else all: one at least, so rounds end.
-    """
-    of_names = {task.shard.name: number for number, task in waiting.items()}
-    told = {of_names[name]: why for name, why in hung.items() if name in of_names}
-    begun = progress.begun(folder)
-    suspects = [number for name, number in of_names.items() if name in begun]
-    return told or dict.fromkeys(suspects or waiting, reason)
+    def _fail(self, name: str, reason: str) -> None:
+        """Note that an attempt has failed."""
+        del self._pending[name]
+        self._failures[name] = reason
+
+    def _blame(self, hangs: dict[str, str], reason: str) -> None:
+        """Blame the death of workers on shards: on those that hang, else those in progress.
+
+        Where nothing is known of either, all pending shards are blamed, so that rounds end.
+        """
+        for name, task in list(self._pending.items()):
+            if find_record(self._folder, task.config, task.shard):  # built, but the result was lost
+                self._count(name)
+        blamed = {name: hangs[name] for name in self._pending if name in hangs}
+        if not blamed:
+            started = progress.shards_in_progress(self._folder).intersection(self._pending)
+            blamed = dict.fromkeys(started or self._pending, reason)
+        for name in blamed:
+            self._fail(name, blamed[name])

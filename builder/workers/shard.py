@@ -1,4 +1,4 @@
-"""One shard, made alone: rendered block by block, written, recorded."""
+"""One shard: rendered block by block, written, and recorded as complete."""
 
 from __future__ import annotations
 
@@ -21,94 +21,90 @@ from builder.workers import progress
 
 @dataclass(frozen=True)
 class ShardTask:
-    """All that a worker is given: values, and the number of its shard; never pixels."""
+    """The task of a worker: the number of a shard, and values that are the same for all shards."""
 
     folder: OutputFolder
-    plan: DatasetConfig
+    config: DatasetConfig
     number: int
     block_size: int
 
     @property
     def shard(self) -> Shard:
-        """The shard to make."""
-        return self.plan.shard(self.number)
+        """The shard to build."""
+        return self.config.shard(self.number)
 
 
 def build_shard(task: ShardTask) -> Shard:
-    """Make one shard, publish its completion record, and return the shard.
+    """Render and write a shard, publish its completion record, and return the shard.
 
-    The same task gives the same bytes in any process, and takes the place of whatever an
-    earlier attempt left.
+    Equal tasks give equal bytes in any process. The files of an earlier attempt are replaced.
     """
-    plan, shard = task.plan, task.shard
-    recipe = _recipe(task.folder, plan)
+    config, shard = task.config, task.shard
+    recipe = _load_recipe(task.folder, config)
     tally = Tally()
-    new_writer = formats.format_of(plan.storage.format).writer
     with (
         signals.defer_signals(),
-        progress.telling(task.folder, shard.name) as tell,
-        new_writer(task.folder, plan, shard) as writer,
+        progress.send_heartbeats(task.folder, shard.name) as send_heartbeat,
+        formats.format_of(config.storage.format).writer(task.folder, config, shard) as writer,
     ):
-        for start in range(shard.start, shard.start + shard.count, task.block_size):
+        stop = shard.start + shard.count
+        for start in range(shard.start, stop, task.block_size):
             signals.check()
-            end = min(start + task.block_size, shard.start + shard.count)
-            batch = generate(recipe, range(start, end), plan.storage.masks)
+            end = min(start + task.block_size, stop)
+            batch = generate(recipe, range(start, end), config.storage.masks)
             tally.add(batch)
             writer.write(batch)
-            tell(end - shard.start)
+            send_heartbeat(end - shard.start)
     images, labels = writer.files()
     record = Record(
         shard=shard,
         images=images,
         labels=labels,
-        fingerprint=plan.fingerprint,
-        generator_version=plan.generator_version,
+        fingerprint=config.fingerprint,
+        generator_version=config.generator_version,
         **tally.fields(),
     )
     task.folder.publish_json(shard.record_name, record.model_dump(mode="json"))
     return shard
 
 
-def _recipe(folder: OutputFolder, plan: DatasetConfig) -> Recipe:
-    """Return the recipe of a plan, its labels taken from the dataset's copy if they are new here.
+def _load_recipe(folder: OutputFolder, config: DatasetConfig) -> Recipe:
+    """Return the recipe of a dataset; register the dataset's copy of a labels file if need be.
 
-    Raises `BuildError` where the plan is another generator's than this process has.
+    Raises `BuildError` if the dataset is of another generator version.
     """
-    if plan.generator_version != GENERATOR_VERSION:
+    if config.generator_version != GENERATOR_VERSION:
         raise BuildError(
             f"{platform.node()}: has generator version {GENERATOR_VERSION}, and the dataset is "
-            f"of {plan.generator_version}: install the same version on all machines"
+            f"of {config.generator_version}: install the same version on all machines"
         )
-    recipe = Recipe.from_json(plan.recipe)
+    recipe = Recipe.from_json(config.recipe)
     if recipe.labels_file is not None:
         try:
             labels_file.open_lines(recipe.labels_file)
-        except BuilderError:  # another machine has not seen them
+        except BuilderError:  # another machine registered the file
             labels_file.register(folder.path / LABELS)
     return recipe
 
 
-def finished(
-    folder: OutputFolder, plan: DatasetConfig, shard: Shard
+def find_record(
+    folder: OutputFolder, config: DatasetConfig, shard: Shard
 ) -> tuple[Record, FileRecord] | None:
-    """Return a shard's completion record and the record's own file, or None where it must be made.
+    """Return a shard's completion record and its file, or None if the shard must be built.
 
-    The record must be of this plan and shard, and the files it names there with their sizes.
+    The record must be of this dataset and shard. The files it lists must have the sizes listed.
     """
+    form = formats.format_of(config.storage.format)
+    expected = (shard, config.fingerprint, config.generator_version)
     try:
         record = folder.read(shard.record_name, Record)
-        there = record.shard == shard and record.fingerprint == plan.fingerprint
-        whole = there and record.generator_version == plan.generator_version
-        if not (whole and _sizes_hold(folder, plan, record)):
-            return None
+        files = (record.images, record.labels)
+        if (
+            (record.shard, record.fingerprint, record.generator_version) == expected
+            and [file.name for file in files] == [form.image_file(shard), form.labels_file(shard)]
+            and all(folder.size(file.name) == file.bytes for file in files)
+        ):
+            return record, file_record(folder.path / shard.record_name)
     except (DatasetError, OSError):
-        return None
-    return record, file_record(folder.path / shard.record_name)
-
-
-def _sizes_hold(folder: OutputFolder, plan: DatasetConfig, record: Record) -> bool:
-    form = formats.format_of(plan.storage.format)
-    named = (form.image_file(record.shard), form.labels_file(record.shard))
-    return (record.images.name, record.labels.name) == named and all(
-        folder.size(file.name) == file.bytes for file in (record.images, record.labels)
-    )
+        pass
+    return None

@@ -30,7 +30,7 @@ from builder.common import rng
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
 from builder.storage.config import DatasetConfig, StorageOptions
-from builder.workers.estimate import FIRST, forecast
+from builder.workers.estimate import FIRST_TRIAL, estimate_build
 
 ROOT = Path(__file__).parents[2]
 SMALL = shlex.split("--count 60 --length 1:3 --width 100 --shard-size 25 --seed 5")
@@ -277,7 +277,7 @@ def test_dry_run_times_a_little_and_multiplies(monkeypatch, recipe, tmp_path):
     clock = itertools.count()  # each trial takes a second: from one look at the clock to the next
     monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
     plan = DatasetConfig.of(recipe, StorageOptions(), 10**9)
-    assert forecast(plan, 4, 100).seconds == 10**9 / FIRST / 4
+    assert estimate_build(plan, 4, 100).seconds == 10**9 / FIRST_TRIAL / 4
     assert list(tmp_path.iterdir()) == []
 
 

@@ -84,7 +84,7 @@ def test_a_shard_that_kills_every_worker_is_named(recipe, digest, tmp_path, monk
     monkeypatch.setattr(retry, "build_shard", crashing_shards.kills)
     out = tmp_path / "set"
     with scheduler_with_workers(tmp_path, 2) as address:
-        with pytest.raises(BuildError, match="given up after 3 tries: shard-000002: no worker"):
+        with pytest.raises(BuildError, match="given up after 3 attempts: shard-000002: no worker"):
             build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address,
                   hang_limit=10)  # fmt: skip
         monkeypatch.undo()
@@ -133,9 +133,11 @@ class Workers:
 )
 def test_workers_that_will_not_do_are_named(tmp_path, answer, said):
     """Each must run the same generator, and see the folder; what was looked at is gone."""
-    dask._check(Workers(a=lambda found: found), "tcp://s", OutputFolder(tmp_path))
+    dask.check_workers(Workers(a=lambda found: found), "tcp://s", OutputFolder(tmp_path))
     with pytest.raises(BuildError, match=said) as caught:
-        dask._check(Workers(a=lambda found: found, b=answer), "tcp://s", OutputFolder(tmp_path))
+        dask.check_workers(
+            Workers(a=lambda found: found, b=answer), "tcp://s", OutputFolder(tmp_path)
+        )
     assert "worker a" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

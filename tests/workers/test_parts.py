@@ -15,7 +15,7 @@ from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.storage.config import DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.workers.options import BuildOptions
-from builder.workers.pipeline import carry_out, carry_out_part, finalise
+from builder.workers.pipeline import build_dataset, build_part, finalise
 
 COUNT = 250
 ALONE = BuildOptions(workers=1)
@@ -39,7 +39,7 @@ def plan_of(recipe, count=COUNT):
 def whole(recipe, tmp_path_factory):
     """Return a dataset made by one call."""
     out = tmp_path_factory.mktemp("whole") / "set"
-    carry_out(plan_of(recipe), recipe, OutputFolder(out), ALONE)
+    build_dataset(plan_of(recipe), recipe, OutputFolder(out), ALONE)
     return out
 
 
@@ -48,25 +48,25 @@ def test_parts_in_any_order_are_the_whole(recipe, whole, tmp_path, parts):
     """Every file is that of one call, and images are made once; more parts than shards are fine."""
     plan, out = plan_of(recipe), tmp_path / "set"
     made = [
-        carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(number, parts))
+        build_part(plan, recipe, OutputFolder(out), ALONE, Part(number, parts))
         for number in range(parts, 0, -1)
     ]
     assert sum(made) == COUNT
     assert max(made) - min(made) <= 30
     assert finalise(plan, recipe, OutputFolder(out)).manifest == open_dataset(whole).manifest
     assert contents(out) == contents(whole)
-    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, parts)) == 0
+    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, parts)) == 0
     assert (out / "manifest.json").exists()
 
 
 def test_a_finished_dataset_that_lost_a_shard_is_no_longer_one(recipe, whole, tmp_path):
     """The part that makes it again takes the manifest away, and finalising brings it back."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out(plan, recipe, OutputFolder(out), ALONE)
+    build_dataset(plan, recipe, OutputFolder(out), ALONE)
     (out / "shard-000001.h5").unlink()
-    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) == 0
+    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) == 0
     assert (out / "manifest.json").exists()
-    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2)) == 30
+    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2)) == 30
     assert not (out / "manifest.json").exists()
     finalise(plan, recipe, OutputFolder(out))
     assert contents(out) == contents(whole)
@@ -78,7 +78,7 @@ def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
     plan, out = plan_of(recipe), tmp_path / "set"
     makers = [
         context.Process(
-            target=carry_out_part, args=(plan, recipe, OutputFolder(out), ALONE, Part(n, 2))
+            target=build_part, args=(plan, recipe, OutputFolder(out), ALONE, Part(n, 2))
         )
         for n in (1, 2)
     ]
@@ -96,54 +96,54 @@ def test_a_dataset_is_not_finalised_before_all_parts_are_made(recipe, tmp_path):
     plan, out = plan_of(recipe), tmp_path / "set"
     with pytest.raises(UsageError, match="make the parts first"):
         finalise(plan, recipe, OutputFolder(out))
-    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4))
+    build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4))
     missing = ", ".join(f"shard-00000{n}" for n in (0, 1, 4, 5, 6, 7, 8))
     with pytest.raises(BuilderError, match=f"not finished: {missing};"):
         finalise(plan, recipe, OutputFolder(out))
     assert not (out / "manifest.json").exists()
     (out / "shard-000003.h5").unlink()
-    assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4)) == 30
+    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4)) == 30
 
 
 def test_parts_share_a_folder_with_each_other_only(recipe, tmp_path):
     """A whole build and a part shut each other out, and so do two builds of one part."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     with OutputFolder(out).lock(shared=True):
         with pytest.raises(BuilderError, match="another build is writing here"):
-            carry_out(plan, recipe, OutputFolder(out), ALONE)
+            build_dataset(plan, recipe, OutputFolder(out), ALONE)
         with pytest.raises(BuilderError, match="another build is writing here"):
             finalise(plan, recipe, OutputFolder(out))
-        assert carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) > 0
+        assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) > 0
         with (
             OutputFolder(out).lock(".lock-part-1-of-2"),
             pytest.raises(BuilderError, match="another"),
         ):
-            carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+            build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     with OutputFolder(out).lock(), pytest.raises(BuilderError, match="another build"):
-        carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+        build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
 
 
 def test_a_part_leaves_what_others_have_begun(recipe, tmp_path):
     """Temporary files of another part that is being made stay; a whole build removes them."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     begun = out / ".tmp-12345678-shard-000008.h5"
     begun.write_text("half")
-    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     assert begun.exists()
-    carry_out(plan, recipe, OutputFolder(out), ALONE)
+    build_dataset(plan, recipe, OutputFolder(out), ALONE)
     assert not begun.exists()
 
 
 def test_parts_extend_a_dataset(recipe, tmp_path):
     """A larger count takes the manifest away until all parts are made."""
     out = tmp_path / "set"
-    carry_out(plan_of(recipe, 100), recipe, OutputFolder(out), ALONE)
+    build_dataset(plan_of(recipe, 100), recipe, OutputFolder(out), ALONE)
     plan = plan_of(recipe)
-    first = carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    first = build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
     assert not (out / "manifest.json").exists()
-    second = carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2))
+    second = build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2))
     assert first + second == COUNT - 90  # three whole shards stay
     assert finalise(plan, recipe, OutputFolder(out)).manifest.plan.count == COUNT
 
@@ -179,7 +179,7 @@ def test_an_unfinished_dataset_names_the_command_that_finishes_it(recipe, whole,
     from builder.cli import main
 
     out = tmp_path / "set"
-    carry_out_part(plan_of(recipe), recipe, OutputFolder(out), ALONE, Part(2, 3))
+    build_part(plan_of(recipe), recipe, OutputFolder(out), ALONE, Part(2, 3))
     with pytest.raises(DatasetError, match="is not finished; to finish it: digitseq ") as caught:
         open_dataset(out)
     verb, *call = shlex.split(str(caught.value).partition("digitseq ")[2])
@@ -211,7 +211,7 @@ def test_verify_makes_damaged_shards_again(capsys, recipe, tmp_path):
 def test_two_programs_agree_on_what_is_whole(recipe, tmp_path):
     """What `build` makes of a folder of parts is no other than what `finalise` does."""
     plan, out = plan_of(recipe), tmp_path / "set"
-    carry_out_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 3))
+    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 3))
     done = build(recipe, COUNT, out, shard_size=30, workers=1)
     assert done.made == COUNT - 90
     assert json.loads((out / "manifest.json").read_text())["plan"]["count"] == COUNT

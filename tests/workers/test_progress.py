@@ -28,23 +28,25 @@ def test_workers_tell_their_samples_process_and_host(tmp_path, at_once):
     """A shard is told of from its beginning; one that ends, by an error too, no more."""
     names = ["shard-000003", "shard-000004", "shard-000005"]
     here = (os.getpid(), platform.node())
-    other = progress.telling(OutputFolder(tmp_path), "shard-000004")
-    with progress.telling(OutputFolder(tmp_path), "shard-000003") as tell:
-        assert progress.told(OutputFolder(tmp_path), names) == {
-            "shard-000003": progress.Told(0, *here)
+    other = progress.send_heartbeats(OutputFolder(tmp_path), "shard-000004")
+    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000003") as tell:
+        assert progress.read_heartbeats(OutputFolder(tmp_path), names) == {
+            "shard-000003": progress.Heartbeat(0, *here)
         }
         tell(5)
         with suppress(ZeroDivisionError), other as tell_other:
             tell_other(10)
             tell_other(30)
-            assert progress.told(OutputFolder(tmp_path), names) == {
-                "shard-000003": progress.Told(5, *here),
-                "shard-000004": progress.Told(30, *here),
+            assert progress.read_heartbeats(OutputFolder(tmp_path), names) == {
+                "shard-000003": progress.Heartbeat(5, *here),
+                "shard-000004": progress.Heartbeat(30, *here),
             }
-            assert list(progress.told(OutputFolder(tmp_path), ["shard-000003"])) == ["shard-000003"]
+            assert list(progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000003"])) == [
+                "shard-000003"
+            ]
             raise ZeroDivisionError
-        assert progress.begun(OutputFolder(tmp_path)) == {"shard-000003"}
-    assert progress.begun(OutputFolder(tmp_path)) == set()
+        assert progress.shards_in_progress(OutputFolder(tmp_path)) == {"shard-000003"}
+    assert progress.shards_in_progress(OutputFolder(tmp_path)) == set()
 
 
 def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
@@ -52,27 +54,29 @@ def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     heard = []
-    with progress.telling(OutputFolder(tmp_path), "shard-000000") as tell:
+    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000000") as tell:
         for step in range(1, 11):
             clock[0] = 100 + step * 0.2
             tell(step)
             heard.append(
-                progress.told(OutputFolder(tmp_path), ["shard-000000"])["shard-000000"].samples
+                progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000000"])[
+                    "shard-000000"
+                ].samples
             )
     assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
 
 
 def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
     """A folder that is gone, and a file half written, are told of by nobody."""
-    with progress.telling(OutputFolder(tmp_path / "gone"), "shard-000000") as tell:
+    with progress.send_heartbeats(OutputFolder(tmp_path / "gone"), "shard-000000") as tell:
         tell(5)
-    assert progress.begun(OutputFolder(tmp_path / "gone")) == set()
-    (tmp_path / progress.FOLDER).mkdir()
-    (tmp_path / progress.FOLDER / "shard-000001").write_text("")
-    assert progress.told(OutputFolder(tmp_path), ["shard-000001"]) == {}
-    assert progress.begun(OutputFolder(tmp_path)) == {"shard-000001"}
-    progress.forget(OutputFolder(tmp_path), ["shard-000001", "shard-000002"])
-    assert progress.begun(OutputFolder(tmp_path)) == set()
+    assert progress.shards_in_progress(OutputFolder(tmp_path / "gone")) == set()
+    (tmp_path / progress.HEARTBEATS).mkdir()
+    (tmp_path / progress.HEARTBEATS / "shard-000001").write_text("")
+    assert progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000001"]) == {}
+    assert progress.shards_in_progress(OutputFolder(tmp_path)) == {"shard-000001"}
+    progress.remove_heartbeats(OutputFolder(tmp_path), ["shard-000001", "shard-000002"])
+    assert progress.shards_in_progress(OutputFolder(tmp_path)) == set()
 
 
 def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch, at_once):
@@ -81,7 +85,9 @@ def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch
 
     class Listening(Tally):
         def add(self, batch):
-            told = progress.told(OutputFolder(tmp_path / "set"), ["shard-000000", "shard-000001"])
+            told = progress.read_heartbeats(
+                OutputFolder(tmp_path / "set"), ["shard-000000", "shard-000001"]
+            )
             heard.extend((name[-1], each.samples) for name, each in told.items())
             super().add(batch)
 
@@ -101,10 +107,10 @@ def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
             return super().update(n)
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
-    with pool.progress(200, 50, show=True) as bar:
+    with pool.ProgressBar(200, 50, show=True) as bar:
         for told in (10, 40, 25, 60):
             bar.show(told)
-        bar.count(100)
+        bar.add(100)
         bar.show(20)
         bar.show(900)
     assert shown == [60, 90, 90, 110, 170, 200, 200]
@@ -127,7 +133,8 @@ def make_and_look(task):
 
 plan = DatasetConfig.of(Recipe(), StorageOptions(shard_size=20), 40)
 tasks = [ShardTask(OutputFolder(Path(sys.argv[1])), plan, number, 20) for number in range(2)]
-print(json.dumps([os.getpid(), *pool.run(make_and_look, tasks, 2, "loky")]))
+results = pool.map_unordered(make_and_look, tasks, workers=2, backend="loky")
+print(json.dumps([os.getpid(), *results]))
 """
 
 

@@ -58,7 +58,7 @@ def faulty(task):
 if __name__ == "__main__":
     retry.build_shard = faulty
     pool.usable_cores = lambda: 2
-    progress.SLOWER = 1
+    progress.HANG_FACTOR = 1
     recipe = Recipe.from_json(json.loads(sys.argv[2]))
     # on a busy machine, workers that do not hang may rest for some seconds
     limit = 4 if "hang" in faults.values() else 60
@@ -132,7 +132,7 @@ def test_a_shard_that_always_fails_is_named_and_all_others_are_kept(
     """After three tries the run ends with that shard's name and reason, and nobody else's."""
     out = tmp_path / "set"
     told, _ = built_with_faults(recipe, out, {"3": fault}, 99)
-    assert re.match(f"failed: given up after 3 tries: shard-000003: {reason}; all other", told)
+    assert re.match(f"failed: given up after 3 attempts: shard-000003: {reason}; all other", told)
     assert tries(out)[3] == 3
     records = {path.stem for path in out.glob("shard-*.json")}
     assert records == {f"shard-00000{n}" for n in (0, 1, 2, 4, 5)}
@@ -184,13 +184,13 @@ def watching(tmp_path, monkeypatch, host, process, limit=10.0):
     clock, killed = [0.0], []
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(progress.os, "kill", lambda *call: killed.append(call))
-    (tmp_path / progress.FOLDER).mkdir()
+    (tmp_path / progress.HEARTBEATS).mkdir()
 
     def tell(samples):
-        (tmp_path / progress.FOLDER / "shard-000000").write_text(f"{samples} {process} {host}")
+        (tmp_path / progress.HEARTBEATS / "shard-000000").write_text(f"{samples} {process} {host}")
 
     return (
-        progress.Watch(OutputFolder(tmp_path), ["shard-000000"], limit, lambda _: None),
+        progress.Monitor(OutputFolder(tmp_path), ["shard-000000"], limit, lambda _: None),
         clock,
         killed,
         tell,
@@ -203,12 +203,12 @@ def test_a_worker_hangs_when_nothing_is_heard_for_the_limit(tmp_path, monkeypatc
     for second in range(0, 40, 5):
         clock[0] = second
         tell(second)
-        looking.look()
+        looking.poll()
     for second in (40, 45, 46, 60):
         clock[0] = second
-        looking.look()
+        looking.poll()
         assert killed == ([(7, signal.SIGKILL)] if second > 45 else []), second
-    assert looking.hung == {"shard-000000": "it made no progress for 10 s"}
+    assert looking.hangs == {"shard-000000": "it made no progress for 10 s"}
 
 
 def test_slow_shards_are_given_more_time(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_slow_shards_are_given_more_time(tmp_path, monkeypatch):
     tell(1)
     for second in (0, 59, 60, 61):
         clock[0] = second
-        looking.look()
+        looking.poll()
         assert bool(killed) == (second > 60)
 
 
@@ -233,8 +233,8 @@ def test_only_other_processes_of_this_machine_are_killed(tmp_path, monkeypatch, 
     tell(1)
     for second in (0, 100):
         clock[0] = second
-        looking.look()
-    assert (killed, list(looking.hung)) == ([], ["shard-000000"])
+        looking.poll()
+    assert (killed, list(looking.hangs)) == ([], ["shard-000000"])
 
 
 ORPHANED = """

@@ -120,7 +120,7 @@ class Workers:
     def run(self, function, folder, name, on_error):
         """Return what each worker answers."""
         assert folder.exists(name)
-        return {name: answer(function(folder, name)) for name, answer in self.answers.items()}
+        return {worker: answer(function(folder, name)) for worker, answer in self.answers.items()}
 
 
 @pytest.mark.parametrize(

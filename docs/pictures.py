@@ -1,4 +1,4 @@
-"""Make the pictures of the README again: `python docs/pictures.py`."""
+"""Draw the pictures of the README and the docs again: `python docs/pictures.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from builder import Recipe, generate
 from builder.common.atomic_files import publish_bytes
-from builder.visualization import contact_sheet, ladder
+from builder.visualization import contact_sheet, drawing, ladder
 
 SAMPLES = (
     (Recipe(seed=7), False),
@@ -16,12 +16,12 @@ SAMPLES = (
     (Recipe(seed=9, length=(3, 8), spacing=(-4, 3), width=160, spacing_between="ink"), False),
     (Recipe(seed=10, augment="strong"), True),
 )
-"""Recipes, a column each, and whether their boxes are drawn."""
+"""A recipe for each column, and whether the boxes of its digits are drawn."""
 
 ROWS = 8
 
 LADDER = Recipe(seed=273, digits="2357", width=150)
-"""Of a seed whose draws are far from 0, so that every strength shows."""
+"""A recipe whose sample 0 draws numbers far from 0, so that every strength shows."""
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     ]
     pictures = {"samples.png": np.hstack(columns), "ladder.png": ladder.ladder(LADDER)}
     for name, picture in pictures.items():
-        publish_bytes(Path(__file__).with_name(name), contact_sheet.png(picture))
+        publish_bytes(Path(__file__).with_name(name), drawing.encode_png(picture))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def external_imports(path: Path) -> set[str]:
         ("secrets", {"common.rng"}),
         ("h5py", {"storage.formats.hdf5", "storage.formats.hdf5_reader"}),
         ("pyarrow", {"storage.formats.parquet"}),
-        ("cv2", {"storage.formats.png", "visualization.contact_sheet"}),
+        ("cv2", {"storage.formats.png", "visualization.drawing"}),
         ("numba", {"common.jit"}),
         ("xxhash", {"storage.content_digest"}),
         ("platformdirs", {"common.cache"}),

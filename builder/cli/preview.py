@@ -18,7 +18,7 @@ from builder.datasets.stored import open_dataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
-from builder.visualization import contact_sheet, ladder
+from builder.visualization import contact_sheet, drawing, ladder
 
 EXAMPLES = """examples:
   %(prog)s
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             samples, arguments.columns, arguments.zoom, boxes=bool(arguments.boxes)
         )
         content = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
-    atomic_files.publish_bytes(arguments.out, contact_sheet.png(picture))
+    atomic_files.publish_bytes(arguments.out, drawing.encode_png(picture))
     height, width = picture.shape[:2]
     print(f"{arguments.out}: {content}, {width} x {height} px")
     return 0

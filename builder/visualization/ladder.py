@@ -11,24 +11,14 @@ from builder.common.constants import FRAME
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
-from builder.visualization.contact_sheet import (
-    BLACK,
-    GAP,
-    GREY,
-    LINE,
-    WIDEST,
-    ZOOMS,
-    Grid,
-    Picture,
-    enlarged,
-    paste,
-    shortened,
-    text_width,
-    write,
-)
+from builder.visualization import drawing
+from builder.visualization.drawing import GAP, MAX_WIDTH, Grid, Picture
 
 STEPS = 5
-"""Images of a strength in a ladder."""
+"""Images of a strength."""
+
+ZOOMS = (2, 1)
+"""Factors to choose from; a ladder has too many rows for larger ones."""
 
 
 def strengths() -> list[Range]:
@@ -36,61 +26,73 @@ def strengths() -> list[Range]:
     return [item for a in AUGMENTATIONS.values() for item in a.ranges if not item.default]
 
 
-def rungs(item: Range) -> list[float]:
-    """Return the numbers of a strength that a ladder shows, from its weakest to its strongest.
+def steps(strength: Range) -> list[float]:
+    """Return the `STEPS` numbers of a strength that a ladder shows, the smallest first.
 
-    The strongest is the largest in any preset; the largest allowed where no preset has it.
+    The last one is the largest in any preset, or the largest allowed if no preset has it.
     """
-    most = max(item.presets.values(), default=0.0) or item.most
-    return [float(number) for number in np.linspace(item.least, most, STEPS + 1)[1:]]
+    most = max(strength.presets.values(), default=0.0) or strength.most
+    return np.linspace(strength.least, most, STEPS + 1)[1:].tolist()
 
 
 def ladder(recipe: Recipe, index: int = 0, zoom: int | None = None) -> Picture:
     """Return a picture of one sample under each augmentation alone, from its weakest.
 
-    Below a row with everything off it has a row for each strength in the table, of the numbers
-    of `rungs`. Every image is of sample `index`, so that a row differs in the strength alone;
-    of the recipe everything but `augment` is used. A strength is the most that a sample may
-    draw, so in some samples it shows little. Where `STEPS` images are wider than `WIDEST`, a
-    row is several rows of the picture. `zoom` is chosen where None.
+    The first row has every augmentation off. Each further row is one strength of the table, with
+    the numbers of `steps`. All images are of the same sample, so those of a row differ in the
+    strength alone. A strength is the most that a sample may draw: in some samples it shows little.
+
+    Args:
+        recipe: The recipe; its `augment` is not used.
+        index: Index of the sample.
+        zoom: Factor by which images are enlarged, from 1. By default 2, or 1 for wide images.
+
+    Returns:
+        The picture, (H, W, 3) uint8. A row of images wider than `MAX_WIDTH` is broken.
+
+    Raises:
+        UsageError: The picture would be larger than `MAX_PIXELS`.
+
     """
-    plain = _sample(recipe, index, {})
+    plain = _generate(recipe, index, {})
     rows = {"all off": [(plain, "")]} | {
-        item.name: [
-            (_sample(recipe, index, {item.name: number}), f"{number:.3g} {item.unit}")
-            for number in rungs(item)
+        strength.name: [
+            (_generate(recipe, index, {strength.name: number}), f"{number:.3g} {strength.unit}")
+            for number in steps(strength)
         ]
-        for item in strengths()
+        for strength in strengths()
     }
-    indent = max(text_width(title) for title in rows) + GAP
-    least = max(text_width(text) for row in rows.values() for _, text in row)
-    zoom, grid = _ladder_grid(plain.image.shape[1], zoom, least, indent)
+    left = max(drawing.text_width(title) for title in rows) + GAP
+    least_width = max(drawing.text_width(text) for row in rows.values() for _, text in row)
+    grid = _choose_grid(plain.image.shape[1], zoom, least_width, left)
     page = grid.page(sum(grid.rows(len(row)) for row in rows.values()))
-    head = shortened(f"sample {index}, label {plain.text}", page.shape[1] - 2 * GAP)
-    write(page, head, GAP, GAP + LINE, BLACK)
+    heading = drawing.shorten(f"sample {index}, label {plain.text}", page.shape[1] - 2 * GAP)
+    drawing.write(page, heading, GAP, GAP + drawing.LINE, drawing.BLACK)
     first = 0
     for title, row in rows.items():
-        write(page, title, GAP, grid.at(first, 0)[1] + (FRAME * zoom + LINE) // 2, BLACK)
-        for n, (sample, text) in enumerate(row):
-            x, y = grid.at(first + n // grid.columns, n % grid.columns)
-            paste(page, enlarged(sample.image, zoom), x, y)
-            write(page, text, x, y + grid.height, GREY)
+        middle = grid.corner(first, 0)[1] + (FRAME * grid.zoom + drawing.LINE) // 2
+        drawing.write(page, title, GAP, middle, drawing.BLACK)
+        for number, (sample, text) in enumerate(row):
+            x, y = grid.corner(first + number // grid.columns, number % grid.columns)
+            drawing.paste(page, drawing.enlarge(sample.image, grid.zoom), x, y)
+            drawing.write(page, text, x, y + grid.cell_height, drawing.GREY)
         first += grid.rows(len(row))
     return page
 
 
-def _sample(recipe: Recipe, index: int, ranges: dict[str, float]) -> Sample:
+def _generate(recipe: Recipe, index: int, ranges: dict[str, float]) -> Sample:
     """Return a sample of a recipe with other augmentation."""
     fields = {name: getattr(recipe, name) for name in Recipe.model_fields}
     return generate(Recipe(**{**fields, "augment": Augment(**ranges)}), [index])[0]
 
 
-def _ladder_grid(width: int, zoom: int | None, least: int, indent: int) -> tuple[int, Grid]:
-    """Return the largest zoom, and then the most columns up to `STEPS`, that fit in `WIDEST`."""
-    choices = [
-        (factor, Grid.of_images(columns, width, factor, least, indent=indent, head=LINE + GAP))
+def _choose_grid(width: int, zoom: int | None, least_width: int, left: int) -> Grid:
+    """Return the grid with the most columns, then the largest zoom, that fits in `MAX_WIDTH`."""
+    top = drawing.LINE + GAP
+    grids = [
+        Grid(columns, max(drawing.image_width(width, factor), least_width), factor, left, top)
         for columns in range(STEPS, 0, -1)
-        for factor in ([zoom] if zoom else ZOOMS[1::-1])
+        for factor in ([zoom] if zoom else ZOOMS)
     ]
-    fitting = (choice for choice in choices if choice[1].size(1)[1] <= WIDEST)
-    return next(fitting, choices[-1])
+    fitting = (grid for grid in grids if grid.size(1)[1] <= MAX_WIDTH)
+    return next(fitting, grids[-1])

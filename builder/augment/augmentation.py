@@ -1,4 +1,11 @@
-"""What an augmentation is: named ranges, and what it does to the samples of a block."""
+"""What an augmentation is: ranges, and what it does to the samples of a block.
+
+A new augmentation is one new file here, one line in `AUGMENTATIONS` of `builder.augment.table`,
+and one line in `Augment` there for each of its ranges. Nothing else in the code changes: the
+command line, recipes and pictures read the table. `docs/augmentation.md` and `docs/streams.md`
+get a row each, which tests compare with the table. For examples see `builder.augment.scale` (a
+`Geometric`) and `builder.augment.contrast` (an `Effect`).
+"""
 
 from __future__ import annotations
 
@@ -7,70 +14,82 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from builder.common import rng
-from builder.common.constants import Floats, Ints, Words
+from builder.common.constants import Floats, Int8s, Int32s, Ints, UInt8s, Words
 
 STRIP = 1 << 16
 """Added to the number of a draw that a strip takes once, to tell it from those of its digits."""
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The random numbers of one augmentation for one block: its stream, opened for its samples.
+class Draws:
+    """The random draws of one augmentation for one block of samples.
 
-    `labels` (B, L) int8 are the digits, padded with -1. `style` is the share, 0 to 1, of what
-    `styled` numbers have in common along a strip.
+    Draws are numbered from 0, those of digits apart from those of strips. The same number gives
+    the same draw again.
+
+    Attributes:
+        seeds: Sample seeds (B,).
+        labels: Digits (B, L), padded with -1.
+        stream: The number of the augmentation's stream.
+        style: The share, 0 to 1, of what `per_digit_in_style` has in common along a strip.
     """
 
     seeds: Words
-    labels: npt.NDArray[np.int8]
+    labels: Int8s
     stream: int
     style: float = 0.0
 
-    def words(self, draw: int = 0) -> Words:
-        """Return a word for every digit, (B, L) uint64; `draw` tells one from another."""
+    def digit_words(self, draw: int = 0) -> Words:
+        """Return a random word for every digit, (B, L)."""
         return rng.draw_digit_words(self.seeds, self.labels.shape[1], self.stream, draw)
 
     def strip_words(self, draw: int = 0) -> Words:
-        """Return a word for every sample, (B,) uint64."""
+        """Return a random word for every sample, (B,)."""
         return rng.draw_words(self.seeds, self.stream, STRIP + draw)
 
-    def keyed(self, amount: Floats) -> Ints:
-        """Return (B, 3) int64: amounts (B,) rounded, and draw 1 in two halves, a key of pixels."""
-        word = self.strip_words(1)
-        low, high = word & np.uint64(0xFFFFFFFF), word >> np.uint64(32)
-        key = np.stack([low, high], axis=-1).astype(np.int64)
-        return np.concatenate([rounded(amount), key], axis=1)
-
     def per_digit(self, draw: int = 0) -> Floats:
-        """Return uniform numbers in [-1, 1), (B, L) float64."""
-        return rng.uniform_signed(self.words(draw))
+        """Return uniform numbers in [-1, 1) for every digit, (B, L)."""
+        return rng.uniform_signed(self.digit_words(draw))
 
     def per_strip(self, draw: int = 0) -> Floats:
-        """Return uniform numbers in [-1, 1), (B,) float64."""
+        """Return uniform numbers in [-1, 1) for every sample, (B,)."""
         return rng.uniform_signed(self.strip_words(draw))
 
-    def styled(self, draw: int = 0) -> Floats:
-        """Return numbers in [-1, 1], (B, L) float64: uniform, and alike along a strip.
+    def per_digit_in_style(self, draw: int = 0) -> Floats:
+        """Return uniform numbers in [-1, 1] for every digit, (B, L), alike along a strip.
 
-        A number of the strip plus a residue of each digit, up to 2 * (1 - style), is folded
-        back at the ends of the range. That keeps it uniform for every style: with 0 the digits
-        are independent, with 1 they are the same.
+        The number of a digit is that of its strip plus a residue of its own, up to
+        2 * (1 - style), folded back at the ends of the range. That keeps it uniform for every
+        style: with 0 the digits are independent, with 1 they are the same.
         """
         if self.style == 1.0:
             return np.broadcast_to(self.per_strip(draw)[:, None], self.labels.shape)
         residue = 2.0 * (1.0 - self.style)
-        return rng.fold_style(self.strip_words(draw), self.words(draw), residue)
+        return rng.fold_style(self.strip_words(draw), self.digit_words(draw), residue)
+
+    def amount_and_key(self, amount: Floats) -> Ints:
+        """Return (B, 3): amounts (B,) rounded, and the key of `hash_pixel`, draw 1 in halves."""
+        word = self.strip_words(1)
+        low, high = word & np.uint64(0xFFFFFFFF), word >> np.uint64(32)
+        key = np.stack([low, high], axis=-1).astype(np.int64)
+        return np.concatenate([round_half_up(amount), key], axis=1)
 
 
 @dataclass(frozen=True)
 class Range:
-    """One number of an augmentation: a strength, 0 for off, or a setting, that has a default.
+    """One number of an augmentation: a strength, or a setting.
 
-    `unit` and `help` say what it means, `least` and `most` what is allowed (0 must be for a
-    strength), and `presets` gives it in each preset; one that is not named has the default.
+    Attributes:
+        name: Its name in `Augment`, in recipes and (with `-` for `_`) on the command line.
+        flag: What stands for its value in help, such as `DEG`.
+        unit: The unit of the value.
+        help: What the value does, in a line that mentions `flag`.
+        most: The largest value allowed.
+        presets: The value in each preset; a preset that is not named has the default.
+        least: The smallest value allowed, 0 for a strength.
+        default: 0 for a strength, which is off then; another number for a setting.
     """
 
     name: str
@@ -85,7 +104,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges; it is on where one of its strengths is not 0."""
+    """Named ranges; the augmentation is on where one of its strengths is not 0."""
 
     ranges: tuple[Range, ...]
 
@@ -96,11 +115,11 @@ class Augmentation:
 
     @cached_property
     def strengths(self) -> tuple[str, ...]:
-        """The names of those of its ranges that are no settings."""
+        """The names of its strengths."""
         return tuple(item.name for item in self.ranges if not item.default)
 
     def values(self, augment: Mapping[str, float]) -> tuple[float, ...]:
-        """Return its own numbers, in order, out of those of all augmentations."""
+        """Return its own values, in order, out of those of all augmentations."""
         return tuple(augment[item.name] for item in self.ranges)
 
     def is_on(self, augment: Mapping[str, float]) -> bool:
@@ -110,9 +129,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Geometric(Augmentation):
-    """An augmentation of how a digit gets from its glyph to the image.
+    """An augmentation of the map from a glyph to the image.
 
-    `apply(warp, draw, *values)` composes it into the warps of a block, in place.
+    Attributes:
+        apply: `apply(warp, draws, *values)` composes it into the `Warp` of a block, in place;
+            `values` are those of its ranges, in order.
     """
 
     apply: Callable[..., None]
@@ -122,27 +143,29 @@ class Geometric(Augmentation):
 class Effect(Augmentation):
     """An augmentation of finished pixels.
 
-    `numbers(draw, *values)` draws what each sample needs, (B, k) int64. `change(images,
-    numbers, scratch)` changes images (B, 28, W) uint8 in place, by integer arithmetic; it is
-    compiled. `scratch` (lines, W + 4) int32, of zeros, is memory for it to write to.
+    Attributes:
+        numbers: `numbers(draws, *values)` draws what each sample needs, (B, k) int64; `values`
+            are those of its ranges, in order.
+        change: `change(images, numbers, scratch)` changes images (B, 28, W) in place, by integer
+            arithmetic. It is compiled. `scratch` (lines, W + 4), of zeros, is memory to write to.
+        lines: How many lines of scratch memory it needs.
     """
 
     numbers: Callable[..., Ints]
-    change: Callable[[npt.NDArray[np.uint8], Ints, npt.NDArray[np.int32]], None]
+    change: Callable[[UInt8s, Ints, Int32s], None]
     lines: int = 0
 
-    def apply(self, images: npt.NDArray[np.uint8], numbers: Ints) -> None:
+    def apply(self, images: UInt8s, numbers: Ints) -> None:
         """Change images (B, 28, W) in place."""
         scratch = np.zeros((self.lines, images.shape[2] + 4), dtype=np.int32)
         self.change(images, numbers, scratch)
 
 
-def rounded(*values: Floats) -> Ints:
-    """Return numbers rounded to whole ones, half up, (B, k) int64 from k arrays (B,)."""
+def round_half_up(*values: Floats) -> Ints:
+    """Round numbers to whole ones, half up: (B, k) int64 from k arrays (B,)."""
     return np.floor(np.stack(values, axis=-1) + 0.5).astype(np.int64)
 
 
-def up_to(most: float, signed: Floats) -> Floats:
+def rescale(signed: Floats, most: float) -> Floats:
     """Map numbers in [-1, 1] onto [0, most]."""
-    scaled: Floats = (signed + 1.0) * (most / 2)
-    return scaled
+    return (signed + 1.0) * (most / 2)

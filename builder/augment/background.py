@@ -1,14 +1,12 @@
-"""Backgrounds: paper that is not black: evenly grey, shaded from one side, or of a grain."""
+"""Backgrounds: paper that is not black: evenly grey, shaded from one side, or grained."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
 from builder.augment.trigonometry import sine_cosine
-from builder.common.constants import Ints
+from builder.common.constants import Int32s, Ints, UInt8s
 from builder.common.jit import jit
 from builder.common.rng_kernels import hash_pixel
 
@@ -18,25 +16,25 @@ GRAIN = 8
 """Distance between the random points of a texture, px."""
 
 
-def flat_numbers(draw: Draw, level: float) -> Ints:
-    """Return (B, 3): a grey level uniform in [0, level], in 1/256; no slope."""
-    grey = up_to(level, draw.per_strip()) * 256
-    return rounded(grey, 0.0 * grey, 0.0 * grey)
+def flat_numbers(draws: Draws, level: float) -> Ints:
+    """Return (B, 3): a grey level uniform in [0, level], in 1/256, and a slope of 0."""
+    grey = rescale(draws.per_strip(), level) * 256
+    return round_half_up(grey, 0.0 * grey, 0.0 * grey)
 
 
-def gradient_numbers(draw: Draw, level: float) -> Ints:
-    """Return (B, 3): level in the middle, and its rise to the right and lower edge, in 1/256.
+def gradient_numbers(draws: Draws, level: float) -> Ints:
+    """Return (B, 3): the level in the middle, its rise to the right and lower edge, in 1/256.
 
-    From 0 at one end to uniform in [0, level] at the other, in a uniform direction.
+    The level runs from 0 at one end to uniform in [0, level] at the other, in a uniform direction.
     """
-    half = up_to(level, draw.per_strip(0)) * 128
-    sine, cosine = sine_cosine(180.0 * draw.per_strip(1))
+    half = rescale(draws.per_strip(0), level) * 128
+    sine, cosine = sine_cosine(180.0 * draws.per_strip(1))
     reach = np.abs(sine) + np.abs(cosine)
-    return rounded(half, half * cosine / reach, half * sine / reach)
+    return round_half_up(half, half * cosine / reach, half * sine / reach)
 
 
 @jit
-def slope(images: Any, numbers: Any, scratch: Any) -> None:
+def shade(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
     """Lay ink on paper whose grey is a plane: value + (white - value) * grey."""
     height, width = images.shape[1], images.shape[2]
     for b in range(len(images)):
@@ -51,16 +49,16 @@ def slope(images: Any, numbers: Any, scratch: Any) -> None:
                 row[x] = u8(v + (i32(i32((255 - v) * (grey >> 4)) * 257 + (1 << 19)) >> 20))
 
 
-def texture_numbers(draw: Draw, level: float) -> Ints:
-    """Return (B, 3): the largest grey level, uniform in [0, level]; a key's two words."""
-    return draw.keyed(up_to(level, draw.per_strip()))
+def texture_numbers(draws: Draws, level: float) -> Ints:
+    """Return (B, 3): the largest grey level, uniform in [0, level], and a key of pixels."""
+    return draws.amount_and_key(rescale(draws.per_strip(), level))
 
 
 @jit
-def grain(images: Any, numbers: Any, scratch: Any) -> None:
+def grain(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
     """Lay ink on paper whose grey is bilinear between random points every 8 px.
 
-    `scratch`: the greys of a row of points, and of the next, stretched to every pixel.
+    `scratch` holds the greys of a row of points and of the next, stretched to every pixel.
     """
     height, width = images.shape[1], images.shape[2]
     points = width // GRAIN + 2
@@ -82,33 +80,25 @@ def grain(images: Any, numbers: Any, scratch: Any) -> None:
                 row[x] = u8(v + (i32(product * 129 + (1 << 22)) >> 23))
 
 
-def _levels(name: str, help_text: str, strong: float) -> tuple[Range]:
-    return (
-        Range(
-            name=name,
-            flag="LEVEL",
-            unit="levels",
-            help=help_text,
-            most=255.0,
-            presets={"strong": strong},
-        ),
-    )
+def _level(name: str, help_text: str, strong: float) -> tuple[Range]:
+    presets = {"strong": strong}
+    return (Range(name, "LEVEL", "levels", help_text, most=255.0, presets=presets),)
 
 
 FLAT = Effect(
-    ranges=_levels("background", "lighten the background evenly, to grey levels up to LEVEL", 40.0),
+    ranges=_level("background", "lighten the background evenly, to grey levels up to LEVEL", 40.0),
     numbers=flat_numbers,
-    change=slope,
+    change=shade,
 )
 
 GRADIENT = Effect(
-    ranges=_levels("gradient", "lighten it from one side, to grey levels up to LEVEL", 40.0),
+    ranges=_level("gradient", "lighten it from one side, to grey levels up to LEVEL", 40.0),
     numbers=gradient_numbers,
-    change=slope,
+    change=shade,
 )
 
 TEXTURE = Effect(
-    ranges=_levels("texture", "give it a grain of grey levels up to LEVEL", 30.0),
+    ranges=_level("texture", "give it a grain of grey levels up to LEVEL", 30.0),
     numbers=texture_numbers,
     change=grain,
     lines=2,

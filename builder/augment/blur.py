@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
-from builder.common.constants import Ints
+from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
+from builder.common.constants import FRAME, Int32s, Ints, UInt8s
 from builder.common.jit import jit
 
 i32, u8 = np.int32, np.uint8
 
-ONE = 4096
-"""The sum of the five weights."""
+WEIGHT_SUM = 4096
+"""The sum of the five weights of a line."""
 
 
-def numbers(draw: Draw, sigma: float) -> Ints:
-    """Return (B, 3): weights at distance 0, 1 and 2, of ONE, for a sigma uniform in [0, sigma].
+def blur_numbers(draws: Draws, sigma: float) -> Ints:
+    """Return (B, 3): weights at distance 0, 1 and 2, for a sigma uniform in [0, sigma].
 
-    They are those of (s, 1 - 2 s, s) twice over, whose variance is 4 s, so s is a quarter
-    of sigma squared. At 1 they are the binomial 1 4 6 4 1.
+    They are (s, 1 - 2 s, s) convolved with itself, whose variance is 4 s, so s is a quarter of
+    sigma squared. For a sigma of 1 they are the binomial 1 4 6 4 1.
     """
-    s = up_to(sigma, draw.per_strip()) ** 2 / 4
+    s = rescale(draws.per_strip(), sigma) ** 2 / 4
     near, far = 2 * s * (1 - 2 * s), s * s
-    weights = rounded(s, ONE * near, ONE * far)
-    weights[:, 0] = ONE - 2 * weights[:, 1] - 2 * weights[:, 2]
+    weights = round_half_up(s, WEIGHT_SUM * near, WEIGHT_SUM * far)
+    weights[:, 0] = WEIGHT_SUM - 2 * weights[:, 1] - 2 * weights[:, 2]
     return weights
 
 
 @jit
-def change(images: Any, numbers: Any, scratch: Any) -> None:
-    """Smooth rows, then columns; black lies beyond the edges, and one rounding is at the end.
+def smooth(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
+    """Smooth rows, then columns, with black beyond the edges, and round once at the end.
 
-    `scratch`: two lines of black, the smoothed rows, two lines of black, and one row between
+    `scratch` holds two lines of black, the smoothed rows, two lines of black, and one row between
     two pixels of black at either side.
     """
     height, width = images.shape[1], images.shape[2]
@@ -50,13 +48,8 @@ def change(images: Any, numbers: Any, scratch: Any) -> None:
                 out[x] = i32(total) >> 4
         for y in range(height):
             row = images[n, y]
-            p, q, r, s, t = (
-                scratch[y],
-                scratch[y + 1],
-                scratch[y + 2],
-                scratch[y + 3],
-                scratch[y + 4],
-            )
+            p, q, r = scratch[y], scratch[y + 1], scratch[y + 2]
+            s, t = scratch[y + 3], scratch[y + 4]
             for x in range(width):
                 total = i32(i32(p[x] + t[x]) * far + i32(q[x] + s[x]) * near + r[x] * here)
                 row[x] = u8(i32(total + (1 << 19)) >> 20)
@@ -73,7 +66,7 @@ BLUR = Effect(
             presets={"strong": 0.8},
         ),
     ),
-    numbers=numbers,
-    change=change,
-    lines=28 + 5,
+    numbers=blur_numbers,
+    change=smooth,
+    lines=FRAME + 5,
 )

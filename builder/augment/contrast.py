@@ -1,25 +1,23 @@
-"""Contrast curve: half-tones lighter or darker, black and white as they are."""
+"""Grey values changed one by one: a contrast curve, and inversion to black on white."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, rounded
-from builder.common.constants import Ints
+from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
+from builder.common.constants import Int32s, Ints, UInt8s
 from builder.common.jit import jit
 
 i32, u8 = np.int32, np.uint8
 
 
-def numbers(draw: Draw, strength: float) -> Ints:
+def contrast_numbers(draws: Draws, strength: float) -> Ints:
     """Return (B, 1): the bend of the curve, uniform in [-strength, strength], in 1/65536/255."""
-    return rounded(draw.per_strip() * (strength * 65536 / 255))
+    return round_half_up(draws.per_strip() * (strength * 65536 / 255))
 
 
 @jit
-def change(images: Any, numbers: Any, scratch: Any) -> None:
+def bend_curve(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
     """Move grey value v, as a share t of white, to t + bend * t * (1 - t)."""
     for b in range(len(images)):
         pixels, bend = images[b].reshape(-1), i32(numbers[b, 0])
@@ -39,6 +37,36 @@ CONTRAST = Effect(
             presets={"strong": 0.6},
         ),
     ),
-    numbers=numbers,
-    change=change,
+    numbers=contrast_numbers,
+    change=bend_curve,
+)
+
+
+def invert_numbers(draws: Draws, share: float) -> Ints:
+    """Return (B, 1): 255 for a share of the samples, else 0."""
+    inverted = rescale(draws.per_strip(), 1.0) < share
+    return np.where(inverted, 255, 0)[:, None]
+
+
+@jit
+def invert(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
+    """Turn the images whose number is 255 into their negative."""
+    for b in range(len(images)):
+        pixels, bits = images[b].reshape(-1), u8(numbers[b, 0])
+        for i in range(len(pixels)):
+            pixels[i] ^= bits
+
+
+INVERT = Effect(
+    ranges=(
+        Range(
+            name="invert",
+            flag="P",
+            unit="share",
+            help="turn a share P of the images into black on white",
+            most=1.0,
+        ),
+    ),
+    numbers=invert_numbers,
+    change=invert,
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.augmentation import Draws, Geometric, Range
 from builder.augment.warp import Warp
 
 
-def apply(warp: Warp, draw: Draw, rms: float, correlation: float) -> None:
-    """Set strength and correlation length, px, and what each digit's noise begins with."""
+def apply(warp: Warp, draws: Draws, rms: float, correlation: float) -> None:
+    """Set the strength and correlation length, px, and the key of each digit's noise."""
     warp.elastic = rms, correlation
-    warp.keys[:] = draw.words()
+    warp.keys[:] = draws.digit_words()
 
 
 ELASTIC = Geometric(

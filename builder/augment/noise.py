@@ -1,32 +1,32 @@
-"""Noise: every pixel lighter or darker by a random amount of its own, as of a sensor."""
+"""Noise, as of a sensor, which changes every pixel; dropout, which loses single pixels."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, up_to
-from builder.common.constants import Ints
+from builder.augment.augmentation import Draws, Effect, Range, rescale
+from builder.common.constants import Int32s, Ints, UInt8s
 from builder.common.jit import jit
 from builder.common.rng_kernels import hash_pixel
 
 i32, u32, u8 = np.int32, np.uint32, np.uint8
 
 MEAN = 30
-"""Of the sum of four numbers from 0 to 15, whose distribution is close to a Gaussian."""
+"""Mean of the sum of four numbers from 0 to 15, whose distribution is close to a Gaussian."""
 
 DEVIATION = math.sqrt(4 * (16**2 - 1) / 12)
+"""Standard deviation of that sum."""
 
 
-def numbers(draw: Draw, deviation: float) -> Ints:
-    """Return (B, 3): a deviation uniform in [0, deviation], 1/256/DEVIATION; a key's words."""
-    return draw.keyed(up_to(deviation, draw.per_strip()) * (256 / DEVIATION))
+def noise_numbers(draws: Draws, deviation: float) -> Ints:
+    """Return (B, 3): a deviation uniform in [0, deviation], in 1/256/DEVIATION, and a key."""
+    return draws.amount_and_key(rescale(draws.per_strip(), deviation) * (256 / DEVIATION))
 
 
 @jit
-def change(images: Any, numbers: Any, scratch: Any) -> None:
+def add_noise(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
     """Add noise to all pixels; a hash serves two of them, half an image apart."""
     for b in range(len(images)):
         pixels = images[b].reshape(-1)
@@ -54,6 +54,41 @@ NOISE = Effect(
             presets={"strong": 12.0},
         ),
     ),
-    numbers=numbers,
-    change=change,
+    numbers=noise_numbers,
+    change=add_noise,
+)
+
+
+def dropout_numbers(draws: Draws, share: float) -> Ints:
+    """Return (B, 3): a share uniform in [0, share], in 1/65536, and a key."""
+    return draws.amount_and_key(rescale(draws.per_strip(), share) * 65536)
+
+
+@jit
+def drop_pixels(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
+    """Set that share of the pixels to 0; a hash serves two of them, half an image apart."""
+    for b in range(len(images)):
+        pixels = images[b].reshape(-1)
+        half = len(pixels) // 2
+        first, second = pixels[:half], pixels[half:]
+        lost, key, other = u32(numbers[b, 0]), u32(numbers[b, 1]), u32(numbers[b, 2])
+        for i in range(half):
+            bits = hash_pixel(u32(i), key, other)
+            first[i] *= u8((bits & u32(65535)) >= lost)
+            second[i] *= u8((bits >> u32(16)) >= lost)
+
+
+DROPOUT = Effect(
+    ranges=(
+        Range(
+            name="dropout",
+            flag="S",
+            unit="share",
+            help="set up to a share S of the pixels to 0",
+            most=0.5,
+            presets={"strong": 0.02},
+        ),
+    ),
+    numbers=dropout_numbers,
+    change=drop_pixels,
 )

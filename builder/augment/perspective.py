@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.augmentation import Draws, Geometric, Range
 from builder.augment.warp import Warp
 from builder.common.constants import HALF
 
 MOST = 0.2
-"""Beyond this the horizon would come near a displaced frame: up to here its points are at least
-0.14 of the distance of the middle, however far elastic deformation takes them."""
+"""The largest share. Up to it every point of a frame, however far elastic deformation displaces it,
+is at least 0.14 as far away as the middle; beyond it the horizon comes near the frame."""
 
 
-def apply(warp: Warp, draw: Draw, share: float) -> None:
+def apply(warp: Warp, draws: Draws, share: float) -> None:
     """Tilt the frame about both axes: an edge's distance is uniform in [1 - share, 1 + share]."""
-    warp.perspective[0] += share / HALF * draw.per_digit(0)
-    warp.perspective[1] += share / HALF * draw.per_digit(1)
+    warp.perspective[0] += share / HALF * draws.per_digit(0)
+    warp.perspective[1] += share / HALF * draws.per_digit(1)
 
 
 PERSPECTIVE = Geometric(

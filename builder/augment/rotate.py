@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.augmentation import Draws, Geometric, Range
 from builder.augment.trigonometry import sine_cosine
 from builder.augment.warp import Warp
 
-ALIKE = (1, 7)
-"""Digits that turn half as far: a turned 1 reads as a 7, and a 7 as a 1."""
+CONFUSABLE = (1, 7)
+"""Digits that rotate half as far: a rotated 1 reads as a 7, and a 7 as a 1."""
 
 
-def apply(warp: Warp, draw: Draw, degrees: float) -> None:
+def apply(warp: Warp, draws: Draws, degrees: float) -> None:
     """Rotate by a uniform angle in [-degrees, degrees], clockwise if positive; half for 1 and 7."""
-    alike = (draw.labels == ALIKE[0]) | (draw.labels == ALIKE[1])
-    most = np.where(alike, degrees / 2, degrees)
-    sine, cosine = sine_cosine(most * draw.per_digit())
+    confusable = (draws.labels == CONFUSABLE[0]) | (draws.labels == CONFUSABLE[1])
+    most = np.where(confusable, degrees / 2, degrees)
+    sine, cosine = sine_cosine(most * draws.per_digit())
     warp.compose(cosine, -sine, sine, cosine)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.augmentation import Draws, Geometric, Range
 from builder.augment.warp import Warp
 
 
-def apply(warp: Warp, draw: Draw, scale: float) -> None:
+def apply(warp: Warp, draws: Draws, scale: float) -> None:
     """Scale x and y by independent uniform factors in [1 - scale, 1 + scale]."""
-    warp.linear[0:2] *= 1.0 + scale * draw.styled(0)
-    warp.linear[2:4] *= 1.0 + scale * draw.styled(1)
+    warp.linear[0:2] *= 1.0 + scale * draws.per_digit_in_style(0)
+    warp.linear[2:4] *= 1.0 + scale * draws.per_digit_in_style(1)
 
 
 SCALE = Geometric(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draw, Geometric, Range
+from builder.augment.augmentation import Draws, Geometric, Range
 from builder.augment.warp import Warp
 
 
-def apply_x(warp: Warp, draw: Draw, shear: float) -> None:
+def apply_x(warp: Warp, draws: Draws, shear: float) -> None:
     """Slant: shift what lies 1 px above the middle by up to `shear` px to either side."""
-    warp.compose(1.0, shear * draw.styled(), 0.0, 1.0)
+    warp.compose(1.0, shear * draws.per_digit_in_style(), 0.0, 1.0)
 
 
-def apply_y(warp: Warp, draw: Draw, shear: float) -> None:
+def apply_y(warp: Warp, draws: Draws, shear: float) -> None:
     """Tilt: shift what lies 1 px to the right of the middle by up to `shear` px up or down."""
-    warp.compose(1.0, 0.0, shear * draw.per_digit(), 1.0)
+    warp.compose(1.0, 0.0, shear * draws.per_digit(), 1.0)
 
 
 SHEAR = Geometric(

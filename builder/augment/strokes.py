@@ -1,15 +1,14 @@
-"""Occluding strokes: short lines of any grey over the digits, crossed out or rubbed away."""
+"""Occluding strokes: short lines of any grey over the digits, as if crossed out or rubbed away."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from builder.augment.augmentation import Draw, Effect, Range, rounded, up_to
+from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
 from builder.augment.trigonometry import sine_cosine
-from builder.common.constants import Ints
+from builder.common.constants import FRAME, Int32s, Ints, UInt8s
 from builder.common.jit import jit
 
 i32, u8 = np.int32, np.uint8
@@ -17,49 +16,47 @@ i32, u8 = np.int32, np.uint8
 LENGTHS = 10.0, 40.0
 """Shortest and longest stroke, px."""
 
-FIELDS = 7
-"""Numbers of a stroke."""
+NUMBERS_PER_STROKE = 7
 
-DRAWS = 6
-"""Draws of a stroke."""
+DRAWS_PER_STROKE = 6
 
 
-def numbers(draw: Draw, most: float, width: float) -> Ints:
-    """Return (B, 7 n): as many strokes as there can be, those past a sample's count of width 0.
+def stroke_numbers(draws: Draws, most: float, width: float) -> Ints:
+    """Return (B, 7 n), n the most strokes there can be; those past a sample's count have width 0.
 
-    The count is uniform in 0 to `most`; of 1.5 a fifth of the samples have 2 strokes.
-
-    Of each: x as 1/65536 of the image's width, y in 1/256 px, cosine and sine of its direction
-    in 1/16384, half its length and half its width in 1/256 px, grey.
+    The count is uniform in [0, most + 1), rounded down: with 1.5 a fifth of the samples have 2
+    strokes. The numbers of a stroke are its x in 1/65536 of the image's width, its y in 1/256 px,
+    cosine and sine of its direction in 1/16384, half its length and half its width in 1/256 px,
+    and its grey value.
     """
-    count = np.floor(up_to(most + 1.0, draw.per_strip(0)))
+    count = np.floor(rescale(draws.per_strip(0), most + 1.0))
     columns = []
     for stroke in range(math.ceil(most)):
         x, y, turn, length, broad, grey = (
-            draw.per_strip(1 + DRAWS * stroke + n) for n in range(DRAWS)
+            draws.per_strip(1 + DRAWS_PER_STROKE * stroke + n) for n in range(DRAWS_PER_STROKE)
         )
         sine, cosine = sine_cosine(180.0 * turn)
         columns.append(
-            rounded(
-                up_to(65536.0, x),
-                up_to(28.0 * 256, y),
+            round_half_up(
+                rescale(x, 65536.0),
+                rescale(y, FRAME * 256.0),
                 16384.0 * cosine,
                 16384.0 * sine,
-                128.0 * (LENGTHS[0] + up_to(LENGTHS[1] - LENGTHS[0], length)),
-                128.0 * (1.0 + up_to(width - 1.0, broad)) * (stroke < count),
-                up_to(255.0, grey),
+                128.0 * (LENGTHS[0] + rescale(length, LENGTHS[1] - LENGTHS[0])),
+                128.0 * (1.0 + rescale(broad, width - 1.0)) * (stroke < count),
+                rescale(grey, 255.0),
             )
         )
     return np.concatenate(columns, axis=1)
 
 
 @jit
-def change(images: Any, numbers: Any, scratch: Any) -> None:
-    """Lay every stroke over what is there, its edges smooth over a pixel."""
+def draw_strokes(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
+    """Lay every stroke over the image, its edges smooth over a pixel."""
     height, width = images.shape[1], images.shape[2]
     for b in range(len(images)):
-        for first in range(0, numbers.shape[1], FIELDS):
-            stroke = numbers[b, first : first + FIELDS]
+        for first in range(0, numbers.shape[1], NUMBERS_PER_STROKE):
+            stroke = numbers[b, first : first + NUMBERS_PER_STROKE]
             middle_x, middle_y = (stroke[0] * width + 128) >> 8, stroke[1]
             cosine, sine, long, broad, grey = stroke[2], stroke[3], stroke[4], stroke[5], stroke[6]
             if broad == 0:
@@ -100,6 +97,6 @@ STROKES = Effect(
             default=3.0,
         ),
     ),
-    numbers=numbers,
-    change=change,
+    numbers=stroke_numbers,
+    change=draw_strokes,
 )

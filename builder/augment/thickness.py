@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from builder.augment.augmentation import Draw, Geometric, Range, up_to
+from builder.augment.augmentation import Draws, Geometric, Range, rescale
 from builder.augment.warp import Warp
 from builder.common.constants import Floats, Ints
 from builder.common.jit import jit
@@ -14,30 +12,38 @@ from builder.common.jit import jit
 i64 = np.int64
 
 MORE_INK = 1.07
-"""Ink grows by this much more than twice the growth of an edge by the width: strokes have ends."""
+"""Ink grows this much faster than the width of strokes does: their ends grow, too."""
 
 THIN = (3.1188, -6.2381, 7.2507)
 """Coefficients, by powers of a share s, of how far edges move inward, in half widths, so that a
-glyph has the share s less ink. Least squares over 600 glyphs of the train split, s to 0.5."""
+glyph has the share s less ink. Fitted by least squares over 600 glyphs of the train split, s to
+0.5."""
 
 FADE = 0.68
-"""What a stroke's brightest line loses as its edges move inward by half the width."""
+"""The share of its brightness that the middle of a stroke loses as its edges move inward by half
+the width."""
 
 
 def growth_of(thickness: Floats, widths: Floats) -> tuple[Ints, Ints]:
-    """Return how far edges move outward, 1/256 px, and what brings back the contrast, 1/64.
+    """Return what the kernel does to glyphs to change the width of their strokes.
 
-    `thickness` is the share by which strokes of `widths` px get wider, both of one shape.
-    Calibrated so that the ink of a glyph, its strokes' width times their length, changes by that
-    share on average.
+    It is calibrated so that the ink of a glyph, its strokes' width times their length, changes
+    by the share `thickness` on average.
+
+    Args:
+        thickness: The share by which strokes get wider, negative for thinner, of any shape.
+        widths: The width of the strokes, px, of the same shape.
+
+    Returns:
+        How far edges move outward, in 1/256 px, and the factor that restores contrast, in 1/64.
     """
     growth, gain = np.empty((2, *thickness.shape), dtype=np.int64)
-    grow_all(*(part.reshape(-1) for part in (thickness, widths, growth, gain)))
+    fill_growth(thickness.reshape(-1), widths.reshape(-1), growth.reshape(-1), gain.reshape(-1))
     return growth, gain
 
 
 @jit
-def grow_all(thickness: Any, widths: Any, growth: Any, gain: Any) -> None:
+def fill_growth(thickness: Floats, widths: Floats, growth: Ints, gain: Ints) -> None:
     """Set growth and gain (N,) int64 from thickness and widths (N,), as `growth_of` says."""
     for n in range(len(thickness)):
         s = max(-thickness[n], 0.0)
@@ -47,9 +53,9 @@ def grow_all(thickness: Any, widths: Any, growth: Any, gain: Any) -> None:
         gain[n] = i64(np.floor(64.0 / (1.0 - FADE * inward) + 0.5))
 
 
-def apply(warp: Warp, draw: Draw, thin: float, thick: float) -> None:
+def apply(warp: Warp, draws: Draws, thin: float, thick: float) -> None:
     """Change the width of strokes by a uniform share in [-thin, thick]."""
-    warp.thickness += up_to(thin + thick, draw.styled()) - thin
+    warp.thickness += rescale(draws.per_digit_in_style(), thin + thick) - thin
 
 
 THICKNESS = Geometric(

@@ -1,9 +1,8 @@
-"""Sine and cosine, the same to the last bit everywhere: those of a library are not."""
+"""Sine and cosine that are the same to the last bit on every machine, as a library's are not."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -11,14 +10,14 @@ from builder.common.constants import Floats
 from builder.common.jit import jit
 
 ERROR = 3e-9
-"""How far `sine_cosine` is from the true values at most."""
+"""The largest error of `sine_cosine`."""
 
 _RADIANS = math.pi / 180
 _SINE = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(7))
 _COSINE = tuple((-1.0) ** k / math.factorial(2 * k) for k in range(8))
 
 
-def sine_cosine(degrees: Any) -> tuple[Floats, Floats]:
+def sine_cosine(degrees: Floats | float) -> tuple[Floats, Floats]:
     """Return sine and cosine of angles in [-180, 180] degrees, within 3e-9.
 
     Taylor polynomials of half the angle, then the double-angle formulas: + and * alone.
@@ -29,12 +28,12 @@ def sine_cosine(degrees: Any) -> tuple[Floats, Floats]:
     """
     angles = np.asarray(degrees, dtype=np.float64)
     sine, cosine = np.empty(angles.shape), np.empty(angles.shape)
-    turn_all(angles.reshape(-1), sine.reshape(-1), cosine.reshape(-1))
+    fill_sine_cosine(angles.reshape(-1), sine.reshape(-1), cosine.reshape(-1))
     return sine, cosine
 
 
 @jit
-def turn_all(degrees: Any, sines: Any, cosines: Any) -> None:
+def fill_sine_cosine(degrees: Floats, sines: Floats, cosines: Floats) -> None:
     """Set sines and cosines (N,) of angles (N,), the polynomials by Horner's rule."""
     for n in range(len(degrees)):
         half = degrees[n] * (_RADIANS / 2)

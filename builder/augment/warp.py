@@ -1,35 +1,37 @@
-"""The warp of a digit: how its glyph gets into the image.
+"""The warp of a digit: the map from its glyph to the image.
 
-Above all that is one projective map. A point of the glyph's frame, px, taken from its centre
-(p, q), goes to
+Its main part is one projective map. A point (p, q) of the glyph's frame, px from its centre, goes
+to
 
     d = 1 + g p + h q,   X = tx + (a p + b q) / d,   Y = ty + (c p + e q) / d.
 
 Augmentations compose into these eight numbers, so a glyph is resampled once however many
-of them are on. The order in which they act is fixed: first an elastic deformation of the frame,
-then perspective and the linear ones (scale, shear, rotation), then squeeze, then shift and
-placing. Before all of them, strokes get thinner or thicker.
+of them are on. They act in a fixed order: stroke thickness, elastic deformation of the frame,
+perspective and the linear ones (scale, shear, rotation), squeeze, then shift and placing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from builder.common.constants import Floats, Words
 from builder.common.jit import jit
 
+Coefficient = float | Floats
+
 
 @dataclass
 class Warp:
     """The warps of a block.
 
-    `numbers` (8, B, L) float64, in C order: a, b, c, e, g, h, tx, ty. `thickness` (B, L)
-    float64: how much strokes get wider, as a share; negative is thinner. `elastic`: root mean
-    square in px and correlation length in px of a random displacement of the frame's points, 0
-    for none; `keys` (B, L) uint64: what its noise begins with.
+    Attributes:
+        numbers: a, b, c, e, g, h, tx, ty of each digit, (8, B, L), in C order.
+        thickness: The share by which strokes get wider, negative for thinner, (B, L).
+        keys: The key of each digit's elastic noise, (B, L).
+        elastic: Root mean square, px, 0 for none, and correlation length, px, of the random
+            displacement of the frame's points.
     """
 
     numbers: Floats
@@ -59,25 +61,25 @@ class Warp:
         """tx, ty, px: (2, B, L)."""
         return self.numbers[6:8]
 
-    def compose(self, a: Any, b: Any, c: Any, e: Any) -> None:
-        """Let a linear map act on what comes out: x' = a x + b y, y' = c x + e y.
+    def compose(self, a: Coefficient, b: Coefficient, c: Coefficient, e: Coefficient) -> None:
+        """Apply a linear map after these warps: x' = a x + b y, y' = c x + e y.
 
-        Each is a number for all, or (B, L), or what broadcasts to it.
+        Each coefficient is a number, or an array that broadcasts to (B, L).
         """
-        parts = (_whole(part, self.thickness.shape).reshape(-1) for part in (a, b, c, e))
+        parts = (_broadcast(part, self.thickness.shape).reshape(-1) for part in (a, b, c, e))
         compose_all(self.linear.reshape(4, -1), *parts)
 
 
-def _whole(part: Any, shape: tuple[int, ...]) -> Floats:
-    """Return what broadcasts to a shape, a number or an array, in that shape."""
+def _broadcast(part: Coefficient, shape: tuple[int, ...]) -> Floats:
+    """Return a coefficient as a contiguous array of a shape."""
     if isinstance(part, np.ndarray) and part.shape == shape:
         return part
     return np.full(shape, part, dtype=np.float64)
 
 
 @jit
-def compose_all(linear: Any, a: Any, b: Any, c: Any, e: Any) -> None:
-    """Let linear maps act on what comes out of those of `linear` (4, N); a, b, c, e: (N,)."""
+def compose_all(linear: Floats, a: Floats, b: Floats, c: Floats, e: Floats) -> None:
+    """Apply linear maps, a, b, c, e (N,), after those of `linear` (4, N), in place."""
     for n in range(len(a)):
         xp, xq, yp, yq = linear[0, n], linear[1, n], linear[2, n], linear[3, n]
         linear[0, n], linear[1, n] = a[n] * xp + b[n] * yp, a[n] * xq + b[n] * yq

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from builder.augment.ranges import Augment
-from builder.augment.table import PRESETS, RANGES
+from builder.augment.table import PRESETS, RANGES, Augment
 from builder.common import untrusted_files
 from builder.common.errors import UsageError
 from builder.common.validation import FrozenModel

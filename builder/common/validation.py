@@ -8,9 +8,9 @@ import json
 import operator
 import re
 import reprlib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -20,6 +20,12 @@ WholeNumber = Annotated[int, Strict()]
 """A whole number, and not a text, truth or fraction that looks like one."""
 
 Count = Annotated[WholeNumber, Field(ge=0, lt=1 << 127)]
+
+LowHigh = Annotated[
+    tuple[WholeNumber, WholeNumber],
+    BeforeValidator(lambda value: (value, value) if isinstance(value, int) else value),
+]
+"""The limits of a range, both included. A single number is a range of one."""
 
 _REPR = reprlib.Repr()
 """Writes the beginning of a value, however long or deep it is."""
@@ -32,11 +38,13 @@ class FrozenModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def __init__(self, /, **data: Any) -> None:
-        try:
-            super().__init__(**{name: _plain(value) for name, value in data.items()})
-        except ValidationError as error:
-            raise UsageError(_one_line(type(self), error.errors()[0])) from None
+    if not TYPE_CHECKING:  # type checkers derive the parameters from the fields
+
+        def __init__(self, /, **data: object) -> None:
+            try:
+                super().__init__(**{name: _plain(value) for name, value in data.items()})
+            except ValidationError as error:
+                raise UsageError(_one_line(type(self), error.errors()[0])) from None
 
 
 def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
@@ -84,6 +92,20 @@ def whole_number(name: str, value: Any, least: int, most: int) -> int:
         f"{name} is {format_value(value)}, "
         f"expected a whole number from {least} to {format_limit(most)}"
     )
+
+
+def check_low_high(
+    name: str, limits: tuple[int, int], least: int, most: int, unit: str
+) -> tuple[int, int]:
+    """Return the limits of a range. Raise `ValueError` unless least <= low <= high <= most."""
+    low, high = limits
+    if low > high:
+        raise ValueError(
+            f"{name} is {low} to {high}: the first number is the larger; write {high} {low}"
+        )
+    if low < least or high > most:
+        raise ValueError(f"{name} is {low} to {high}, expected {unit} from {least} to {most}")
+    return limits
 
 
 def format_limit(number: int) -> str:

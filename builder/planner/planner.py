@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from builder.augment.table import augmented, effects
+from builder.augment.table import draw_effects, draw_warps
 from builder.augment.thickness import growth_of
 from builder.common import rng
 from builder.common.constants import FRAME, HALF, PAD, Floats, Int8s, Int32s, Ints, Words
@@ -68,7 +68,7 @@ class Planner:
         glyphs = self._draw_glyphs(seeds, labels)
         nominal, centres = self._measure_extents(glyphs)
         layout = self._arrange(seeds, lengths, nominal)
-        warp = augmented(ranges, seeds, labels)
+        warp = draw_warps(ranges, seeds, labels)
         growth, gain = growth_of(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
         rms, correlation = warp.elastic
         digits = DigitSpecs(
@@ -77,7 +77,7 @@ class Planner:
         move_to_extents(digits.warps, nominal, layout)
         pull_in(digits, layout, self.glyph_arrays, np.empty((labels.shape[1], 4, 8)))
         glyphs[labels == PAD] = PAD
-        return Specs(index, seeds, labels, layout, digits, effects(ranges, seeds, labels))
+        return Specs(index, seeds, labels, layout, digits, draw_effects(ranges, seeds, labels))
 
     def _draw_glyphs(self, seeds: Words, labels: Int8s) -> Int32s:
         """Return a uniform glyph of each digit's class, (B, L) int32; one of a 0 for padding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Fit = Literal["squeeze", "fill", "error"]
@@ -13,61 +13,90 @@ WIDEST = 8192
 """Largest image width, px."""
 
 LOWEST_GAP = -9
-"""Gaps below this could make a digit squeezed to 10 px begin before its left neighbour."""
+"""Smallest gap, px: with a smaller one a digit squeezed to 10 px could begin before its left
+neighbour."""
 
 SQUEEZE_LIMIT = (10, 28)
-"""Narrowest squeeze, as a fraction: a frame of 28 px on 10; below it strokes run together."""
+"""Narrowest squeeze, as a fraction: a frame of 28 px on 10 px. Below it strokes run together."""
 
 
-def check_fit(
-    *,
-    width: int,
-    lengths: tuple[int, int],
-    spacing: tuple[int, int],
-    extent: int,
-    fit: Fit,
-    between: Between,
-) -> None:
-    """Raise `ValueError` if some strip could not lie in the image, or is squeezed too far.
+@dataclass(frozen=True, kw_only=True)
+class StripLimits:
+    """The limits of the strips that a recipe can draw.
 
-    `lengths` are the shortest and longest label, `extent` is the widest nominal extent, px.
-    Ink can be a pixel or two wide: a digit narrower than its gap is negative begins before
-    its neighbour, and the last of a row so far to the left of the first as gaps can reach.
+    Attributes:
+        width: The image width, px.
+        lengths: The digits of the shortest and of the longest label.
+        spacing: The smallest and the largest gap, px.
+        extent: The widest nominal extent of a digit, px.
+        fit: What happens to a strip wider than the image.
+        between: What gaps are between.
     """
-    shortest, longest = lengths
 
-    def backward(digits: int, gap: int) -> int:
-        return (digits - 1) * -min(spacing[0], gap, 0) if between == "ink" else 0
+    width: int
+    lengths: tuple[int, int]
+    spacing: tuple[int, int]
+    extent: int
+    fit: Fit
+    between: Between
 
-    def needed(digits: int, gap: int, fit: Fit) -> int:
-        return max(_width_needed(digits, extent, gap, fit), backward(digits, gap))
+    def reach_back(self) -> int:
+        """Return how far the last digit can begin to the left of the first, px.
 
-    least = needed(longest, spacing[1], fit)
-    if width >= least:
+        Ink can be a pixel or two wide: a digit narrower than its gap is negative begins before
+        its neighbour.
+        """
+        if self.between == "frame":
+            return 0
+        return (self.lengths[1] - 1) * -min(self.spacing[0], 0)
+
+    def width_needed(self) -> int:
+        """Return the smallest image width, px, that takes every strip.
+
+        It is linear in the length of a run of neighbours, so the shortest and the longest run
+        decide. A run can need more than the whole strip where negative gaps are wider than narrow
+        digits.
+        """
+        narrow, frame = (1, 1) if self.fit == "error" else SQUEEZE_LIMIT
+        gap, runs = self.spacing[1], (1, self.lengths[1])
+        needed = (-(-n * self.extent * narrow // frame) + (n - 1) * gap for n in runs)
+        return max(*needed, self.reach_back())
+
+    def fits(self, width: int) -> bool:
+        """Tell whether every strip fits into an image of `width` px."""
+        return width >= self.width_needed()
+
+    def ways_to_fit(self) -> list[str]:
+        """Return what would make every strip fit, each a change of one field."""
+        (shortest, longest), (low, high), width = self.lengths, self.spacing, self.width
+        needed = self.width_needed()
+        ways = [f"expected at least {needed}"] if needed <= WIDEST else []
+        for digits in range(longest - 1, shortest - 1, -1):
+            if replace(self, lengths=(shortest, digits)).fits(width):
+                ways.append(f"length at most {digits}")
+                break
+        for gap in range(high - 1, LOWEST_GAP - 1, -1):
+            if replace(self, spacing=(min(low, gap), gap)).fits(width):
+                ways.append(f"spacing at most {gap}")
+                break
+        if self.fit == "error" and replace(self, fit="squeeze").fits(width):
+            ways.append("fit 'squeeze'")
+        return ways
+
+
+def check_fit(limits: StripLimits) -> None:
+    """Check that every strip fits into the image, and none is squeezed too far.
+
+    Raises:
+        ValueError: Some strip does not fit; the text says what would do.
+    """
+    if limits.fits(limits.width):
         return
-    ways = [f"expected at least {least}"] if least <= WIDEST else []
-    lengths_that_do = (n for n in range(longest - 1, shortest - 1, -1)
-                       if width >= needed(n, spacing[1], fit))  # fmt: skip
-    ways += [f"length at most {n}" for n in islice(lengths_that_do, 1)]
-    gaps_that_do = (gap for gap in range(spacing[1] - 1, LOWEST_GAP - 1, -1)
-                    if width >= needed(longest, gap, fit))  # fmt: skip
-    ways += [f"spacing at most {gap}" for gap in islice(gaps_that_do, 1)]
-    if fit == "error" and width >= needed(longest, spacing[1], "squeeze"):
-        ways.append("fit 'squeeze'")
-    low, high = spacing
-    gaps = f"{low} px between ink" if backward(longest, high) > width else f"up to {high} px"
+    longest, (low, high) = limits.lengths[1], limits.spacing
+    gaps = f"{low} px between ink" if limits.reach_back() > limits.width else f"up to {high} px"
+    ways = ", or ".join(limits.ways_to_fit())
     raise ValueError(
-        f"width is {width}, too small for {longest} digit{'s'[: longest > 1]}"
+        f"width is {limits.width}, too small for {longest} digit{'s'[: longest > 1]}"
         f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
-        f"{', or '.join(ways) or f'expected fewer digits, as images are at most {WIDEST} wide'}"
+        f"{ways or f'expected fewer digits, as images are at most {WIDEST} wide'}"
     )
-
-
-def _width_needed(digits: int, extent: int, gap: int, fit: Fit) -> int:
-    """Return the smallest width, px, that takes every run of up to `digits` neighbours.
-
-    It is linear in the length of the run, so the shortest and the longest decide. A run can
-    need more than the whole strip, where negative gaps are wider than narrow digits.
-    """
-    least, frame = (1, 1) if fit == "error" else SQUEEZE_LIMIT
-    return max(-(-n * extent * least // frame) + (n - 1) * gap for n in (1, digits))

@@ -1,13 +1,13 @@
 """Label sources: which digits a sample shows.
 
-Each source is a frozen object that names its `shortest` and `longest` label, the `classes`
-it can ask for, and draws (labels, lengths) for a block of samples. Labels are digit
-arrays, padded with -1; never integers, so `02139` keeps its zero.
+Each source is a frozen object that knows the lengths of its `shortest` and `longest` label and
+the `classes` of its digits, and draws the labels of a block of samples. Labels are digit arrays,
+padded with -1, and never integers, so `02139` keeps its zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,37 +15,60 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.common import rng
-from builder.common.constants import PAD, Ints, Words
+from builder.common.constants import PAD, Int8s, Ints, Words
 from builder.common.rng import Stream
 from builder.recipe import labels_file
 
 LONGEST_NUMBER = 18
-"""Digits of the largest number a range may hold: 10**18 - 1 is the last that fits in int64."""
+"""Digits of the largest number of a range: 10**18 - 1 is the last such number in int64."""
+
+
+def split_digits(value: object) -> object:
+    """Return the digits of a string or of any other iterable as a tuple, anything else as it is."""
+    if isinstance(value, str):
+        return tuple(int(c) if c in "0123456789" else c for c in value)
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else value
+
+
+def check_digits(name: str, digits: Sequence[int]) -> None:
+    """Raise `ValueError` unless the value of a field is 1 to 255 digits from 0 to 9."""
+    most = labels_file.LONGEST_LABEL
+    if not 1 <= len(digits) <= most:
+        raise ValueError(f"{name} has {len(digits)} digits, expected 1 to {most}")
+    for digit in digits:
+        if not 0 <= digit <= 9:
+            raise ValueError(f"{name} holds {digit}, expected digits from 0 to 9")
 
 
 class Labels(NamedTuple):
     """The labels of a block: `digits` (B, L) int8, padded with -1; `lengths` (B,) int64."""
 
-    digits: npt.NDArray[np.int8]
+    digits: Int8s
     lengths: Ints
 
 
 class LabelSource(Protocol):
-    """What the planner asks of a source of labels."""
+    """A source of labels, as the planner uses it."""
 
     @property
     def shortest(self) -> int:
-        """The fewest digits that a label can have."""
+        """Digits of the shortest label."""
 
     @property
     def longest(self) -> int:
-        """The most digits that a label can have: L."""
+        """Digits of the longest label: L."""
 
     def classes(self) -> Iterable[int]:
-        """Return the digits that some label shows."""
+        """Return the digits that occur in labels."""
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
-        """Return the labels of samples, from master seed, indices and sample seeds (B,)."""
+        """Draw the labels of a block.
+
+        Args:
+            master: The master seed.
+            index: Indices of the samples (B,).
+            seeds: Their sample seeds (B,).
+        """
 
 
 @dataclass(frozen=True)
@@ -84,7 +107,7 @@ class RandomDigits:
         lengths = self.shortest + rng.uniform_below(rng.draw_words(seeds, Stream.LENGTH), choices)
         picks = rng.draw_digit_words(seeds, self.longest, Stream.DIGIT)
         digits = np.array(self.allowed, dtype=np.int8)[rng.uniform_below(picks, len(self.allowed))]
-        return Labels(_padded(digits, lengths), lengths)
+        return Labels(_pad(digits, lengths), lengths)
 
 
 @dataclass(frozen=True)
@@ -95,6 +118,29 @@ class NumberRange:
     high: int
     width: int
 
+    @classmethod
+    def parse(cls, text: str) -> NumberRange:
+        """Return the range of "LO:HI"; it pads to equal width where LO begins with a zero.
+
+        Raises:
+            ValueError: The text is no such range, or its numbers are too long or swapped.
+        """
+        low, colon, high = text.partition(":")
+        if not (colon and all(part.isascii() and part.isdecimal() for part in (low, high))):
+            raise ValueError(f"numbers is '{text}', expected LO:HI, such as 0:999 or 000:999")
+        longest = max(len(low), len(high))
+        if longest > LONGEST_NUMBER:
+            raise ValueError(
+                f"numbers is '{text}', expected numbers of up to {LONGEST_NUMBER} digits"
+            )
+        if int(low) > int(high):
+            raise ValueError(f"numbers is '{text}': LO is larger than HI; write {high}:{low}")
+        padded = len(low) > 1 and low[0] == "0"
+        return cls(int(low), int(high), longest if padded else 1)
+
+    def __str__(self) -> str:
+        return f"{self.low:0{self.width}}:{self.high:0{self.width}}"
+
     @property
     def shortest(self) -> int:
         return max(self.width, len(str(self.low)))
@@ -104,11 +150,11 @@ class NumberRange:
         return max(self.width, len(str(self.high)))
 
     def classes(self) -> Iterable[int]:
-        """Return the digits that some number of the range shows: all, but for short ranges."""
+        """Return the digits of the numbers; all ten for a range of 100 numbers or more."""
         if self.high - self.low >= 100:
             return range(10)
-        shown = (str(number).zfill(self.width) for number in range(self.low, self.high + 1))
-        return {int(digit) for text in shown for digit in text}
+        texts = (str(number).zfill(self.width) for number in range(self.low, self.high + 1))
+        return {int(digit) for text in texts for digit in text}
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
         words = rng.draw_words(seeds, Stream.NUMBER)
@@ -117,12 +163,12 @@ class NumberRange:
         lengths = np.maximum(1 + np.searchsorted(powers, numbers, side="right"), self.width)
         places = lengths[:, None] - 1 - np.arange(self.longest)
         digits = (numbers[:, None] // 10 ** np.maximum(places, 0) % 10).astype(np.int8)
-        return Labels(_padded(digits, lengths), lengths)
+        return Labels(_pad(digits, lengths), lengths)
 
 
 @dataclass(frozen=True)
 class FileLines:
-    """The lines of a labels file, again and again: in file order, or each pass in a new order."""
+    """The lines of a labels file, pass after pass, in file order or each pass in a new order."""
 
     file: labels_file.LabelsFile
     shuffled: bool
@@ -144,17 +190,17 @@ class FileLines:
         lengths = begins[line + 1] - begins[line] - 1
         at = np.minimum(begins[line, None] + np.arange(self.longest), len(text) - 1)
         digits = text[at].astype(np.int8) - np.int8(ord("0"))
-        return Labels(_padded(digits, lengths), lengths)
+        return Labels(_pad(digits, lengths), lengths)
 
 
-def _padded(digits: npt.NDArray[np.int8], lengths: Ints) -> npt.NDArray[np.int8]:
-    """Return digits (B, L) with every place from a sample's length on set to -1."""
+def _pad(digits: Int8s, lengths: Ints) -> Int8s:
+    """Set every place of digits (B, L) from a sample's length on to -1, and return them."""
     digits[np.arange(digits.shape[1]) >= lengths[:, None]] = PAD
     return digits
 
 
-def texts(labels: npt.NDArray[np.int8], lengths: npt.NDArray[np.integer]) -> list[str]:
-    """Return the labels of a block as strings: `labels` (B, L) padded, `lengths` (B,)."""
+def texts(labels: Int8s, lengths: npt.NDArray[np.integer]) -> list[str]:
+    """Return the labels of a block as strings, from digits (B, L), padded, and lengths (B,)."""
     joined = (labels[labels >= 0] + np.int8(ord("0"))).tobytes().decode("ascii")
     ends = np.cumsum(lengths, dtype=np.int64).tolist()
     return [joined[a:b] for a, b in zip([0, *ends], ends, strict=False)]

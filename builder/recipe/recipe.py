@@ -5,59 +5,72 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from builder.augment.ranges import Augment
-from builder.common import constants
-from builder.common.constants import FRAME, RECIPE_VERSION
+from builder.augment.table import Augment, Preset
+from builder.common.constants import CLASSES, FRAME, RECIPE_VERSION, Integer
 from builder.common.errors import UsageError
-from builder.common.validation import FrozenModel, WholeNumber, format_value, json_sha256
+from builder.common.validation import (
+    FrozenModel,
+    LowHigh,
+    WholeNumber,
+    check_low_high,
+    format_value,
+    json_sha256,
+)
 from builder.recipe import labels
 from builder.recipe.digits import MNIST, Source, Split
-from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, check_fit
+from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits, check_fit
 from builder.recipe.labels_file import LONGEST_LABEL, LabelsFile, register
 
 DEFAULT_LENGTH = (1, 5)
 
 
-def _pair(value: Any) -> Any:
-    """Take a single number for a range of one."""
-    return (value, value) if isinstance(value, int) else value
-
-
-def _digit_tuple(value: Any) -> Any:
-    """Take a string of digits, or any iterable of them."""
-    if isinstance(value, str):
-        return tuple(int(c) if c in "0123456789" else c for c in value)
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else value
-
-
-def _labels_file(value: Any) -> Any:
+def _labels_file(value: object) -> object:
+    """Take the path of a labels file."""
     return register(value) if isinstance(value, (str, Path)) else value
 
 
-def _augment(value: Any) -> Any:
+def _augment(value: Any) -> object:
+    """Take the name of a preset, or values by name."""
     if isinstance(value, str):
-        return Augment.preset(value)
+        return Augment.preset(value)  # type: ignore[arg-type]  # which refuses any other name
     return Augment(**value) if isinstance(value, Mapping) else value
 
 
-Order = Literal["file", "shuffled"]
-Range = Annotated[tuple[WholeNumber, WholeNumber], BeforeValidator(_pair)]
-Digits = Annotated[tuple[WholeNumber, ...], BeforeValidator(_digit_tuple)]
+LabelsOrder = Literal["file", "shuffled"]
+Digits = Annotated[tuple[WholeNumber, ...], BeforeValidator(labels.split_digits)]
 
 
 class Recipe(FrozenModel):
     """Everything that decides the pixels and labels of sample i. Frozen, hashable, JSON both ways.
 
-    A sample is a pure function of (recipe, index). Bad values raise `UsageError` here, so no
-    recipe exists whose samples could not be drawn.
+    A sample is a pure function of (recipe, index). The labels have one source: `digits`,
+    `numbers`, `labels_file`, or random digits of `length`, which is the default.
 
-    One source of labels at most is named: `digits` (the same in every sample), `numbers`
-    ("LO:HI", both included; "000:999" pads), `labels_file` (a path; one label a line), or
-    random digits of `length` (a number or a pair; the default, 1 to 5) from `classes`.
+    Args:
+        seed: The master seed, 0 to 2**64 - 1; 0 by default.
+        source: The digits that images are made of, from `builder.register`; MNIST by default.
+        split: The glyphs that are drawn: `train` (the default), `test`, `validation` (the last
+            tenth of the train file) or `fit` (the rest of it).
+        length: Digits a label, a number or a pair, uniform, 1 to 255; (1, 5) by default.
+        classes: The digits that random labels are made of, a string or numbers; all by default.
+        digits: The label of every sample, a string or numbers.
+        numbers: Labels uniform in "LO:HI", both included; "000:999" pads with zeros.
+        labels_file: A file with one label of digits a line.
+        labels_order: `file` (the default), or `shuffled`: each pass has an order of its own.
+        spacing: Gaps between digits, px, a number or a pair, uniform, from -9; (5, 10) by default.
+        width: The image width, px, 1 to 8192; 200 by default.
+        fit: What happens to a strip wider than the image: it is squeezed (`squeeze`, the default),
+            always made as wide as the image (`fill`), or refused (`error`).
+        align: Where a narrower strip lies: `random` (the default), `left`, `center` or `right`.
+        spacing_between: Whether gaps are between frames of 28 px (`frame`, the default) or `ink`.
+        augment: A preset (`standard` by default), or an `Augment`, or its values by name.
+
+    Raises:
+        UsageError: A value is out of its range, or some sample could not be drawn.
 
     >>> recipe = Recipe(seed=7, length=(1, 5), spacing=(5, 10), width=200)
     >>> recipe == Recipe.from_json(recipe.to_json())
@@ -71,7 +84,7 @@ class Recipe(FrozenModel):
     seed: WholeNumber = Field(default=0, ge=0, lt=1 << 64, description="master seed")
     source: Source = Field(default=MNIST, description="the digits; see builder.register")
     split: Split = Field(default="train", description="which glyphs are used")
-    length: Range | None = Field(
+    length: LowHigh | None = Field(
         default=None, description="number of random digits in a sample (1:5)"
     )
     classes: Digits | None = Field(
@@ -84,10 +97,12 @@ class Recipe(FrozenModel):
     labels_file: Annotated[LabelsFile | None, BeforeValidator(_labels_file)] = Field(
         default=None, description="labels from a file, one a line"
     )
-    labels_order: Order | None = Field(
+    labels_order: LabelsOrder | None = Field(
         default=None, description="order of the file's lines (file); shuffled is new for each pass"
     )
-    spacing: Range = Field(default=(5, 10), description="px between digits, uniform, both included")
+    spacing: LowHigh = Field(
+        default=(5, 10), description="px between digits, uniform, both included"
+    )
     width: WholeNumber = Field(default=200, ge=1, le=WIDEST, description="image width, px")
     fit: Fit = Field(
         default="squeeze",
@@ -102,43 +117,61 @@ class Recipe(FrozenModel):
         default_factory=lambda: Augment.preset("standard"), description="a preset, or ranges"
     )
 
+    if TYPE_CHECKING:  # what fields take is more than what they hold; a test compares the names
+
+        def __init__(  # noqa: PLR0913  # keywords, one for each field
+            self,
+            *,
+            seed: Integer = 0,
+            source: Source = MNIST,
+            split: Split = "train",
+            length: Integer | tuple[Integer, Integer] | list[int] | None = None,
+            classes: str | Iterable[Integer] | None = None,
+            digits: str | Iterable[Integer] | None = None,
+            numbers: str | None = None,
+            labels_file: str | Path | LabelsFile | None = None,
+            labels_order: LabelsOrder | None = None,
+            spacing: Integer | tuple[Integer, Integer] | list[int] = (5, 10),
+            width: Integer = 200,
+            fit: Fit = "squeeze",
+            align: Align = "random",
+            spacing_between: Between = "frame",
+            augment: Preset | Augment | Mapping[str, float] = "standard",
+        ) -> None: ...
+
     @field_validator("length")
     @classmethod
     def _check_length(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        return value and _ordered("length", value, 1, LONGEST_LABEL, "digits")
+        return value and check_low_high("length", value, 1, LONGEST_LABEL, "digits")
 
     @field_validator("spacing")
     @classmethod
     def _check_spacing(cls, value: tuple[int, int]) -> tuple[int, int]:
-        return _ordered("spacing", value, LOWEST_GAP, WIDEST, "px")
+        return check_low_high("spacing", value, LOWEST_GAP, WIDEST, "px")
 
     @field_validator("digits", "classes")
     @classmethod
-    def _check_digits(cls, value: tuple[int, ...] | None, info: Any) -> tuple[int, ...] | None:
+    def _check_digits(
+        cls, value: tuple[int, ...] | None, info: ValidationInfo
+    ) -> tuple[int, ...] | None:
         if value is None:
             return None
-        if not 1 <= len(value) <= LONGEST_LABEL:
-            most = LONGEST_LABEL
-            raise ValueError(f"{info.field_name} has {len(value)} digits, expected 1 to {most}")
-        for digit in value:
-            if not 0 <= digit <= 9:
-                raise ValueError(f"{info.field_name} holds {digit}, expected digits from 0 to 9")
+        labels.check_digits(str(info.field_name), value)
         if info.field_name == "digits":
             return value
         classes = tuple(sorted(set(value)))
-        return None if len(classes) == constants.CLASSES else classes
+        return None if len(classes) == CLASSES else classes
 
     @field_validator("numbers")
     @classmethod
     def _check_numbers(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        numbers = _number_range(value)
-        return f"{numbers.low:0{numbers.width}}:{numbers.high:0{numbers.width}}"
+        return str(labels.NumberRange.parse(value))
 
     @model_validator(mode="before")
     @classmethod
-    def _one_label_source(cls, data: dict[str, Any]) -> dict[str, Any]:
+    def _check_label_source(cls, data: dict[str, Any]) -> dict[str, Any]:
         given = [
             name
             for name in ("length", "digits", "numbers", "labels_file")
@@ -157,8 +190,8 @@ class Recipe(FrozenModel):
         return data
 
     @model_validator(mode="after")
-    def _strip_fits(self) -> Recipe:
-        check_fit(
+    def _check_fit(self) -> Recipe:
+        limits = StripLimits(
             width=self.width,
             lengths=(self.label_source.shortest, self.label_source.longest),
             spacing=self.spacing,
@@ -166,6 +199,7 @@ class Recipe(FrozenModel):
             fit=self.fit,
             between=self.spacing_between,
         )
+        check_fit(limits)
         return self
 
     @cached_property
@@ -174,11 +208,11 @@ class Recipe(FrozenModel):
         if self.digits is not None:
             return labels.FixedDigits(self.digits)
         if self.numbers is not None:
-            return _number_range(self.numbers)
+            return labels.NumberRange.parse(self.numbers)
         if self.labels_file is not None:
             return labels.FileLines(self.labels_file, self.labels_order == "shuffled")
         lowest, highest = self.length or DEFAULT_LENGTH
-        return labels.RandomDigits(lowest, highest, self.classes or tuple(range(10)))
+        return labels.RandomDigits(lowest, highest, self.classes or tuple(range(CLASSES)))
 
     @property
     def widest_extent(self) -> int:
@@ -186,17 +220,21 @@ class Recipe(FrozenModel):
         return FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as JSON values: resolved ranges, nothing that is off."""
+        """Return the recipe as JSON values, with resolved ranges and without what is off."""
         values = self.model_dump(mode="json", exclude_none=True)
         values["augment"] = self.augment.to_json()
         return {"recipe_version": RECIPE_VERSION, **values}
 
     @classmethod
-    def from_json(cls, values: Any) -> Recipe:
-        """Return the recipe of `to_json`'s values. Raises `UsageError` for anything else."""
+    def from_json(cls, values: object) -> Recipe:
+        """Return the recipe of the values that `to_json` returns.
+
+        Raises:
+            UsageError: The values are no recipe, or one of another version of this program.
+        """
         if not isinstance(values, dict):
             raise UsageError(f"a recipe is a JSON object, but this is {type(values).__name__}")
-        values = dict(values)
+        values = dict[str, Any](values)
         if isinstance(values.get("labels_file"), str):
             raise UsageError(
                 f"labels_file is {format_value(values['labels_file'])}, expected sha256, lines "
@@ -219,29 +257,3 @@ class Recipe(FrozenModel):
     def fingerprint(self) -> str:
         """The sha256 of the recipe's canonical JSON, 64 hex digits."""
         return json_sha256(self.to_json())
-
-
-def _ordered(
-    name: str, value: tuple[int, int], least: int, most: int, unit: str
-) -> tuple[int, int]:
-    low, high = value
-    if low > high:
-        raise ValueError(
-            f"{name} is {low} to {high}: the first number is the larger; write {high} {low}"
-        )
-    if low < least or high > most:
-        raise ValueError(f"{name} is {low} to {high}, expected {unit} from {least} to {most}")
-    return value
-
-
-def _number_range(text: str) -> labels.NumberRange:
-    low, colon, high = text.partition(":")
-    if not (colon and low.isascii() and low.isdecimal() and high.isascii() and high.isdecimal()):
-        raise ValueError(f"numbers is '{text}', expected LO:HI, such as 0:999 or 000:999")
-    most = labels.LONGEST_NUMBER
-    if max(len(low), len(high)) > most:
-        raise ValueError(f"numbers is '{text}', expected numbers of up to {most} digits")
-    if int(low) > int(high):
-        raise ValueError(f"numbers is '{text}': LO is larger than HI; write {high}:{low}")
-    padded = len(low) > 1 and low[0] == "0"
-    return labels.NumberRange(int(low), int(high), max(len(low), len(high)) if padded else 1)

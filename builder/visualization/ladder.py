@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from builder.augment.augmentation import Range
-from builder.augment.ranges import Augment
-from builder.augment.table import AUGMENTATIONS
+from builder.augment.table import AUGMENTATIONS, Augment
 from builder.common.constants import FRAME
 from builder.generator.batch import Sample
 from builder.generator.generator import generate

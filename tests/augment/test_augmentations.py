@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
+import os
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 from scipy.stats import kstest
 
-from builder import Recipe, generate
+from builder import Augment, Recipe, generate
 from builder.augment import trigonometry
 from builder.augment.augmentation import Effect, Geometric
-from builder.augment.table import AUGMENTATIONS, PRESETS, RANGES, augmented, effects, preset
+from builder.augment.table import (
+    AUGMENTATIONS,
+    PRESETS,
+    RANGES,
+    draw_effects,
+    draw_warps,
+    preset_values,
+)
 from builder.augment.thickness import growth_of
 from builder.augment.warp import Warp
 from builder.common import rng
@@ -25,15 +38,17 @@ from builder.generator.kernels.buffers import make_buffers
 from builder.planner.planner import Planner, planner_for
 from builder.recipe import digits, glyph_metrics
 
+ROOT = Path(__file__).parents[2]
+
 ENOUGH = 1e-4
 """Below this p-value a distribution counts as wrong; the draws are fixed, so it never flickers."""
 
 MANY = 20_000
 NAMES = [item.name for item in AUGMENTATIONS.values()]
 STYLED = {"scale", "shear", "thin"}
-NONE = preset("none")
+NONE = preset_values("none")
 
-FULL = {**preset("strong"), "invert": 0.5}
+FULL = {**preset_values("strong"), "invert": 0.5}
 """Everything on."""
 
 DIGITS = digits.open_bank(digits.MNIST, "test")
@@ -69,7 +84,7 @@ def seeds_of(count, master=0):
 def warp_of(augment, samples, digits=1, labels=0, master=0):
     """Return the warps of a block of labels that are all the same, or as given."""
     block = np.broadcast_to(np.asarray(labels, dtype=np.int8), (samples, digits))
-    return augmented(augment, seeds_of(samples, master), block)
+    return draw_warps(augment, seeds_of(samples, master), block)
 
 
 def uniform(values, low, high):
@@ -153,7 +168,7 @@ def composed(names, labels, seeds):
     thickness, keys = np.zeros(shape), np.zeros(shape, dtype=np.uint64)
     for item in AUGMENTATIONS.values():
         if isinstance(item, Geometric) and item.name in names:
-            alone = augmented(only(item.name, style=FULL["style"]), seeds, labels)
+            alone = draw_warps(only(item.name, style=FULL["style"]), seeds, labels)
             linear = np.moveaxis(alone.linear, 0, -1).reshape(*shape, 2, 2) @ linear
             perspective, shift = perspective + alone.perspective, shift + alone.shift
             thickness, keys = thickness + alone.thickness, keys + alone.keys
@@ -171,7 +186,7 @@ def test_warps_are_those_of_each_augmentation_alone(name, change):
     augment = without(name) if change is without else FULL
     names = set(NAMES) - ({name} if change is without else set())
     warp, expected = (
-        augmented(augment, seeds_of(300), labels),
+        draw_warps(augment, seeds_of(300), labels),
         composed(names, labels, seeds_of(300)),
     )
     assert np.allclose(warp.numbers, expected.numbers, rtol=0, atol=1e-12)
@@ -184,13 +199,13 @@ def test_warps_are_those_of_each_augmentation_alone(name, change):
 def test_effects_draw_the_same_alone():
     """What an effect draws beside all others is what it draws alone, and no two draw the same."""
     labels = np.random.default_rng(2).integers(0, 10, (300, 4), dtype=np.int8)
-    together = effects(FULL, seeds_of(300), labels)
+    together = draw_effects(FULL, seeds_of(300), labels)
     assert [item.name for item, _ in together] == [
         item.name for item in AUGMENTATIONS.values() if isinstance(item, Effect)
     ]
     first = set()
     for item, numbers in together:
-        [(alone, same_numbers)] = effects(only(item.name), seeds_of(300), labels)
+        [(alone, same_numbers)] = draw_effects(only(item.name), seeds_of(300), labels)
         assert alone is item
         assert np.array_equal(numbers, same_numbers)
         if numbers.shape[1] == 3 and numbers[:, 1].min() >= 0 and item.name != "blur":
@@ -204,10 +219,10 @@ def test_draws_of_augmentations_do_not_correlate():
     columns = {}
     for item in AUGMENTATIONS.values():
         if isinstance(item, Geometric):
-            warp = augmented(only(item.name, style=0.7), seeds_of(MANY), labels)
+            warp = draw_warps(only(item.name, style=0.7), seeds_of(MANY), labels)
             rows = [*warp.numbers[:, :, 0], warp.thickness[:, 0], warp.keys[:, 0].astype(float)]
         else:
-            [(_, numbers)] = effects(only(item.name, invert=0.5 * (item.name == "invert")),
+            [(_, numbers)] = draw_effects(only(item.name, invert=0.5 * (item.name == "invert")),
                                      seeds_of(MANY), labels)  # fmt: skip
             rows = [numbers[:, 0].astype(float)]
         varied = [row for row in rows if row.std() > 1e-9 * (1 + np.abs(row).max())]
@@ -228,8 +243,8 @@ def test_style_changes_scale_slant_and_thickness_only():
         results = []
         for style in (0.0, 0.4, 1.0):
             augment = only(item.name, style=style)
-            warp = augmented(augment, seeds_of(200), labels)
-            drawn = effects(augment, seeds_of(200), labels)
+            warp = draw_warps(augment, seeds_of(200), labels)
+            drawn = draw_effects(augment, seeds_of(200), labels)
             results.append([warp.numbers, warp.thickness, warp.keys, *(n for _, n in drawn)])
         for before, after in pairwise(results):
             equal = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -363,7 +378,7 @@ def test_preset_none_has_everything_off():
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_lie_in_their_ranges(name):
     """Every number of a preset is allowed: 0 for off, or from the least to the most."""
-    numbers = preset(name)
+    numbers = preset_values(name)
     assert list(numbers) == [r.name for r in RANGES]
     for r in RANGES:
         assert r.least <= numbers[r.name] <= r.most or (numbers[r.name] == 0 and not r.default)
@@ -373,7 +388,7 @@ def test_presets_lie_in_their_ranges(name):
 
 def test_presets_grow_stronger():
     """No strength is less in a preset that is said to be stronger, and some are more."""
-    ladder = [preset(name) for name in PRESETS]
+    ladder = [preset_values(name) for name in PRESETS]
     for weak, strong in pairwise(ladder):
         strengths = [r.name for r in RANGES if not r.default]
         assert all(weak[name] <= strong[name] for name in strengths)
@@ -751,8 +766,8 @@ def test_baseline_ends_with_the_strip():
     """The line of a short strip is that of its own digits: padding changes nothing."""
     labels = np.full((500, 6), -1, dtype=np.int8)
     labels[:, :3] = 4
-    padded = augmented(only("baseline"), seeds_of(500), labels).shift[1]
-    alone = augmented(only("baseline"), seeds_of(500), labels[:, :3].copy()).shift[1]
+    padded = draw_warps(only("baseline"), seeds_of(500), labels).shift[1]
+    alone = draw_warps(only("baseline"), seeds_of(500), labels[:, :3].copy()).shift[1]
     assert np.array_equal(padded[:, :3], alone)
 
 
@@ -765,3 +780,67 @@ def test_digits_stay_in_the_image(name):
     visible = generate(Recipe(seed=12, length=5, augment=name), range(6000)).visible
     assert visible.shape == (6000, 5)
     assert (visible >= 0.98).mean() >= 0.999
+
+
+LIFT = """
+import numpy as np
+
+from builder.augment.augmentation import Effect, Range
+
+
+def lift_numbers(draws, level):
+    return np.full((len(draws.seeds), 1), round(level))
+
+
+def lift(images, numbers, scratch):
+    images += numbers[:, :, None].astype(np.uint8)
+
+
+LIFT = Effect((Range("lift", "LEVEL", "levels", "a new one", most=100.0),), lift_numbers, lift)
+"""
+
+SHOW_LIFT = """
+from builder import Augment, Recipe, generate
+from builder.visualization import ladder
+
+recipe = Recipe(digits="1", width=40, augment=Augment(lift=60))
+print(recipe.to_json()["augment"], generate(recipe, [0]).images[0, 0, 0])
+print([item.name for item in ladder.strengths()][-1])
+"""
+
+
+def test_a_new_augmentation_is_a_file_and_two_lines(tmp_path):
+    """A file, a line in the table and a line in `Augment` are an augmentation everywhere."""
+    package = shutil.copytree(ROOT / "builder", tmp_path / "builder")
+    (package / "augment" / "lift.py").write_text(LIFT)
+    table = package / "augment" / "table.py"
+    text = table.read_text()
+    for before, line in (
+        ("from builder.augment.noise", "from builder.augment.lift import LIFT\n"),
+        ('}\n"""Stream number and', "    90: LIFT,\n"),
+        ("\n    @classmethod\n    def preset(", '    lift: float = _field("lift")\n'),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, line + before)
+    table.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_LIFT],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["{'lift': 60.0} 60", "lift"]
+
+
+def test_each_range_is_a_field_of_augment():
+    """`Augment` has the ranges of the table as fields, in its order, and no others."""
+    assert list(Augment.model_fields) == [item.name for item in RANGES]
+
+
+def test_no_stream_is_given_twice():
+    """The table in the source names every stream once."""
+    source = (ROOT / "builder" / "augment" / "table.py").read_text()
+    streams = re.findall(r"^    (\d+): [A-Z_]+,$", source, re.M)
+    assert len(set(streams)) == len(streams) == len(AUGMENTATIONS)

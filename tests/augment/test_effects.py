@@ -9,8 +9,8 @@ from scipy.stats import chisquare, kstest
 
 from builder import Recipe, generate
 from builder.augment import noise as noise_effect
-from builder.augment.augmentation import Draw, Effect
-from builder.augment.table import AUGMENTATIONS, effects, preset
+from builder.augment.augmentation import Draws, Effect
+from builder.augment.table import AUGMENTATIONS, draw_effects, preset_values
 from builder.common.rng import sample_seeds
 from tests import effects_reference as reference
 
@@ -46,8 +46,8 @@ OFF = {"strokes": 1.5}
 other, each rounds (measured: 1.28)."""
 
 
-class Ends(Draw):
-    """A draw whose numbers for strips are all at one end of [-1, 1)."""
+class Ends(Draws):
+    """Draws whose numbers for strips are all at one end of [-1, 1)."""
 
     end = -1.0
 
@@ -62,15 +62,15 @@ class LastEnd(Ends):
     end = 1 - 2.0**-52
 
 
-def draw_for(name, count, kind=Draw, master=0):
+def draw_for(name, count, kind=Draws, master=0):
     """Return the draw of an effect for `count` samples."""
     seeds = sample_seeds(master, np.arange(count))
     return kind(seeds, np.zeros((count, 1), dtype=np.int8), STREAMS[name])
 
 
-def numbers_of(name, count, kind=Draw, master=0, **ranges):
+def numbers_of(name, count, kind=Draws, master=0, **ranges):
     """Return the numbers of an effect for `count` samples."""
-    augment = {**preset("none"), **WHOLE_RANGE[name], **ranges}
+    augment = {**preset_values("none"), **WHOLE_RANGE[name], **ranges}
     item = EFFECTS[name]
     return item.numbers(draw_for(name, count, kind, master), *item.values(augment))
 
@@ -117,7 +117,7 @@ def test_effect_agrees_with_its_reference(name, width):
     """Each image is the float64 reference's within a level, or `OFF`, at the range's ends too."""
     images = contents(width)
     worst = 0.0
-    for kind in (Draw, Ends, LastEnd):
+    for kind in (Draws, Ends, LastEnd):
         numbers = numbers_of(name, len(images), kind, master=width)
         results = changed(name, images, numbers)
         for image, result, row in zip(images, results, numbers, strict=True):
@@ -154,7 +154,7 @@ def test_effect_that_draws_nothing_changes_nothing(name):
 def test_contrast_keeps_black_and_white_and_order():
     """No curve moves black or white, or lets a darker value become the lighter one."""
     every = np.tile(np.arange(256, dtype=np.uint8), (500, 28, 1))
-    for kind in (Draw, Ends, LastEnd):
+    for kind in (Draws, Ends, LastEnd):
         curves = changed("contrast", every, numbers_of("contrast", 500, kind))[:, 0].astype(int)
         assert (curves[:, 0] == 0).all()
         assert (curves[:, 255] == 255).all()
@@ -530,7 +530,7 @@ def test_effects_act_in_the_order_of_the_table():
     plain = Recipe(seed=4, length=3, width=120, augment="none")
     seeds, labels = generate(plain, range(20)).seeds, generate(plain, range(20)).labels
     images = generate(plain, range(20)).images.copy()
-    drawn = effects(recipe.augment.ranges, seeds, labels)
+    drawn = draw_effects(recipe.augment.ranges, seeds, labels)
     assert [item.name for item, _ in drawn] == ["blur", "background", "noise"]
     for item, numbers in drawn:
         images = changed(item.name, images, numbers)

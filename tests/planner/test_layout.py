@@ -17,7 +17,7 @@ from builder.common.rng import Stream
 from builder.planner.layout import arrange, draw_gaps
 from builder.planner.specs import POSITION_SCALE, Layout
 from builder.recipe import fit
-from builder.recipe.fit import check_fit
+from builder.recipe.fit import StripLimits, check_fit
 
 UNLIKELY = 1e-4
 """Every seed here is fixed, so a chi-square test of a sound draw passes always or never."""
@@ -387,7 +387,14 @@ def accepts(width, lengths, spacing, extent, fit) -> bool:
     """Tell whether a recipe with these numbers would be accepted."""
     try:
         check_fit(
-            width=width, lengths=lengths, spacing=spacing, extent=extent, fit=fit, between="frame"
+            StripLimits(
+                width=width,
+                lengths=lengths,
+                spacing=spacing,
+                extent=extent,
+                fit=fit,
+                between="frame",
+            )
         )
     except ValueError:
         return False

@@ -206,41 +206,6 @@ def test_a_ladder_of_wide_images_wraps_its_rows():
     assert len({x for x, _, _, _ in frames(picture)}) == 1
 
 
-NEW = """
-import numpy as np
-from builder.augment import table
-from builder.augment.augmentation import Effect, Range
-from builder.augment.table import AUGMENTATIONS, RANGES
-
-
-def numbers(draw, level):
-    return np.full((len(draw.seeds), 1), round(level))
-
-
-def change(images, numbers, scratch):
-    images += numbers[:, :, None].astype(np.uint8)
-
-
-ranges = Range("lift", "LEVEL", "levels", "a new one", most=100.0),
-AUGMENTATIONS[90] = Effect(ranges=ranges, numbers=numbers, change=change)
-table.RANGES = (*RANGES, *ranges)
-
-from builder import Recipe
-from builder.visualization import ladder
-
-np.save("ladder.npy", ladder.ladder(Recipe(digits="1", width=40), zoom=1))
-"""
-
-
-def test_a_new_augmentation_appears_by_itself(tmp_path):
-    """A line more in the table is a row more in the ladder, up to the most that it allows."""
-    paths = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", NEW], cwd=tmp_path, env=paths, check=True, timeout=60)
-    cells = images_in(np.load(tmp_path / "ladder.npy"))
-    assert len(cells) == 1 + 5 * (len(ladder.strengths()) + 1)
-    assert [cell[0, 0, 0] for cell in cells[-5:]] == [20, 40, 60, 80, 100]
-
-
 # The command
 
 

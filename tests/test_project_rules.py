@@ -6,12 +6,19 @@ import ast
 import re
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+import builder
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "builder").rglob("*.py"))
+
+
+MODULE_LINES = {"storage.formats.png": 280, "workers.pipeline": 280}
+"""Modules that may be longer than all others: to become empty."""
 
 
 def module_name(path: Path) -> str:
@@ -22,13 +29,13 @@ def module_name(path: Path) -> str:
 
 def external_imports(path: Path) -> set[str]:
     """Return the top-level packages that a file imports, anywhere in it."""
-    found = set()
+    packages = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.add((node.module or "").split(".")[0])
+            packages.add((node.module or "").split(".")[0])
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-    return found
+            packages |= {alias.name.split(".")[0] for alias in node.names}
+    return packages
 
 
 @pytest.mark.parametrize(
@@ -58,12 +65,12 @@ def external_imports(path: Path) -> set[str]:
 )
 def test_each_library_has_its_home(package, homes):
     """One module knows each library, so that it can be changed in one place."""
-    found = {module_name(path) for path in SOURCES if package in external_imports(path)}
-    assert found == homes
+    modules = {module_name(path) for path in SOURCES if package in external_imports(path)}
+    assert modules == homes
 
 
-def test_nothing_draws_numbers_but_streams():
-    """No source mentions numpy's random module, and only one mixes words."""
+def test_only_named_streams_draw_random_numbers():
+    """No module uses numpy's random module, and only one mixes words."""
     for path in SOURCES:
         text = path.read_text()
         assert "np.random" not in text, path
@@ -71,8 +78,8 @@ def test_nothing_draws_numbers_but_streams():
             assert "BF58476D1CE4E5B9" not in text.upper(), path
 
 
-def test_no_data_is_taken_for_a_program():
-    """Nothing that is read can be run: no pickle, no eval, and no loader that allows them."""
+def test_no_data_runs_as_code():
+    """Nothing that is read can run code: no pickle, no eval, and no loader that allows them."""
     running = r"pickle|marshal|shelve|yaml|joblib\.load|\beval\(|\bexec\("
     for path in SOURCES:
         text = path.read_text()
@@ -95,13 +102,46 @@ def test_arithmetic_between_word_and_pixel_is_exact():
 
 
 def test_functions_and_modules_are_short():
-    """No function body is longer than 60 lines, and no module than 280."""
+    """No function body is longer than 60 lines, and no module than 250."""
     for path in SOURCES:
         text = path.read_text()
-        assert len(text.splitlines()) <= 280, path
+        assert len(text.splitlines()) <= MODULE_LINES.get(module_name(path), 250), path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.body[0].lineno < 60, f"{path}: {node.name}"
+
+
+def public_members(exported):
+    """Yield a name and an object for what users call or read of an exported object."""
+    yield exported.__name__, exported
+    if isinstance(exported, type):
+        for base in exported.__mro__:
+            if base.__module__.startswith("builder."):
+                for name, member in vars(base).items():
+                    if not name.startswith("_") or name in ("__getitem__", "__iter__"):
+                        yield f"{exported.__name__}.{name}", member
+
+
+def annotations(member):
+    """Return the annotations in a signature, or of a property."""
+    function = getattr(member, "fget", None) or getattr(member, "func", None) or member
+    function = getattr(function, "__func__", function)
+    if isinstance(function, type):
+        return [str(item.annotation) for item in signature(function).parameters.values()]
+    return [str(item) for item in getattr(function, "__annotations__", {}).values()]
+
+
+@pytest.mark.xfail(reason="JSON values and indexing are still Any", strict=False)
+def test_public_signatures_say_their_types():
+    """No signature of what `builder` exports contains `Any`."""
+    untyped = {
+        name
+        for exported in map(builder.__getattr__, builder.__all__)
+        if callable(exported)
+        for name, member in public_members(exported)
+        if any(re.search(r"\bAny\b", annotation) for annotation in annotations(member))
+    }
+    assert untyped == set()
 
 
 def test_every_test_says_what_it_shows():
@@ -109,9 +149,9 @@ def test_every_test_says_what_it_shows():
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                said = (ast.get_docstring(node) or "").split("\n")[0]
-                assert said[:1].upper() == said[:1] != "", f"{path.name}: {node.name}"
-                assert said.endswith("."), f"{path.name}: {node.name}"
+                sentence = (ast.get_docstring(node) or "").split("\n")[0]
+                assert sentence[:1].upper() == sentence[:1] != "", f"{path.name}: {node.name}"
+                assert sentence.endswith("."), f"{path.name}: {node.name}"
 
 
 def test_importing_reads_no_arguments_and_seeds_nothing():
@@ -144,10 +184,10 @@ except SystemExit:
     pass
 print([name for name in ("numba", "h5py", "cv2", "pyarrow", "joblib") if name in sys.modules])
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
 def test_docstrings_run():

@@ -4,10 +4,11 @@
     python examples/train_classifier.py --model mlp --epochs 60 --final --seed 1
     python examples/train_classifier.py --model conv --epochs 30 --final
 
-Samples are rendered as they are needed, no two the same; an epoch is as many as the split has
-glyphs. Without --final the model learns from `fit` glyphs and is tested on `validation` glyphs
-each epoch: so numbers are tuned. With it, it learns from all of `train`, and is tested once, at
-the end, on the 10,000 images of `test`. Writes curve.png, mistakes.png and model.pt into --out.
+Samples are rendered when they are needed, and no two are the same. An epoch has as many samples as
+the split has glyphs. Without --final the model learns from `fit` glyphs and is tested on
+`validation` glyphs after each epoch, to tune its numbers. With --final it learns from all `train`
+glyphs and is tested once, at the end, on the 10,000 images of `test`. The results in --out are
+curve.png, mistakes.png and model.pt.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from options import above_zero, parser_of, run
-from pictures import Mistake, save_curve, save_mistakes
+from command_line import make_parser, positive_number, run
+from pictures import Mistake, save_curves, save_mistakes
 from torch import nn
 from tqdm import tqdm
 
@@ -26,11 +27,18 @@ from builder.recipe.digits import MNIST, open_bank
 from builder.torch import Loader
 
 AUGMENT = Augment(
-    style=0.7, elastic=1, scale=0.15, shear=0.2, shear_y=0.06, rotate=10, perspective=0.04, shift=1,
+    style=0.7,
+    elastic=1,
+    scale=0.15,
+    shear=0.2,
+    shear_y=0.06,
+    rotate=10,
+    perspective=0.04,
+    shift=1,
     baseline=1,
-)  # fmt: skip
-"""Stronger warps than preset `standard` has: they did best on `validation` glyphs, see
-docs/training.md."""
+)
+"""Stronger warps than those of preset `standard`. They gave the lowest error on `validation`
+glyphs, see docs/training.md."""
 
 
 def mlp() -> nn.Module:
@@ -56,43 +64,43 @@ def conv(channels: int = 32) -> nn.Module:
 
 MODELS = {"mlp": mlp, "conv": conv}
 RATES = {"mlp": 2e-3, "conv": 4e-3}
-"""Highest learning rate, with AdamW, batches of 256, and a cosine down to 0."""
+"""Highest learning rate, for AdamW, batches of 256 and a cosine down to 0."""
 
 
-def digits_of(split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return every image of a split, (M, 1, 28, 28) uint8, and its class (M,)."""
+def load_digits(split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all images of a split, (M, 1, 28, 28) uint8, and their classes (M,) int64."""
     images, classes = open_bank(MNIST, split).digits()
     return torch.from_numpy(images)[:, None], torch.from_numpy(classes).long()
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return the class that a model gives to each image, (M,)."""
+    """Return the class that a model predicts for each image, (M,) int64."""
     model.eval()
-    found = [model(some.float() / 255).argmax(1) for some in images.split(1000)]
+    classes = [model(part.float() / 255).argmax(1) for part in images.split(1000)]
     model.train()
-    return torch.cat(found)
+    return torch.cat(classes)
 
 
-def error(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> float:
-    """Return the share of images that a model gets wrong, in percent."""
+def error_rate(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> float:
+    """Return the share of images that a model classifies wrong, in percent."""
     return 100 * (predict(model, images) != classes).float().mean().item()
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train, test, and write what came of it."""
-    learned, tested = ("train", "test") if options.final else ("fit", "validation")
+    """Train and test a model, and write the results."""
+    trained, tested = ("train", "test") if options.final else ("fit", "validation")
     recipe = Recipe(
-        seed=options.seed, length=1, width=28, spacing=0, split=learned, augment=AUGMENT
+        seed=options.seed, length=1, width=28, spacing=0, split=trained, augment=AUGMENT
     )
     torch.manual_seed(options.seed)
-    samples = int(options.epochs * sum(open_bank(MNIST, learned).class_sizes))
+    samples = int(options.epochs * sum(open_bank(MNIST, trained).class_sizes))
     loader = Loader(
         LiveDataset(recipe, samples),
         Order(options.batch_size, drop_last=True),
         num_workers=options.workers,
     )
-    images, classes = digits_of(tested)
+    images, classes = load_digits(tested)
     options.out.mkdir(parents=True, exist_ok=True)
 
     model = MODELS[options.model]()
@@ -104,7 +112,7 @@ def train(options: argparse.Namespace) -> None:
     curves: dict[str, list[tuple[int, float]]] = {"loss": []}
 
     every = max(1, len(loader) // max(1, round(options.epochs)))
-    progress = tqdm(loader, desc=f"{options.model} on {learned}", mininterval=1, smoothing=0.05)
+    progress = tqdm(loader, desc=f"{options.model} on {trained}", mininterval=1, smoothing=0.05)
     for step, (batch, (labels, _)) in enumerate(progress, 1):
         pixels = (batch.float() / 255).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=options.model == "conv"):
@@ -118,7 +126,7 @@ def train(options: argparse.Namespace) -> None:
             curves["loss"].append((step * options.batch_size, loss.item()))
             progress.set_postfix(loss=f"{loss.item():.4f}")
             if not options.final:
-                wrong = error(model, images, classes)
+                wrong = error_rate(model, images, classes)
                 curves.setdefault("validation error (%)", []).append((step * len(batch), wrong))
                 progress.set_postfix(loss=f"{loss.item():.4f}", error=f"{wrong:.2f}%")
 
@@ -126,24 +134,25 @@ def train(options: argparse.Namespace) -> None:
 
 
 def report(out: Path, model: nn.Module, digits: tuple, curves: dict, tested: str) -> None:
-    """Write model and pictures, and print the error."""
+    """Write the model and the pictures, and print the error."""
     images, classes = digits
-    found = predict(model, images)
-    wrong = (found != classes).nonzero()[:, 0].tolist()
+    predictions = predict(model, images)
+    wrong = (predictions != classes).nonzero()[:, 0].tolist()
     torch.save(model.state_dict(), out / "model.pt")
-    save_curve(out / "curve.png", curves)
+    save_curves(out / "curve.png", curves)
     mistakes = [
-        Mistake(images[i, 0].numpy(), str(classes[i].item()), str(found[i].item())) for i in wrong
+        Mistake(images[i, 0].numpy(), str(classes[i].item()), str(predictions[i].item()))
+        for i in wrong
     ]
     save_mistakes(out / "mistakes.png", mistakes, columns=12)
     print(f"{tested} error {100 * len(wrong) / len(images):.2f} % ({len(wrong)} of {len(images)})")
 
 
 def main() -> None:
-    """Take the options and train."""
-    parser = parser_of(__doc__, batch_size=256)
+    """Parse the options and train."""
+    parser = make_parser(__doc__, batch_size=256)
     parser.add_argument("--model", choices=list(MODELS), default="mlp")
-    parser.add_argument("--epochs", type=above_zero, default=5.0, help="5 unless told")
+    parser.add_argument("--epochs", type=positive_number, default=5.0, help="default: 5")
     run(train, parser)
 
 

@@ -4,11 +4,11 @@
     python examples/train_reader.py --samples 400000 --augment strong --final
     python examples/train_reader.py --samples 400000 --augment standard,elastic=1,blur=0.5
 
-Sequences of 1 to 5 digits, 28 x 200, of `fit` glyphs are rendered as they are needed, no two the
-same. Now and then the reader is tested on sequences of `validation` glyphs, by which numbers are
-tuned; with --final, at the end, on sequences of `test` glyphs too. Tests are not augmented. A label
-counts as read if all of its digits are right. Writes curve.png, mistakes.png (of the last test)
-and model.pt into --out.
+Sequences of 1 to 5 digits, 28 x 200, of `fit` glyphs are rendered when they are needed, and no two
+are the same. The reader is tested some 20 times on sequences of `validation` glyphs, to tune its
+numbers; with --final also once, at the end, on sequences of `test` glyphs. Tests are not augmented.
+A label is read right if all of its digits are. The results in --out are curve.png, mistakes.png (of
+the last test) and model.pt.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from __future__ import annotations
 import argparse
 
 import torch
-from options import at_least, parser_of, run
-from pictures import Mistake, save_curve, save_mistakes
+from command_line import make_parser, run, whole_number_from
+from pictures import Mistake, save_curves, save_mistakes
 from torch import nn
 from tqdm import tqdm
 
@@ -25,17 +25,17 @@ from builder import Augment, LiveDataset, Order, Recipe
 from builder.torch import Loader
 
 BLANK = 10
-"""The class of CTC (Graves et al. 2006) for 'no digit here': the digits keep their values."""
+"""The class of CTC (Graves et al. 2006) for 'no digit here'; digits are classes 0 to 9."""
 
 TEST_SEED = 2**63
-"""Of the sequences to be tested on: far from the seeds that one trains with."""
+"""Master seed of the test sequences, far from the seeds of a training."""
 
 RATE = 3e-3
-"""Highest learning rate, with AdamW, batches of 128, and a cosine down to 0."""
+"""Highest learning rate, for AdamW, batches of 128 and a cosine down to 0."""
 
 
 class Reader(nn.Module):
-    """Images (B, 1, 28, W) in [0, 1] to log-probabilities (W / 8, B, 11) of digits and blank."""
+    """A model from images (B, 1, 28, W) in [0, 1] to log-probabilities (W / 8, B, 11)."""
 
     def __init__(self, channels: int = 32, hidden: int = 128) -> None:
         super().__init__()
@@ -49,22 +49,25 @@ class Reader(nn.Module):
                 nn.ReLU(),
             ]
             before = after
-        column = nn.Conv2d(before, hidden, (7, 1))  # 7 rows are left of 28: one vector a column
+        column = nn.Conv2d(before, hidden, (7, 1))  # the 7 rows left of 28 become one vector
         self.columns = nn.Sequential(*stages, column, nn.ReLU(), nn.Dropout(0.1))
         self.columns.to(memory_format=torch.channels_last)
         self.along = nn.GRU(hidden, hidden, bidirectional=True)
         self.scores = nn.Linear(2 * hidden, BLANK + 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return log-probabilities along the image, one column for every 8 px."""
+        """Return the log-probabilities of digits and blank, one column for every 8 px."""
         with torch.autocast("cpu", torch.bfloat16):
             columns = self.columns(images.to(memory_format=torch.channels_last))
         steps = columns[:, :, 0].permute(2, 0, 1).float()
         return self.scores(self.along(steps)[0]).log_softmax(2)
 
 
-def texts_of(scores: torch.Tensor) -> list[str]:
-    """Return what scores (T, B, 11) read: the best class of each column, runs as one, no blanks."""
+def decode(scores: torch.Tensor) -> list[str]:
+    """Return the labels that scores (T, B, 11) stand for.
+
+    The best class of each column counts; runs of a class become one digit, and blanks are dropped.
+    """
     best = scores.argmax(2).T
     new = torch.ones_like(best, dtype=torch.bool)
     new[:, 1:] = best[:, 1:] != best[:, :-1]
@@ -75,20 +78,21 @@ def texts_of(scores: torch.Tensor) -> list[str]:
 
 
 @torch.inference_mode()
-def mistakes_of(model: nn.Module, loader: Loader) -> list[Mistake]:
-    """Return every sample of a loader's epoch that a model reads wrong."""
+def find_mistakes(model: nn.Module, loader: Loader) -> list[Mistake]:
+    """Return the samples of one epoch that a model reads wrong."""
     model.eval()
-    wrong = []
+    mistakes = []
     for images, texts in loader:
-        for image, text, read in zip(images, texts, texts_of(model(images / 255)), strict=True):
-            if text != read:
-                wrong.append(Mistake(image[0].numpy(), text, read))
+        predictions = decode(model(images / 255))
+        for image, text, prediction in zip(images, texts, predictions, strict=True):
+            if text != prediction:
+                mistakes.append(Mistake(image[0].numpy(), text, prediction))
     model.train()
-    return wrong
+    return mistakes
 
 
-def augment_of(text: str) -> Augment:
-    """Return the ranges of a preset, with single ones changed: `standard,elastic=1,blur=0.5`."""
+def parse_augment(text: str) -> Augment:
+    """Parse a preset with changed ranges, such as `standard,elastic=1,blur=0.5`."""
     preset, *changes = text.split(",")
     pairs = (change.partition("=")[::2] for change in changes)
     try:
@@ -97,14 +101,14 @@ def augment_of(text: str) -> Augment:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def sequences_of(split: str, count: int) -> Loader:
-    """Return sequences of a split's glyphs, as they are, to be tested on."""
+def make_test_loader(split: str, count: int) -> Loader[list[str]]:
+    """Return a loader of sequences of a split's glyphs, not augmented."""
     recipe = Recipe(seed=TEST_SEED, split=split, augment="none")
     return Loader(LiveDataset(recipe, count), Order(500), targets="strings")
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train, test, and write what came of it."""
+    """Train and test a reader, and write the results."""
     recipe = Recipe(seed=options.seed, split="fit", augment=options.augment)
     torch.manual_seed(options.seed)
     loader = Loader(
@@ -113,8 +117,8 @@ def train(options: argparse.Namespace) -> None:
         targets="concatenated",
         num_workers=options.workers,
     )
-    checked = min(1000, options.tests)
-    few_tests = sequences_of("validation", checked)
+    quick_tests = min(1000, options.tests)
+    quick_loader = make_test_loader("validation", quick_tests)
     options.out.mkdir(parents=True, exist_ok=True)
 
     model = Reader()
@@ -136,26 +140,26 @@ def train(options: argparse.Namespace) -> None:
         if step % max(1, len(loader) // 20) == 0:
             seen = step * options.batch_size
             curves["loss"].append((seen, loss.item()))
-            error = 100 * len(mistakes_of(model, few_tests)) / checked
+            error = 100 * len(find_mistakes(model, quick_loader)) / quick_tests
             curves["exact-match error (%)"].append((seen, error))
             progress.set_postfix(loss=f"{loss.item():.4f}", error=f"{error:.2f}%")
 
     torch.save(model.state_dict(), options.out / "model.pt")
-    save_curve(options.out / "curve.png", curves)
+    save_curves(options.out / "curve.png", curves)
     for split in ("validation", "test") if options.final else ("validation",):
-        wrong = mistakes_of(model, sequences_of(split, options.tests))
-        save_mistakes(options.out / "mistakes.png", wrong, columns=5)
-        error = 100 * len(wrong) / options.tests
-        print(f"{split} exact-match error {error:.2f} % ({len(wrong)} of {options.tests})")
+        mistakes = find_mistakes(model, make_test_loader(split, options.tests))
+        save_mistakes(options.out / "mistakes.png", mistakes, columns=5)
+        error = 100 * len(mistakes) / options.tests
+        print(f"{split} exact-match error {error:.2f} % ({len(mistakes)} of {options.tests})")
 
 
 def main() -> None:
-    """Take the options and train."""
-    parser = parser_of(__doc__, batch_size=128)
-    parser.add_argument("--samples", type=at_least(1), default=100_000, help="to learn from")
-    parser.add_argument("--tests", type=at_least(1), default=10_000, help="to be tested on")
+    """Parse the options and train."""
+    parser = make_parser(__doc__, batch_size=128)
+    parser.add_argument("--samples", type=whole_number_from(1), default=100_000, help="to train on")
+    parser.add_argument("--tests", type=whole_number_from(1), default=10_000, help="to test on")
     parser.add_argument(
-        "--augment", type=augment_of, default="standard", help="preset, and ranges (standard)"
+        "--augment", type=parse_augment, default="standard", help="preset and ranges"
     )
     run(train, parser)
 

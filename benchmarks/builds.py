@@ -159,7 +159,7 @@ def built(
 def plain(where: Path, count: int) -> Way:
     """Return the way that writes as many bytes as raw shards have, and syncs each file."""
     size = shard_size(count)
-    write = partial(loops.write_plainly, size=size * RAW_BYTES)
+    write = partial(loops.write_files, size=size * RAW_BYTES)
     return Way(where, count, lambda folder, count: write(folder, files=-(-count // size)))
 
 

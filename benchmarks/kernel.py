@@ -1,10 +1,10 @@
-"""Time the drawing of five digits, 28 x 200, one thread, against other ways to do it.
+"""Time the rendering of images of five digits, 28 x 200, in one thread, against other methods.
 
     python benchmarks/kernel.py
 
-Every way draws the same 512 planned samples, turn by turn; the table gives each one's median
-in microseconds per image, and the median of its ratios to the OpenCV loop of the same turn.
-The augmentation library (albumentations) is measured where it is installed.
+Every method renders the same 512 planned samples in turn. The table gives the median time of
+each, in microseconds per image, and the median of its ratios to the OpenCV loop of the same
+round. An augmentation library (albumentations) is measured where it is installed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,26 @@ import numpy as np
 from builder import Augment, Recipe
 from builder.generator.generator import render
 from builder.planner.planner import Planner, planner_for
-from builder.planner.specs import Specs
 
 SAMPLES, ROUNDS, FEW = 512, 15, 16
 LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}
 WARPS = {
-    "style": 0.7, "scale": 0.15, "shear": 0.2, "shear_y": 0.06, "rotate": 10, "perspective": 0.04,
-    "shift": 1, "baseline": 1,
-}  # fmt: skip
+    "style": 0.7,
+    "scale": 0.15,
+    "shear": 0.2,
+    "shear_y": 0.06,
+    "rotate": 10,
+    "perspective": 0.04,
+    "shift": 1,
+    "baseline": 1,
+}
 ELASTIC = {"elastic": 0.7}
 THICKNESS = {"thin": 0.2, "thick": 0.3}
 EFFECTS = {"contrast": 0.4, "blur": 0.5}
 
 
 def planner_with(*ranges: dict[str, float]) -> Planner:
-    """Return the planner of some ranges."""
+    """Return the planner of a recipe with some ranges."""
     augment = Augment(**{name: most for some in ranges for name, most in some.items()})
     return planner_for(Recipe(**LAYOUT, augment=augment))
 
@@ -66,7 +71,7 @@ MATRICES = matrices()
 
 
 def opencv(count: int) -> None:
-    """Draw with one `cv2.warpAffine` a digit, everything planned beforehand."""
+    """Render with one `cv2.warpAffine` per digit. All random draws are made beforehand."""
     for n in range(count):
         image = np.zeros((28, 200), np.uint8)
         for matrix, glyph, left in zip(MATRICES[n], GLYPHS[n], LEFT[n], strict=True):
@@ -75,7 +80,7 @@ def opencv(count: int) -> None:
 
 
 def copies(count: int) -> None:
-    """Copy the glyphs into place, not warped at all."""
+    """Copy the glyphs into place, without a warp."""
     for glyphs, lefts in zip(GLYPHS[:count], LEFT[:count], strict=True):
         image = np.zeros((28, 200), np.uint8)
         for glyph, left in zip(glyphs, lefts, strict=True):
@@ -83,7 +88,7 @@ def copies(count: int) -> None:
 
 
 def opencv_elastic(count: int) -> None:
-    """Deform each glyph by Gaussian-smoothed noise and `cv2.remap`, not placed."""
+    """Deform each glyph by Gaussian-smoothed noise and `cv2.remap`, without placing it."""
     rng = np.random.default_rng(0)
     x, y = np.meshgrid(np.arange(28, dtype=np.float32), np.arange(28, dtype=np.float32))
     for glyphs in GLYPHS[:count]:
@@ -94,7 +99,7 @@ def opencv_elastic(count: int) -> None:
 
 
 def library() -> Callable[[int], None] | None:
-    """Return the way of an augmentation library, digit by digit, or None if it is not there."""
+    """Return the method of an augmentation library, digit by digit, or None if it is missing."""
     try:
         import albumentations
     except ImportError:
@@ -115,47 +120,39 @@ def library() -> Callable[[int], None] | None:
     return draw
 
 
-def ours(planner: Planner) -> Callable[[int], None]:
-    """Return the way of this program: planned beforehand, drawn with all annotations."""
+def ours(planner: Planner) -> Callable[[int], object]:
+    """Return the method of this program: specs planned beforehand, rendered with annotations."""
     specs = planner.plan(range(SAMPLES))
-
-    def draw(count: int) -> None:
-        render(planner, specs)
-
-    return draw
+    return lambda _: render(planner, specs)
 
 
-def ways() -> dict[str, tuple[Callable[[int], None], int]]:
-    """Return every way by name, with how many samples it draws in a turn."""
-    found: dict[str, tuple[Callable[[int], None], int]] = {
+def methods() -> dict[str, tuple[Callable[[int], object], int]]:
+    """Return every method by name, with the number of samples that it renders in a round."""
+    table: dict[str, tuple[Callable[[int], object], int]] = {
         "cv2.warpAffine per digit, affine alone, draws left out": (opencv, SAMPLES),
         "numpy copy per digit, no warp: the floor": (copies, SAMPLES),
         "OpenCV elastic per digit (noise, blur, remap)": (opencv_elastic, 4 * FEW),
     }
     if draw := library():
-        found["augmentation library per digit, all three"] = (draw, FEW)
+        table["augmentation library per digit, all three"] = (draw, FEW)
     for name, planner in OURS.items():
-        found[f"this program: {name}"] = (ours(planner), SAMPLES)
-    found["this program: planning of all that"] = (
-        lambda count: _plan(EVERYTHING, count),
+        table[f"this program: {name}"] = (ours(planner), SAMPLES)
+    table["this program: planning of all that"] = (
+        lambda count: EVERYTHING.plan(range(count)),
         SAMPLES,
     )
-    return found
-
-
-def _plan(planner: Planner, count: int) -> Specs:
-    return planner.plan(range(count))
+    return table
 
 
 def main() -> None:
     """Print the table."""
     cv2.setNumThreads(1)
-    all_ways = ways()
-    times: dict[str, list[float]] = {name: [] for name in all_ways}
+    table = methods()
+    times: dict[str, list[float]] = {name: [] for name in table}
     for _ in range(ROUNDS + 1):
-        for name, (way, count) in all_ways.items():
+        for name, (method, count) in table.items():
             began = time.perf_counter()
-            way(count)
+            method(count)
             times[name].append((time.perf_counter() - began) / count * 1e6)
     base = next(iter(times.values()))
     for name, taken in times.items():

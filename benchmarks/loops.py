@@ -1,6 +1,6 @@
-"""What whole builds are compared with: loops as one writes them by hand, a floor, plain writes.
+"""What builds are compared with: hand-written loops, a lower bound, and plain writes.
 
-Nothing here is of this program but the glyphs. `benchmarks/builds.py` times it.
+Only the glyphs come from this program. `benchmarks/builds.py` times the functions.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SIZES = np.array([len(rows) for rows in OF_CLASS])
 LOW = np.array([0.85, 0.85, math.radians(-10), -0.2])
 HIGH = np.array([1.15, 1.15, math.radians(10), 0.2])
 """Scale in x and y, rotation, shear: as in `benchmarks/kernel.py`. Tilt, perspective, shifts,
-elastic deformation and thickness are left out, which is in favour of the loops."""
+elastic deformation and thickness are left out, which favours the loops."""
 
 PART = 40
-"""Width that a warped digit is drawn to, px: it must not be cut."""
+"""Width of a warped digit, px: none is clipped."""
 
 
 def by_hand(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return one image (28, 200) uint8 and its digits (5,) int8, random numbers and all.
+    """Return one random image (28, 200) uint8 and its digits (5,) int8.
 
-    Three draws for all digits of the image; the matrices in Python's own floats: small arrays
-    of numpy took 10 to 30 us longer an image.
+    Each of three draws serves all digits of the image. The matrices are made of Python's floats:
+    small arrays of numpy took 10 to 30 us longer per image.
     """
     digits = rng.integers(0, 10, DIGITS, dtype=np.int8)
     picks = rng.integers(0, SIZES[digits]).tolist()
@@ -76,10 +76,10 @@ def loop_hdf5(folder: Path, count: int, **storage: Any) -> None:
 
 
 def loop_in_blocks(folder: Path, count: int, **storage: Any) -> None:
-    """Fill an HDF5 file through a buffer that goes to h5py when it is full.
+    """Fill an HDF5 file through a buffer that is written when it is full.
 
-    Gzip 4 took 130 us an image with chunks of 16 images, 132 us with those that h5py chooses,
-    136 us with 256 images, 164 us with one.
+    Gzip 4 took 130 us per image with chunks of 16 images, 132 us with chunks that h5py chooses,
+    136 us with chunks of 256 images, 164 us with chunks of one.
     """
     rng = np.random.default_rng(0)
     images = np.empty((BLOCK, HEIGHT, WIDTH), np.uint8)
@@ -114,8 +114,8 @@ def loop_png(folder: Path, count: int) -> None:
             lines.writerow([name, "".join(map(str, digits.tolist()))])
 
 
-def copied(count: int) -> Iterator[np.ndarray]:
-    """Yield chunks of images (16, 28, 200) of glyphs that are copied into place, not warped."""
+def copy_chunks(count: int) -> Iterator[np.ndarray]:
+    """Yield chunks of images (16, 28, 200): glyphs copied into place, without a warp."""
     chunk = np.empty((CHUNK, HEIGHT, WIDTH), np.uint8)
     for start in range(0, count, CHUNK):
         chunk[:] = 0
@@ -127,14 +127,14 @@ def copied(count: int) -> Iterator[np.ndarray]:
 
 
 def floor_gzip(folder: Path, count: int) -> None:
-    """Copy glyphs into place, deflate them by ISA-L, write them to a file: no less will do."""
+    """Copy glyphs into place, deflate them by ISA-L and write them to a file: the lower bound."""
     with (folder / "floor").open("wb") as file:
-        for chunk in copied(count):
+        for chunk in copy_chunks(count):
             file.write(isal_zlib.compress(chunk.data, LEVEL))
 
 
-def write_plainly(folder: Path, size: int, files: int) -> None:
-    """Write files of `size` bytes, from memory, and sync each."""
+def write_files(folder: Path, size: int, files: int) -> None:
+    """Write files of `size` bytes each from memory, and sync each file."""
     for number in range(files):
         with (folder / f"plain-{number}").open("wb", buffering=0) as file:
             left = size
@@ -143,5 +143,5 @@ def write_plainly(folder: Path, size: int, files: int) -> None:
             os.fsync(file.fileno())
 
 
-BYTES = memoryview(b"".join(chunk.tobytes() for chunk in copied(512)))
-"""What is written plainly: images, as many as a build has in a block."""
+BYTES = memoryview(b"".join(chunk.tobytes() for chunk in copy_chunks(512)))
+"""Images to write: 512 of them, one after the other."""

@@ -1,4 +1,4 @@
-"""Slow, obvious forms of what the program does fast, in float64 and plain loops."""
+"""Slow, obvious references of what the program does fast, in float64 and plain loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Image = npt.NDArray[np.float64]
 def bilinear(glyph: npt.NDArray[np.uint8], x: Image, y: Image) -> Image:
     """Return the glyph at points (x, y), px, where (0.5, 0.5) is the middle of its first pixel.
 
-    Every pixel is a tent of its value, one pixel wide to each side of its middle.
+    Every pixel is a tent as high as its value, one pixel wide to each side of its middle.
     """
     total = np.zeros(np.broadcast(x, y).shape)
     for row, column in zip(*np.nonzero(glyph), strict=True):
@@ -28,12 +28,11 @@ def homography(warp: npt.NDArray[np.float64], centre: float) -> npt.NDArray[np.f
     a, b, c, e, g, h, tx, ty = warp
     to_centre = np.array([[1, 0, -centre], [0, 1, -14], [0, 0, 1]])
     project = np.array([[a, b, 0], [c, e, 0], [g, h, 1]])
-    place = np.array([[1, 0, tx], [0, 1, ty], [0, 0, 1]])
-    matrix: npt.NDArray[np.float64] = place @ project @ to_centre
-    return matrix
+    translate = np.array([[1, 0, tx], [0, 1, ty], [0, 0, 1]])
+    return translate @ project @ to_centre
 
 
-def warped(
+def warp_glyph(
     glyph: npt.NDArray[np.uint8], matrix: npt.NDArray[np.float64], box: tuple[int, int, int, int]
 ) -> Image:
     """Return the pixels of box x0, y0, x1, y1 of the glyph drawn alone through `matrix`."""
@@ -95,7 +94,7 @@ def mesh_points(
             x, y, w = inverse @ (4 * column + 0.5, 4 * row + 0.5, 1)
             nodes[:, row, column] = x / w, y / w
             for axis in (0, 1):
-                nodes[axis, row, column] += between(
+                nodes[axis, row, column] += interpolate(
                     elastic[axis],
                     (x / w - centre) / elastic[2] + 5.5,
                     (y / w - 14) / elastic[2] + 5.5,
@@ -104,12 +103,12 @@ def mesh_points(
     for y in range(28):
         for x in range(width):
             for axis in (0, 1):
-                points[axis, y, x] = between(nodes[axis], x / 4, y / 4)
+                points[axis, y, x] = interpolate(nodes[axis], x / 4, y / 4)
     return points[0], points[1]
 
 
-def between(field: Image, x: float, y: float) -> float:
-    """Return a field at a point between its values, bilinear, and beyond its edges as at them."""
+def interpolate(field: Image, x: float, y: float) -> float:
+    """Return a field at a point between its values, bilinear; its edge values go on outside."""
     rows, columns = field.shape
     x, y = min(max(x, 0.0), columns - 1.0), min(max(y, 0.0), rows - 1.0)
     left, top = min(int(x), columns - 2), min(int(y), rows - 2)

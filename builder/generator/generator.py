@@ -21,25 +21,21 @@ def generate(recipe: Recipe, indices: Indices, masks: bool = False) -> Batch:
     thread, process or machine.
 
     Args:
-        recipe: what decides pixels and labels.
-        indices: (B,), each a whole number in [0, 2**63), in any order.
-        masks: whether the batch has masks. Nothing else depends on it.
+        recipe: The recipe, which decides pixels and labels.
+        indices: Indices of B samples, each a whole number in [0, 2**63), in any order.
+        masks: Whether the batch has masks. Nothing else depends on it.
 
     Returns:
-        The B samples, in the order of `indices`: images (B, 28, W) uint8, with labels and
-        annotations.
+        The B samples in the order of `indices`: images (B, 28, W) uint8, labels, annotations.
 
     Raises:
-        UsageError: an index is no whole number, or not in [0, 2**63); or the split has no glyph
+        UsageError: An index is no whole number or not in [0, 2**63), or the split has no glyph
             of a digit that the labels need.
 
-    Examples:
-        >>> from builder import Recipe, generate
-        >>> batch = generate(Recipe(seed=7, digits="350", width=160), range(3))
-        >>> batch.images.shape
-        (3, 28, 160)
-        >>> batch.texts
-        ['350', '350', '350']
+    >>> from builder import Recipe, generate
+    >>> batch = generate(Recipe(seed=7, digits="350", width=160), range(3))
+    >>> batch.images.shape, batch.texts
+    ((3, 28, 160), ['350', '350', '350'])
     """
     planner = planner_for(recipe)
     return render(planner, planner.plan(indices), masks)
@@ -49,22 +45,21 @@ def regenerate(recipe: Recipe, seed: int) -> Sample:
     """Generate one sample of a recipe again, from its sample seed alone.
 
     Args:
-        recipe: the recipe that the sample was made by.
-        seed: sample seed, in [0, 2**64), as `Sample.seed` and datasets give it.
+        recipe: The recipe of the sample.
+        seed: Sample seed, as `Sample.seed` and stored datasets give it, in [0, 2**64).
 
     Returns:
-        The sample, equal to the first one in every bit.
+        The sample, equal in every bit to the one that had this seed.
 
     Raises:
-        UsageError: the seed is outside of [0, 2**64), or belongs to no index of the recipe, as
-            half of all 64-bit numbers.
+        UsageError: The seed is not in [0, 2**64), or it belongs to no index of the recipe: half
+            of all 64-bit numbers do not.
 
-    Examples:
-        >>> from builder import Recipe, generate, regenerate
-        >>> recipe = Recipe(seed=7, digits="350")
-        >>> seed = generate(recipe, [41])[0].seed
-        >>> regenerate(recipe, seed).index
-        41
+    >>> from builder import Recipe, generate, regenerate
+    >>> recipe = Recipe(seed=7, digits="350")
+    >>> seed = generate(recipe, [41])[0].seed
+    >>> regenerate(recipe, seed).index
+    41
     """
     return generate(recipe, [rng.index_of_seed(recipe.seed, seed)])[0]
 
@@ -73,9 +68,9 @@ def render(planner: Planner, specs: Specs, masks: bool = False) -> Batch:
     """Render planned samples: pixels, and annotations from the same map.
 
     Args:
-        planner: the planner that made the specs.
-        specs: the drawn numbers of B samples.
-        masks: whether the batch has masks.
+        planner: The planner that made the specs.
+        specs: The drawn numbers of B samples.
+        masks: Whether the batch has masks.
     """
     canvas = make_canvas(specs, planner.recipe.width, masks)
     bank = planner.glyph_arrays

@@ -20,13 +20,13 @@ def draw_gaps(seeds: Words, lengths: Ints, digits: int, spacing: tuple[int, int]
     """Draw the gap before each digit, uniform in `spacing`, both ends included.
 
     Args:
-        seeds: (B,) uint64, sample seeds.
-        lengths: (B,) int64, digits of each sample.
-        digits: L, places for digits in the result.
-        spacing: least and largest gap, px, -9 or more.
+        seeds: Sample seeds, (B,) uint64.
+        lengths: Digits of each sample, (B,) int64.
+        digits: L, the most digits of a sample.
+        spacing: Least and largest gap, px, -9 or more.
 
     Returns:
-        (B, L) int64, px; 0 for the first digit and from a sample's length on.
+        The gaps, (B, L) int64, px; 0 for the first digit and from a sample's length on.
     """
     words = rng.draw_digit_words(seeds, digits, Stream.GAP)
     gaps = np.empty(words.shape, dtype=np.int64)
@@ -34,7 +34,7 @@ def draw_gaps(seeds: Words, lengths: Ints, digits: int, spacing: tuple[int, int]
     return gaps
 
 
-def arrange(
+def arrange(  # noqa: PLR0913  # the choices of a recipe are keyword-only
     seeds: Words, nominal: Ints, gaps: Ints, width: int, *, fit: Fit, align: Align
 ) -> Layout:
     """Lay the digits of a block side by side.
@@ -43,12 +43,12 @@ def arrange(
     decides f, so that the strip, and every run of neighbours in it, fits into the width.
 
     Args:
-        seeds: (B,) uint64, sample seeds.
-        nominal: (B, L) int64, px, nominal extents; 0 from a sample's length on.
-        gaps: (B, L) int64, px, as from `draw_gaps`.
-        width: width of the image, px.
-        fit: `squeeze` for f of at most 1, `fill` for any f, `error` for f = 1.
-        align: where the strip stands in a wider image.
+        seeds: Sample seeds, (B,) uint64.
+        nominal: Nominal extents, (B, L) int64, px; 0 from a sample's length on.
+        gaps: Gaps, (B, L) int64, px, as from `draw_gaps`.
+        width: Width of the image, px.
+        fit: 'squeeze' for an f of at most 1, 'fill' for any f, 'error' for f = 1.
+        align: Where the strip stands in a wider image.
 
     Returns:
         The layout, with `gaps` as they are.
@@ -68,7 +68,7 @@ def arrange(
 
 
 def draw_offsets(seeds: Words, slack: Ints, align: Align) -> Ints:
-    """Return the left edge of each strip, (B,) int64, by its slack (B,), both in 1/65536 px.
+    """Return the left edge of each strip, (B,) int64, given its slack (B,), both in 1/65536 px.
 
     It is a whole pixel unless `align` is 'right'.
     """

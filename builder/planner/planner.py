@@ -37,8 +37,8 @@ class Planner:
     """A recipe with its digit bank open.
 
     Attributes:
-        recipe: what is asked for.
-        bank: the glyphs of the recipe's split; every class that its labels need has one.
+        recipe: The recipe.
+        bank: The glyphs of its split. Every class that the labels need has one at least.
     """
 
     recipe: Recipe
@@ -46,20 +46,20 @@ class Planner:
 
     @property
     def glyph_arrays(self) -> GlyphArrays:
-        """What the kernels read of the bank."""
+        """The arrays of the bank that kernels read."""
         return GlyphArrays(self.bank.glyphs, self.bank.ink, self.bank.diagonals)
 
     def plan(self, indices: Indices) -> Specs:
         """Draw the numbers of a block of samples.
 
         Args:
-            indices: (B,), each a whole number in [0, 2**63), in any order.
+            indices: Indices of B samples, each a whole number in [0, 2**63), in any order.
 
         Returns:
             The specs of the samples, in the order of `indices`.
 
         Raises:
-            UsageError: an index is no whole number, or not in [0, 2**63).
+            UsageError: An index is no whole number, or not in [0, 2**63).
         """
         recipe, ranges = self.recipe, self.recipe.augment.ranges
         index = check_indices(indices)
@@ -80,7 +80,7 @@ class Planner:
         return Specs(index, seeds, labels, layout, digits, draw_effects(ranges, seeds, labels))
 
     def _draw_glyphs(self, seeds: Words, labels: Int8s) -> Int32s:
-        """Return a uniform glyph of each digit's class, (B, L) int32; one of a 0 for padding."""
+        """Draw a uniform glyph of each digit's class, (B, L) int32; one of a 0 for padding."""
         words = rng.draw_digit_words(seeds, labels.shape[1], Stream.GLYPH)
         glyphs = np.empty(labels.shape, dtype=np.int32)
         pick_glyphs(words, labels, self.bank.starts, self.bank.members, glyphs)
@@ -94,7 +94,7 @@ class Planner:
         return np.maximum(ink[..., 2] - ink[..., 0], 1), (ink[..., 0] + ink[..., 2]) / 2
 
     def _arrange(self, seeds: Words, lengths: Ints, nominal: Ints) -> Layout:
-        """Return the layout of a block, by nominal extents (B, L), px, of all its places."""
+        """Return the layout of a block. `nominal` (B, L), px, goes on past the lengths."""
         recipe, digits = self.recipe, nominal.shape[1]
         own = nominal * (np.arange(digits) < lengths[:, None])
         gaps = draw_gaps(seeds, lengths, digits, recipe.spacing)
@@ -116,7 +116,7 @@ def pick_glyphs(words: Words, labels: Int8s, starts: Ints, members: Int32s, glyp
 
 
 def check_indices(indices: Iterable[int] | npt.NDArray[np.integer]) -> Ints:
-    """Return indices as (B,) int64. Raises `UsageError` for one that is not in [0, 2**63)."""
+    """Return indices as (B,) int64, or raise `UsageError` for one that is not in [0, 2**63)."""
     if (
         isinstance(indices, range)
         and indices.step == 1
@@ -140,11 +140,11 @@ def planner_for(recipe: Recipe) -> Planner:
     """Return the planner of a recipe, with its digit bank open.
 
     Args:
-        recipe: what is asked for.
+        recipe: The recipe. The planners of the last 16 are kept.
 
     Raises:
-        UsageError: a class that the labels need has no glyph in the split.
-        BuilderError: the digit source is not known on this machine.
+        UsageError: A class that the labels need has no glyph in the split.
+        BuilderError: The digit source is not known on this machine.
     """
     bank = open_bank(recipe.source, recipe.split)
     bank.require(recipe.label_source.classes())

@@ -1,7 +1,7 @@
-"""What the planner makes: specs, the drawn numbers of a block of samples, before any pixel.
+"""Specs: the drawn numbers of a block of samples, before any pixel.
 
-In shapes B is the number of samples of the block and L the digits of its longest label. Arrays
-that a kernel reads lie in NamedTuples, which numba passes as they are.
+In shapes, B is the number of samples and L the length of the longest label of the recipe. Arrays
+that kernels read lie in NamedTuples, which numba can pass.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from builder.augment.augmentation import Effect
 from builder.common.constants import Floats, Int8s, Int16s, Int32s, Ints, UInt8s, Words
 
 POSITION_SCALE = 1 << 16
-"""Units of position in a pixel: a position is an integer, so its rounding differs nowhere."""
+"""Units of position in a pixel. Positions are integers, so no rounding differs between machines."""
 
 
 class Layout(NamedTuple):
@@ -35,19 +35,19 @@ class Layout(NamedTuple):
 
 
 class DigitSpecs(NamedTuple):
-    """What the kernels read of the specs of a block. Past a sample's length it has no meaning.
+    """The drawn numbers of each digit of a block. Past a sample's length they have no meaning.
 
     Attributes:
         lengths: (B,) int64, digits of each sample, 1 to L.
         glyphs: (B, L) int32, row of the glyph in its MNIST file, padded with -1.
-        warps: (8, B, L) float64, map of each digit, as in `builder.augment.warp.Warp.numbers`.
-        centres: (B, L) float64, px, the x of the frame that a warp takes for its centre, 0 to
+        warps: (8, B, L) float64, the map of each digit: see `builder.augment.warp`.
+        centres: (B, L) float64, px, the x in the frame that a warp takes for its centre, 0 to
             28. Its y is always 14.
         growth: (B, L) int64, how far the edges of strokes move outward, 1/256 px.
         gain: (B, L) int64, factor of the grey values of thinner strokes, 1/64; 64 to 255.
         keys: (B, L) uint64, seeds of the noise of elastic deformation.
-        rms: root mean square of elastic displacements, px; 0 for none.
-        correlation: correlation length of elastic displacements, px.
+        rms: Root mean square of elastic displacements, px, 0 to 1.5; 0 for none.
+        correlation: Correlation length of elastic displacements, px, 3 to 10 where there are any.
     """
 
     lengths: Ints
@@ -69,9 +69,9 @@ class Specs:
         index: (B,) int64, index of each sample, in [0, 2**63).
         seeds: (B,) uint64, sample seeds.
         labels: (B, L) int8, digits 0 to 9, padded with -1.
-        layout: where the extents of the digits lie.
-        digits: glyph, warp and strokes of each digit.
-        effects: the effects that are on, in the order in which they act, each with its numbers
+        layout: Where the extents of the digits lie.
+        digits: Glyph, warp and strokes of each digit.
+        effects: The effects that are on, in the order in which they act, each with its numbers
             (B, k) int64.
     """
 
@@ -84,7 +84,7 @@ class Specs:
 
 
 class GlyphArrays(NamedTuple):
-    """What the kernels read of a `DigitBank` of K glyphs.
+    """The arrays of a `DigitBank` of K glyphs that kernels read.
 
     Attributes:
         pixels: (K, 1024) uint8, each glyph padded to 32 x 32 and flat.

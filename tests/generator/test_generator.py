@@ -29,8 +29,8 @@ def test_golden_digests_hold(name):
     pinned = json.loads(golden.FILE.read_text())[name]
     recipe = Recipe(**golden.RECIPES[name])
     assert recipe.fingerprint == pinned["fingerprint"]
-    made = generate(recipe, range(golden.SAMPLES))
-    assert content_digest.written(content_digest.digest_of(made)) == pinned["content"]
+    batch = generate(recipe, range(golden.SAMPLES))
+    assert content_digest.written(content_digest.digest_of(batch)) == pinned["content"]
 
 
 def equal(a, b) -> bool:
@@ -90,14 +90,19 @@ def test_room_for_longer_labels_changes_no_pixel(tmp_path):
 
 
 def test_batches_hold_what_they_say(recipe, batch):
-    """Shapes, types, padding, and labels as text are those that the docs give."""
+    """Shapes, types, padding and texts are those of the docs."""
     digits = recipe.label_source.longest
     shapes = {
-        "images": ((250, 28, 170), np.uint8), "labels": ((250, digits), np.int8),
-        "lengths": ((250,), np.uint8), "index": ((250,), np.int64), "seeds": ((250,), np.uint64),
-        "glyphs": ((250, digits), np.int32), "boxes": ((250, digits, 4), np.float32),
-        "quads": ((250, digits, 4, 2), np.float32), "visible": ((250, digits), np.float32),
-    }  # fmt: skip
+        "images": ((250, 28, 170), np.uint8),
+        "labels": ((250, digits), np.int8),
+        "lengths": ((250,), np.uint8),
+        "index": ((250,), np.int64),
+        "seeds": ((250,), np.uint64),
+        "glyphs": ((250, digits), np.int32),
+        "boxes": ((250, digits, 4), np.float32),
+        "quads": ((250, digits, 4, 2), np.float32),
+        "visible": ((250, digits), np.float32),
+    }
     for name, (shape, kind) in shapes.items():
         values = getattr(batch, name)
         assert (values.shape, values.dtype) == (shape, kind), name
@@ -121,8 +126,8 @@ def test_glyphs_are_of_the_labels_class(batch):
     classes = np.full(60_000, -1)
     for c in range(10):
         classes[source.members[source.starts[c] : source.starts[c + 1]]] = c
-    shown = batch.labels >= 0
-    assert np.array_equal(classes[batch.glyphs[shown]], batch.labels[shown])
+    own = batch.labels >= 0
+    assert np.array_equal(classes[batch.glyphs[own]], batch.labels[own])
 
 
 def test_unaugmented_samples_are_mnist_glyphs_side_by_side():
@@ -141,7 +146,7 @@ def test_unaugmented_samples_are_mnist_glyphs_side_by_side():
 
 
 def test_digest_follows_its_definition(batch):
-    """The digest is the sum of XXH3-128 over the bytes that the docs list, made here by hand."""
+    """The digest is the sum of XXH3-128 over the bytes that the docs list, packed by hand."""
     total = 0
     for sample in batch:
         data = struct.pack("<QQI", sample.index, sample.seed, 170)
@@ -165,11 +170,11 @@ def test_digests_of_parts_add_up(recipe, batch):
 @pytest.mark.parametrize("field", ["images", "labels", "index", "seeds", "lengths"])
 def test_digest_sees_one_changed_value(recipe, field):
     """One changed pixel, digit, index, seed or length changes the digest."""
-    made = generate(recipe, range(20))
-    values = getattr(made, field).copy()
+    batch = generate(recipe, range(20))
+    values = getattr(batch, field).copy()
     values.reshape(-1)[0] ^= 1
-    changed = made.replace(**{field: values})
-    assert content_digest.digest_of(changed) != content_digest.digest_of(made)
+    changed = batch.replace(**{field: values})
+    assert content_digest.digest_of(changed) != content_digest.digest_of(batch)
 
 
 @pytest.mark.parametrize("text", ["", "c1:", "c2:" + "0" * 32, "c1:" + "g" * 32, "c1:" + "0" * 33])
@@ -181,7 +186,7 @@ def test_digests_in_another_form_are_refused(text):
 
 def test_no_sample_of_the_largest_ranges_needs_much_memory():
     """With every warp at its most, no digit's mesh grows out of bounds."""
-    most = {**golden.MOST, **dict.fromkeys(golden.EFFECTS, 0.0), "stroke_width": 3.0}
+    most = {**golden.STRONGEST, **dict.fromkeys(golden.EFFECTS, 0.0), "stroke_width": 3.0}
     planner = planner_for(Recipe(length=1, spacing=0, width=300, fit="fill", augment=most))
     for start in range(0, 100_000, 5000):
         specs = planner.plan(range(start, start + 5000))

@@ -1,4 +1,4 @@
-"""Masks: stored beside the images when asked for, and without any bearing on all else."""
+"""Masks: stored beside the images on request, without influence on anything else."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_masks_of_the_command_line(tmp_path, capsys):
 
 
 def test_masks_point_at_boxes_digits():
-    """Without overlap, the pixels that a mask gives a digit are those of its box alone."""
+    """Without overlap, the mask of a digit has the bounds of its box."""
     batch = generate(Recipe(length=4, spacing=9, width=200, augment="light"), range(50), masks=True)
     for n in range(50):
         for digit in range(4):

@@ -1,4 +1,4 @@
-"""The classic face's distortions of a whole image, read off ramps and checked against OpenCV."""
+"""The classic face's distortions of a whole image: maps read off ramps, pixels against OpenCV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imgAug import (
 
 SHAPE = (28, 160)
 EDGE = 1e8
-"""Added to ramps, so that what comes from outside, 0, is told from what comes from inside."""
+"""Added to ramps, to distinguish values from inside of the image from 0, the value outside."""
 
 DISTORTIONS = {
     "scale": (random_scale_img, 0.2),
@@ -30,7 +30,7 @@ DISTORTIONS = {
 }
 
 
-def source_of(distort, strength, seed, shape=SHAPE):
+def find_sources(distort, strength, seed, shape=SHAPE):
     """Return where each pixel comes from, x and y in px, and whether it is well inside."""
     height, width = shape
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
@@ -39,9 +39,9 @@ def source_of(distort, strength, seed, shape=SHAPE):
     return at_x, at_y, inside
 
 
-def fitted(distort, strength, seed):
+def fit_matrix(distort, strength, seed):
     """Return the least-squares matrix (2, 2) from pixels to source points, from the centre."""
-    at_x, at_y, inside = source_of(distort, strength, seed)
+    at_x, at_y, inside = find_sources(distort, strength, seed)
     y, x = np.nonzero(inside)
     pixels = np.stack([x + 0.5 - SHAPE[1] / 2, y + 0.5 - SHAPE[0] / 2])
     points = np.stack([at_x[inside] - SHAPE[1] / 2, at_y[inside] - SHAPE[0] / 2])
@@ -54,19 +54,19 @@ def fitted(distort, strength, seed):
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(28, 100), (28, 28), (28, 1), (5, 9)])
 def test_shape_and_type_are_kept(name, kind, shape):
-    """What comes out has the shape and type of what went in, which itself stays as it was."""
+    """The output has the shape and type of the input, and the input does not change."""
     distort, strength = DISTORTIONS[name]
     image = np.random.default_rng(1).integers(0, 200, shape).astype(kind)
     copy = image.copy()
-    made = distort(image, strength, seed=3)
-    assert (made.shape, made.dtype) == (shape, kind)
+    output = distort(image, strength, seed=3)
+    assert (output.shape, output.dtype) == (shape, kind)
     assert np.array_equal(image, copy)
-    assert made.max() <= image.max()
+    assert output.max() <= image.max()
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_nothing_changes_without_strength(name):
-    """With a strength of 0 an image comes back as it was."""
+    """A strength of 0 returns an equal image."""
     image = np.random.default_rng(1).integers(0, 256, SHAPE).astype(np.uint8)
     assert np.array_equal(DISTORTIONS[name][0](image, 0), image)
 
@@ -82,30 +82,30 @@ def test_a_seed_repeats_and_none_is_fresh(name):
 
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_pixels_are_those_of_opencv_at_the_same_points(name):
-    """Every value well inside is within a level of `cv2.remap` at the points that ramps tell."""
+    """Pixels well inside are close to those of `cv2.remap` at the same source points."""
     distort, strength = DISTORTIONS[name]
     image = cv2.GaussianBlur(
         np.random.default_rng(2).integers(0, 256, SHAPE, dtype=np.uint8), (0, 0), 1
     )
     for seed in range(10):
-        at_x, at_y, inside = source_of(distort, strength, seed)
+        at_x, at_y, inside = find_sources(distort, strength, seed)
         expected = cv2.remap(
             image.astype(np.float32),
             (at_x - 0.5).astype(np.float32),
             (at_y - 0.5).astype(np.float32),
             cv2.INTER_LINEAR,
         )
-        made = distort(image, strength, seed=seed).astype(float)
-        assert np.abs(made - expected)[inside].max() <= 4  # OpenCV's fractions are 1/32 px
-        assert np.abs(made - expected)[inside].mean() < 0.6
+        output = distort(image, strength, seed=seed).astype(float)
+        assert np.abs(output - expected)[inside].max() <= 4  # OpenCV's fractions are 1/32 px
+        assert np.abs(output - expected)[inside].mean() < 0.6
         assert inside.mean() > 0.4
 
 
 def test_rotation_is_a_rotation_of_a_uniform_angle():
-    """The map turns and nothing else, and angles fill their range."""
+    """The map is a pure rotation, and its angles are uniform over the range."""
     angles = []
     for seed in range(60):
-        matrix = fitted(random_rotate_img, 20.0, seed)
+        matrix = fit_matrix(random_rotate_img, 20.0, seed)
         assert np.abs(matrix @ matrix.T - np.eye(2)).max() < 1e-7
         angles.append(np.degrees(np.arctan2(matrix[0, 1], matrix[0, 0])))
     assert kstest(np.array(angles) / 40 + 0.5, "uniform").pvalue > 1e-4
@@ -117,7 +117,7 @@ def test_positive_angles_turn_clockwise():
     image = np.zeros((29, 29), dtype=np.float64)
     image[14, 22:26] = 1.0
     for seed in range(10):
-        matrix = np.array(fitted(random_rotate_img, 60.0, seed))
+        matrix = np.array(fit_matrix(random_rotate_img, 60.0, seed))
         rows = np.nonzero(random_rotate_img(image, 60.0, seed=seed).sum(axis=1))[0]
         clockwise = np.arctan2(matrix[0, 1], matrix[0, 0]) > 0
         assert (rows.mean() > 14) == clockwise
@@ -127,7 +127,7 @@ def test_shear_slants_and_keeps_rows():
     """A row stays a row, shifted by a uniform slant times its distance from the middle."""
     slants = []
     for seed in range(60):
-        matrix = fitted(random_shear_img, 0.3, seed)
+        matrix = fit_matrix(random_shear_img, 0.3, seed)
         assert matrix[0, 0] == pytest.approx(1)
         assert matrix[1] == pytest.approx([0, 1])
         slants.append(matrix[0, 1])
@@ -137,7 +137,7 @@ def test_shear_slants_and_keeps_rows():
 def test_perspective_keeps_lines_straight():
     """The points that a line's pixels come from lie on a line, but no longer at equal distances."""
     for seed in range(10):
-        at_x, at_y, inside = source_of(random_perspective_img, 0.3, seed)
+        at_x, at_y, inside = find_sources(random_perspective_img, 0.3, seed)
         row, columns = 9, np.nonzero(inside[9])[0]
         line = np.polyfit(at_x[row, columns], at_y[row, columns], 1)
         assert np.abs(np.polyval(line, at_x[row, columns]) - at_y[row, columns]).max() < 1e-6
@@ -147,7 +147,7 @@ def test_perspective_keeps_lines_straight():
 
 @pytest.mark.parametrize("correlation", [4.0, 8.0])
 def test_elastic_displacements_have_the_strength_and_length_asked_for(correlation):
-    """Their rms is the one given, and they correlate as noise smoothed by that Gaussian does."""
+    """Displacements have the rms asked for, and the correlation of such a Gaussian."""
     squares, products, count = 0.0, 0.0, 0
     distance = 8
     for seed in range(120):
@@ -179,7 +179,7 @@ def test_bad_strengths_are_refused(distort, name, bad):
 
 
 def test_bad_correlation_is_refused():
-    """A correlation length below 2 px cannot be told from none."""
+    """A correlation length below 2 px is refused."""
     with pytest.raises(UsageError, match="correlation is 1, expected a number from 2 to 100"):
         random_elastic_img(np.zeros(SHAPE), 0.5, 1)
 
@@ -189,7 +189,7 @@ def test_bad_correlation_is_refused():
     "image", [np.zeros(28), np.zeros((3, 28, 9)), np.zeros((0, 5)), [[1]], None, np.array([["a"]])]
 )
 def test_what_is_no_grey_image_is_refused(name, image):
-    """An image is an array (H, W) of numbers."""
+    """An input that is no array (H, W) of numbers is refused."""
     with pytest.raises(UsageError, match="expected a grey image"):
         DISTORTIONS[name][0](image, 0.1)
 
@@ -198,7 +198,7 @@ def test_perspective_tilts_both_axes_by_shares_of_the_image():
     """At the middle of an edge the depth is 1 less a share, uniform in [-0.2, 0.2]."""
     shares = []
     for seed in range(60):
-        at_x, at_y, inside = source_of(random_perspective_img, 0.2, seed)
+        at_x, at_y, inside = find_sources(random_perspective_img, 0.2, seed)
         y, x = np.nonzero(inside)
         p, q = x + 0.5 - SHAPE[1] / 2, y + 0.5 - SHAPE[0] / 2
         u, v = at_x[inside] - SHAPE[1] / 2, at_y[inside] - SHAPE[0] / 2

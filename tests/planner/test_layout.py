@@ -1,4 +1,4 @@
-"""Layout: extents, gaps and strips against exact fractions, placing and gaps against chi-square."""
+"""Layout: strips against exact fractions, the distribution of gaps and placing by chi-square."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from builder.recipe import fit
 from builder.recipe.fit import StripLimits, check_fit
 
 UNLIKELY = 1e-4
-"""Every seed here is fixed, so a chi-square test of a sound draw passes always or never."""
+"""Least p-value of a correct distribution. All seeds are fixed, so no test fails by chance."""
 
 FITS, ALIGNS = ["squeeze", "fill", "error"], ["random", "left", "center", "right"]
 NARROWEST = Fraction(10, 28)
@@ -53,8 +53,8 @@ def runs(row: Row) -> list[tuple[int, int]]:
     ]
 
 
-def factor(row: Row, width: int, fit: str) -> Fraction:
-    """Return what extents are scaled by: (W - Gs) / S of the strip, or of the tightest run in it.
+def squeeze_factor(row: Row, width: int, fit: str) -> Fraction:
+    """Return the factor of extents: (W - Gs) / S of the strip, or of the tightest run in it.
 
     A run is tighter than its strip only where a gap is so negative that it takes a narrow digit
     back before the end of its left neighbour.
@@ -63,18 +63,18 @@ def factor(row: Row, width: int, fit: str) -> Fraction:
     return {"squeeze": min(Fraction(1), filling), "fill": filling, "error": Fraction(1)}[fit]
 
 
-def on_grid(number: Fraction) -> Fraction:
+def round_down(number: Fraction) -> Fraction:
     """Return the largest multiple of 1/65536 that is not above `number`."""
     return Fraction(floor(number * 65536), 65536)
 
 
 def slow_strip(row: Row, width: int, fit: str) -> Strip:
     """Return the strip of one sample, laid from its own left edge, one digit after another."""
-    scale, at, begins, extents = factor(row, width, fit), Fraction(0), [], []
+    scale, at, begins, extents = squeeze_factor(row, width, fit), Fraction(0), [], []
     for nominal, gap in zip(row.nominal, row.gaps, strict=True):
         at += gap
         begins.append(at)
-        extents.append(on_grid(scale * nominal))
+        extents.append(round_down(scale * nominal))
         at += extents[-1]
     left = min(begins)
     right = max(begin + extent for begin, extent in zip(begins, extents, strict=True))
@@ -82,12 +82,12 @@ def slow_strip(row: Row, width: int, fit: str) -> Strip:
     return Strip([begin - left for begin in begins], extents, slack)
 
 
-def needed(rows: list[Row], squeeze: Fraction) -> int:
-    """Return the width, px, that holds every run of neighbours when extents are squeezed so."""
+def least_width(rows: list[Row], squeeze: Fraction) -> int:
+    """Return the least width, px, of every run of neighbours at a squeeze."""
     return max(ceil(squeeze * extents) + gaps for row in rows for extents, gaps in runs(row))
 
 
-def block(rows: list[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_block(rows: list[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return seeds (B,), nominal (B, L) and gaps (B, L) of some rows, padded with zeros."""
     digits = max(len(row.nominal) for row in rows)
     padded = [
@@ -97,11 +97,11 @@ def block(rows: list[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return seeds, *(np.array(column, dtype=np.int64) for column in zip(*padded, strict=True))
 
 
-def arranged(rows: list[Row], width: int, fit: str, align: str) -> Layout:
-    return arrange(*block(rows), width, fit=fit, align=align)
+def arrange_rows(rows: list[Row], width: int, fit: str, align: str) -> Layout:
+    return arrange(*make_block(rows), width, fit=fit, align=align)
 
 
-def in_px(values: np.ndarray, count: int) -> list[Fraction]:
+def to_px(values: np.ndarray, count: int) -> list[Fraction]:
     return [Fraction(value, 65536) for value in values.tolist()[:count]]
 
 
@@ -117,7 +117,7 @@ def rows_and_width(draw, nominal=EXTENT, least_gap: int = -9):
         gap = st.integers(least_gap, 40)
         gaps = draw(st.lists(gap, min_size=length - 1, max_size=length - 1))
         rows.append(Row(nominals, [0, *gaps]))
-    width = needed(rows, NARROWEST) + draw(st.one_of(st.integers(0, 60), st.integers(0, 8192)))
+    width = least_width(rows, NARROWEST) + draw(st.one_of(st.integers(0, 60), st.integers(0, 8192)))
     return rows, width
 
 
@@ -128,16 +128,16 @@ def rows_and_width(draw, nominal=EXTENT, least_gap: int = -9):
 def test_layout_equals_the_slow_one(fit, align, rows_and_width):
     """Begins, extents and the strip's edges of a block are those of each sample laid by hand."""
     rows, width = rows_and_width
-    got = arranged(rows, width, fit, align)
+    layout = arrange_rows(rows, width, fit, align)
     for k, row in enumerate(rows):
         strip, count = slow_strip(row, width, fit), len(row.nominal)
         whole = Fraction(floor(strip.slack / 2))
         left = {"left": Fraction(0), "center": whole, "right": strip.slack}[align]
-        assert in_px(got.extents[k], count) == strip.extents
-        assert in_px(got.begins[k], count) == [left + begin for begin in strip.begins]
+        assert to_px(layout.extents[k], count) == strip.extents
+        assert to_px(layout.begins[k], count) == [left + begin for begin in strip.begins]
         ends = [b + e for b, e in zip(strip.begins, strip.extents, strict=True)]
-        assert Fraction(int(got.left[k]), 65536) == left
-        assert Fraction(int(got.right[k]), 65536) == left + max(ends)
+        assert Fraction(int(layout.left[k]), 65536) == left
+        assert Fraction(int(layout.right[k]), 65536) == left + max(ends)
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -146,15 +146,15 @@ def test_layout_equals_the_slow_one(fit, align, rows_and_width):
 def test_random_placing_moves_the_whole_strip(fit, rows_and_width):
     """Random placing shifts a strip by whole pixels, from none to all of its slack."""
     rows, width = rows_and_width
-    got, left = (arranged(rows, width, fit, align) for align in ("random", "left"))
+    layout, left = (arrange_rows(rows, width, fit, align) for align in ("random", "left"))
     for k, row in enumerate(rows):
-        shift = Fraction(int(got.left[k] - left.left[k]), 65536)
+        shift = Fraction(int(layout.left[k] - left.left[k]), 65536)
         assert shift.denominator == 1
         assert 0 <= shift <= floor(slow_strip(row, width, fit).slack)
         count = len(row.nominal)
-        moved = [begin + shift for begin in in_px(left.begins[k], count)]
-        assert in_px(got.begins[k], count) == moved
-    assert np.array_equal(got.extents, left.extents)
+        moved = [begin + shift for begin in to_px(left.begins[k], count)]
+        assert to_px(layout.begins[k], count) == moved
+    assert np.array_equal(layout.extents, left.extents)
 
 
 @pytest.mark.parametrize("align", ALIGNS)
@@ -164,19 +164,19 @@ def test_random_placing_moves_the_whole_strip(fit, rows_and_width):
 def test_gaps_are_never_scaled(fit, align, rows_and_width):
     """Each extent begins where the last one ended plus its gap, to the last 65536th."""
     rows, width = rows_and_width
-    got = arranged(rows, width, fit, align)
-    ends = got.begins + got.extents
-    between = got.begins[:, 1:] - ends[:, :-1]
+    layout = arrange_rows(rows, width, fit, align)
+    ends = layout.begins + layout.extents
+    between = layout.begins[:, 1:] - ends[:, :-1]
     for k, row in enumerate(rows):
         assert (between[k, : len(row.gaps) - 1] == np.array(row.gaps[1:]) * POSITION_SCALE).all()
-        assert got.gaps[k, : len(row.gaps)].tolist() == row.gaps
+        assert layout.gaps[k, : len(row.gaps)].tolist() == row.gaps
 
 
-def inside(rows: list[Row], width: int, got: Layout) -> bool:
+def lies_inside(rows: list[Row], width: int, layout: Layout) -> bool:
     """Tell whether every strip and every extent lies within [0, width]."""
-    ends = got.begins + got.extents
-    shown = np.array([[k < len(row.nominal) for k in range(ends.shape[1])] for row in rows])
-    edges = [got.left, got.right, got.begins[shown], ends[shown]]
+    ends = layout.begins + layout.extents
+    own = np.array([[k < len(row.nominal) for k in range(ends.shape[1])] for row in rows])
+    edges = [layout.left, layout.right, layout.begins[own], ends[own]]
     return all((edge >= 0).all() and (edge <= width * POSITION_SCALE).all() for edge in edges)
 
 
@@ -187,7 +187,7 @@ def inside(rows: list[Row], width: int, got: Layout) -> bool:
 def test_strips_lie_within_the_image(fit, align, rows_and_width):
     """With gaps of 0 and more no extent leaves the image."""
     rows, width = rows_and_width
-    assert inside(rows, width, arranged(rows, width, fit, align))
+    assert lies_inside(rows, width, arrange_rows(rows, width, fit, align))
 
 
 @pytest.mark.parametrize("align", ALIGNS)
@@ -197,10 +197,10 @@ def test_strips_lie_within_the_image(fit, align, rows_and_width):
 def test_strips_of_whole_frames_lie_within_the_image(fit, align, rows_and_width):
     """Whole frames that overlap by up to 9 px stay in the image and in their order."""
     rows, width = rows_and_width
-    got = arranged(rows, width, fit, align)
-    assert inside(rows, width, got)
+    layout = arrange_rows(rows, width, fit, align)
+    assert lies_inside(rows, width, layout)
     for k, row in enumerate(rows):
-        begins = got.begins[k, : len(row.nominal)]
+        begins = layout.begins[k, : len(row.nominal)]
         assert (np.diff(begins) > 0).all()
 
 
@@ -208,12 +208,12 @@ def test_strips_of_whole_frames_lie_within_the_image(fit, align, rows_and_width)
 @given(rows_and_width())
 @settings(deadline=None, max_examples=60)
 def test_no_run_of_neighbours_is_wider_than_the_image(fit, rows_and_width):
-    """Overlaps wider than a digit do not hide that its neighbours need more than the width."""
+    """Where an overlap is wider than a digit, every run of neighbours still fits into the width."""
     rows, width = rows_and_width
-    got = arranged(rows, width, fit, "left")
+    layout = arrange_rows(rows, width, fit, "left")
     for k, row in enumerate(rows):
         for end in range(len(row.nominal)):
-            widths = got.begins[k, end] + got.extents[k, end] - got.begins[k, : end + 1]
+            widths = layout.begins[k, end] + layout.extents[k, end] - layout.begins[k, : end + 1]
             assert (widths <= width * POSITION_SCALE).all()
 
 
@@ -223,10 +223,10 @@ def test_no_run_of_neighbours_is_wider_than_the_image(fit, rows_and_width):
 def test_unscaled_strips_lie_within_an_image_that_holds_them(align, rows_and_width):
     """With fit 'error' extents keep their width, and the strip lies within a width that fits."""
     rows, width = rows_and_width
-    width = max(width, needed(rows, Fraction(1)))
-    got = arranged(rows, width, "error", align)
-    assert inside(rows, width, got)
-    assert got.extents.tolist() == (block(rows)[1] * POSITION_SCALE).tolist()
+    width = max(width, least_width(rows, Fraction(1)))
+    layout = arrange_rows(rows, width, "error", align)
+    assert lies_inside(rows, width, layout)
+    assert layout.extents.tolist() == (make_block(rows)[1] * POSITION_SCALE).tolist()
 
 
 @given(rows_and_width(least_gap=0))
@@ -234,14 +234,14 @@ def test_unscaled_strips_lie_within_an_image_that_holds_them(align, rows_and_wid
 def test_filling_strips_fill(rows_and_width):
     """With fit 'fill' extents and gaps add up to the width, short of one 65536th a digit."""
     rows, width = rows_and_width
-    got = arranged(rows, width, "fill", "left")
+    layout = arrange_rows(rows, width, "fill", "left")
     for k, row in enumerate(rows):
         lacking = (
-            width * POSITION_SCALE - int(got.extents[k].sum()) - sum(row.gaps) * POSITION_SCALE
+            width * POSITION_SCALE - int(layout.extents[k].sum()) - sum(row.gaps) * POSITION_SCALE
         )
         assert 0 <= lacking < len(row.nominal)
-        assert got.left[k] == 0
-        assert width * POSITION_SCALE - got.right[k] == lacking
+        assert layout.left[k] == 0
+        assert width * POSITION_SCALE - layout.right[k] == lacking
 
 
 @given(rows_and_width(least_gap=0))
@@ -249,11 +249,11 @@ def test_filling_strips_fill(rows_and_width):
 def test_squeezed_strips_are_never_widened(rows_and_width):
     """With fit 'squeeze' extents are nominal where there is room, and fill the width where not."""
     rows, width = rows_and_width
-    got = arranged(rows, width, "squeeze", "random")
-    _, nominal, gaps = block(rows)
+    layout = arrange_rows(rows, width, "squeeze", "random")
+    _, nominal, gaps = make_block(rows)
     roomy = nominal.sum(axis=1) + gaps.sum(axis=1) <= width
-    assert (got.extents[roomy] == nominal[roomy] * POSITION_SCALE).all()
-    lacking = (width - gaps.sum(axis=1)) * POSITION_SCALE - got.extents.sum(axis=1)
+    assert (layout.extents[roomy] == nominal[roomy] * POSITION_SCALE).all()
+    lacking = (width - gaps.sum(axis=1)) * POSITION_SCALE - layout.extents.sum(axis=1)
     assert (lacking[~roomy] >= 0).all()
     assert (lacking[~roomy] < nominal.shape[1]).all()
 
@@ -263,12 +263,12 @@ def test_squeezed_strips_are_never_widened(rows_and_width):
 @given(rows_and_width())
 @settings(deadline=None, max_examples=30)
 def test_a_sample_is_laid_alone_as_in_a_block(fit, align, rows_and_width):
-    """What stands beside a sample, and how far it is padded, changes nothing of its layout."""
+    """The layout of a sample depends neither on its neighbours nor on its padding."""
     rows, width = rows_and_width
-    together = arranged(rows, width, fit, align)
-    seeds, _, _ = block(rows)
+    together = arrange_rows(rows, width, fit, align)
+    seeds, _, _ = make_block(rows)
     for k, row in enumerate(rows):
-        _, nominal, gaps = block([row])
+        _, nominal, gaps = make_block([row])
         alone = arrange(seeds[k : k + 1], nominal, gaps, width, fit=fit, align=align)
         count = len(row.nominal)
         assert alone.begins[0].tolist() == together.begins[k, :count].tolist()
@@ -296,10 +296,10 @@ EXAMPLES = [
     ("nominal", "gaps", "width", "fit", "align", "begins", "extents"), EXAMPLES
 )
 def test_examples_laid_by_hand(nominal, gaps, width, fit, align, begins, extents):
-    """Strips that one can lay in the head come out so."""
-    got = arranged([Row(nominal, gaps)], width, fit, align)
-    assert (got.begins[0] / POSITION_SCALE).tolist() == begins
-    assert (got.extents[0] / POSITION_SCALE).tolist() == extents
+    """Simple strips have the begins and extents worked out by hand."""
+    layout = arrange_rows([Row(nominal, gaps)], width, fit, align)
+    assert (layout.begins[0] / POSITION_SCALE).tolist() == begins
+    assert (layout.extents[0] / POSITION_SCALE).tolist() == extents
 
 
 def is_uniform(values: np.ndarray, low: int, high: int) -> bool:
@@ -314,9 +314,9 @@ def is_uniform(values: np.ndarray, low: int, high: int) -> bool:
 @pytest.mark.parametrize("fit", ["squeeze", "error"])
 def test_random_placing_is_uniform(fit, width, slack):
     """Every whole pixel from 0 to the slack comes equally often, both included."""
-    got = arranged([Row([28], [0])] * (100 * slack + 100), width, fit, "random")
-    assert (got.left % POSITION_SCALE == 0).all()
-    assert is_uniform(got.left // POSITION_SCALE, 0, slack)
+    layout = arrange_rows([Row([28], [0])] * (100 * slack + 100), width, fit, "random")
+    assert (layout.left % POSITION_SCALE == 0).all()
+    assert is_uniform(layout.left // POSITION_SCALE, 0, slack)
 
 
 def test_placing_and_gaps_come_from_their_streams():
@@ -333,7 +333,7 @@ def test_placing_and_gaps_come_from_their_streams():
 
 
 def test_random_placing_is_independent_of_the_gaps():
-    """Where a strip goes says nothing about its gaps."""
+    """The placing of a strip is independent of its gaps."""
     seeds = rng.sample_seeds(8, np.arange(16_000))
     gaps = draw_gaps(seeds, np.full(16_000, 2), 2, (0, 7))
     nominal = np.full((16_000, 2), 28)
@@ -426,8 +426,8 @@ def test_a_squeeze_below_10_of_28_is_refused_and_no_other(fit, sizes):
     """A recipe is refused if, and only if, its tightest strip has f below 10/28."""
     shortest, more, low, span, extent, off = sizes
     rows = widest_rows(shortest, more, low + span, extent)
-    width = max(1, needed(rows, NARROWEST) + off)
-    fits = all(factor(row, width, fit) >= NARROWEST for row in rows)
+    width = max(1, least_width(rows, NARROWEST) + off)
+    fits = all(squeeze_factor(row, width, fit) >= NARROWEST for row in rows)
     assert accepts(width, (shortest, shortest + more), (low, low + span), extent, fit) == fits
 
 
@@ -437,8 +437,8 @@ def test_a_strip_wider_than_the_image_is_refused_and_no_other(sizes):
     """With fit 'error' a recipe is refused if, and only if, its widest strip exceeds the width."""
     shortest, more, low, span, extent, off = sizes
     rows = widest_rows(shortest, more, low + span, extent)
-    width = max(1, needed(rows, Fraction(1)) + off)
-    fits = needed(rows, Fraction(1)) <= width
+    width = max(1, least_width(rows, Fraction(1)) + off)
+    fits = least_width(rows, Fraction(1)) <= width
     assert accepts(width, (shortest, shortest + more), (low, low + span), extent, "error") == fits
 
 
@@ -450,7 +450,7 @@ def test_overlapping_ink_needs_the_width_of_one_digit(width, digits, extent, fit
     """A width that digits fit into only by their overlaps is refused, or the strip stays in it."""
     row = Row([extent] * digits, [0] + [-9] * (digits - 1))
     accepted = accepts(width, (digits, digits), (-9, -9), extent, fit)
-    assert not accepted or inside([row], width, arranged([row], width, fit, "left"))
+    assert not accepted or lies_inside([row], width, arrange_rows([row], width, fit, "left"))
 
 
 def test_the_limits_stand_as_documented():
@@ -463,8 +463,8 @@ def test_the_limits_stand_as_documented():
 def test_the_largest_layouts_do_not_overflow(width, fit):
     """255 digits on the widest image, and one digit filling it, are laid exactly."""
     rows = [Row([28] * 255, [0] + [4] * 254), Row([28], [0])]
-    got = arranged(rows, width, fit, "left")
+    layout = arrange_rows(rows, width, fit, "left")
     for k, row in enumerate(rows):
         strip = slow_strip(row, width, fit)
-        assert in_px(got.begins[k], len(row.nominal)) == strip.begins
-        assert in_px(got.extents[k], len(row.nominal)) == strip.extents
+        assert to_px(layout.begins[k], len(row.nominal)) == strip.begins
+        assert to_px(layout.extents[k], len(row.nominal)) == strip.extents

@@ -14,7 +14,7 @@ from builder.planner.planner import planner_for
 from builder.planner.pull_in import fit_into
 
 ENOUGH = 1e-4
-"""Below this p-value a distribution counts as wrong; the draws are fixed, so it never flickers."""
+"""Least p-value of a correct distribution. All seeds are fixed, so no test fails by chance."""
 
 
 def arrays_of(specs):
@@ -32,7 +32,7 @@ def arrays_of(specs):
 )
 @pytest.mark.parametrize("more", [{}, {"spacing_between": "ink", "spacing": (-9, 4)}])
 def test_blocks_join(labels, more):
-    """The specs of [0, 100) are those of [0, 37) and [37, 100), in whatever order they come."""
+    """The specs of [0, 100) are those of [0, 37) and [37, 100), in any order of indices."""
     planner = planner_for(Recipe(seed=3, augment="strong", **labels, **more))
     whole = arrays_of(planner.plan(range(100)))
     first, second = (arrays_of(planner.plan(part)) for part in (range(37), range(37, 100)))
@@ -43,7 +43,7 @@ def test_blocks_join(labels, more):
 
 
 def test_far_indices_cost_no_more_than_near_ones():
-    """The last index there is gets planned alone."""
+    """The largest index is planned alone."""
     specs = planner_for(Recipe(seed=3)).plan([2**63 - 1])
     assert specs.index[0] == 2**63 - 1
     assert generate(Recipe(seed=3), [2**63 - 1]).images.any()
@@ -53,7 +53,7 @@ def test_far_indices_cost_no_more_than_near_ones():
     "indices", [[-1], [2**63], [0.5], "3", [[1, 2]], [None], np.array([2**63], dtype=np.uint64)]
 )
 def test_bad_indices_are_refused(indices):
-    """An index that no sample has gets one clear line."""
+    """An index outside of [0, 2**63) is refused in one line."""
     with pytest.raises(UsageError, match="expected a sequence of whole numbers"):
         generate(Recipe(), indices)
 
@@ -85,7 +85,7 @@ def test_gaps_are_uniform_with_both_ends():
 
 
 def test_gaps_are_independent_of_each_other():
-    """Two gaps of a sample know nothing of each other, nor of the first digit."""
+    """Two gaps of a sample are independent of each other and of the first digit."""
     specs = planner_for(Recipe(length=3, spacing=(0, 4), seed=9)).plan(range(20_000))
     first, second = specs.layout.gaps[:, 1], specs.layout.gaps[:, 2]
     assert chisquare(np.bincount(first * 5 + second, minlength=25)).pvalue > ENOUGH
@@ -113,7 +113,7 @@ def test_placings_are_uniform_with_both_ends():
 @pytest.mark.parametrize("name", ["scale", "shift"])
 @pytest.mark.parametrize("other", [0.0, 0.1, 0.4])
 def test_switching_one_augmentation_leaves_other_draws_alone(name, other):
-    """Labels, glyphs and layout are the same whatever an augmentation is set to."""
+    """Labels, glyphs and layout do not depend on the strength of an augmentation."""
     plain = planner_for(Recipe(augment="none", seed=5)).plan(range(64))
     changed = planner_for(Recipe(augment={name: other}, seed=5)).plan(range(64))
     before, after = arrays_of(plain), arrays_of(changed)
@@ -211,7 +211,7 @@ def test_ink_spacing_is_between_ink():
 @example(digits="1111111", low=-9, width=54, fit="squeeze", between="ink")
 @example(digits="0001111", low=-9, width=54, fit="fill", between="ink")
 def test_every_strip_of_an_accepted_recipe_lies_in_the_image(digits, low, width, fit, between):
-    """Whatever the gaps and the ink, no extent reaches out of the image."""
+    """No extent of an accepted recipe reaches out of the image."""
     try:
         recipe = Recipe(
             digits=digits, spacing=(low, low + 2), width=width, fit=fit, spacing_between=between

@@ -1,6 +1,6 @@
-"""The arrays that kernels work on: the images of a block, and scratch memory.
+"""The memory that kernels write to: the images of a block, and scratch arrays.
 
-numba passes NamedTuples of arrays as they are. The kernels make no arrays of their own.
+Compiled functions make no arrays, and numba passes NamedTuples of arrays at no cost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Canvas(NamedTuple):
         boxes: (B, L, 4) float32, px, x0, y0, x1, y1.
         quads: (B, L, 4, 2) float32, px, (x, y) of four corners.
         visible: (B, L) float32, 0 to 1.
-        width: W, px.
+        width: W, width of the images, px.
     """
 
     words: UInt32s
@@ -53,10 +53,10 @@ class Grid(NamedTuple):
     """The cells that a digit can touch, by their corners, the nodes.
 
     Attributes:
-        x: column of the first cell in the image, cells; below 0 left of it.
-        y: row of the first cell in the image, cells.
-        columns: nodes of a row, one more than cells.
-        rows: rows of nodes.
+        x: Column of the first cell, in cells from the left edge of the image; may be negative.
+        y: Row of the first cell, in cells from the top edge of the image; may be negative.
+        columns: Nodes in a row, one more than cells.
+        rows: Rows of nodes, one more than of cells.
     """
 
     x: int

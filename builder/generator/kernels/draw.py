@@ -80,9 +80,7 @@ def enclose(warp: Floats, centre: float, ink: Bounds, reach: float) -> Grid:
     for corner in range(4):
         p = (ink[0] - more if corner % 2 == 0 else ink[2] + more) - centre
         q = (ink[1] - more if corner < 2 else ink[3] + more) - HALF
-        depth = 1.0 + warp[4] * p + warp[5] * q
-        x = warp[6] + (warp[0] * p + warp[1] * q) / depth
-        y = warp[7] + (warp[2] * p + warp[3] * q) / depth
+        x, y = project(warp, p, q)
         x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
     left, top = int(np.floor(x0 / STEP)), int(np.floor(y0 / STEP))
     right, bottom = int(np.ceil(x1 / STEP)), int(np.ceil(y1 / STEP))
@@ -108,9 +106,16 @@ def set_quad(warp: Floats, centre: float, quad: Float32s) -> None:
     for corner in range(4):
         p = (FRAME if corner in (1, 2) else 0.0) - centre
         q = (FRAME if corner > 1 else 0.0) - HALF
-        depth = 1.0 + warp[4] * p + warp[5] * q
-        quad[corner, 0] = warp[6] + (warp[0] * p + warp[1] * q) / depth
-        quad[corner, 1] = warp[7] + (warp[2] * p + warp[3] * q) / depth
+        quad[corner, 0], quad[corner, 1] = project(warp, p, q)
+
+
+@jit
+def project(warp: Floats, p: float, q: float) -> tuple[float, float]:
+    """Return where in the image, px, a warp takes a point (p, q), px from its centre."""
+    depth = 1.0 + warp[4] * p + warp[5] * q
+    x = warp[6] + (warp[0] * p + warp[1] * q) / depth
+    y = warp[7] + (warp[2] * p + warp[3] * q) / depth
+    return x, y
 
 
 @jit

@@ -35,7 +35,15 @@ for batch in live.batches(256, shuffle=True):
     assert_type(batch.texts, list[str])
 order = Order(256, shuffle=True)
 
+Recipe(length=3, spacing=5, classes="01", augment="strong")
+Recipe(digits="350", augment={"rotate": 20})
+Recipe(digits=[3, 5, 0], augment=Augment.preset("none", scale=0.1))
+assert_type(recipe.augment.rotate, float)
+
 Recipe(nonsense=3)  # type: ignore[call-arg]
 Recipe(width="x")  # type: ignore[arg-type]
+Recipe(fit="stretch")  # type: ignore[arg-type]
+Augment(nonsense=1)  # type: ignore[call-arg]
+Augment(rotate="far")  # type: ignore[arg-type]
 _ = builder.nonsense  # type: ignore[attr-defined]
 _ = digitseq.nonsense  # type: ignore[attr-defined]

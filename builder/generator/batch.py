@@ -46,7 +46,7 @@ class Batch:
     (4, (4, 28, 200), '350', 3)
     """
 
-    def __init__(self, size: int, load: Callable[[str], Mapping[str, Any]]) -> None:
+    def __init__(self, size: int, load: Callable[[str], Mapping[str, object]]) -> None:
         self._size = size
         self._load = load
         self._arrays: dict[str, Any] = {}
@@ -117,7 +117,7 @@ class Batch:
         """Labels as strings, such as '02139'."""
         return labels.texts(self.labels, self.lengths)
 
-    def replace(self, **fields: Any) -> Batch:
+    def replace(self, **fields: object) -> Batch:
         """Return a copy of the batch in which some fields are other arrays."""
         arrays = {name: self._field(name) for name in FIELDS}
         return Batch.from_fields(cast("Fields", {**arrays, **fields}))

@@ -219,7 +219,7 @@ class Recipe(FrozenModel):
         """The largest nominal extent a digit can have, px."""
         return FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the recipe as JSON values, with resolved ranges and without what is off."""
         values = self.model_dump(mode="json", exclude_none=True)
         values["augment"] = self.augment.to_json()

@@ -63,7 +63,7 @@ PLACES: dict[str, list[Place]] = {
     "sha256": [
         (atomic_files, "sha256_of_file"),
         (png.PngWriter, "_note"),
-        *((atomic_files.StreamingSha256, name) for name in ("written", "read_to", "hexdigest")),
+        *((atomic_files.StreamingSha256, name) for name in ("update", "read_to", "hexdigest")),
     ],
     "labels": [
         *((parquet.LabelsWriter, name) for name in ("__init__", "write", "close")),

@@ -103,6 +103,38 @@ def test_arithmetic_between_word_and_pixel_is_exact():
             assert " @ " not in path.read_text(), path
 
 
+FILE_CALLS = (
+    r"\.(unlink|rename|rmdir|mkdir|touch|symlink_to|write_text|write_bytes)\("
+    r"|\.(glob|rglob|iterdir|scandir|listdir|walk)\("
+    r"|\b(os|atomic_files)\.remove\(|rmtree\(|\.replace\([^,]*\)$|open\(.*(O_CREAT|'[wax]b?\+?')"
+)
+"""Calls that write, rename, remove or list files, as `ast.unparse` writes them."""
+
+FILE_HOMES = {
+    "storage.output_folder": "it is the output folder",
+    "common.atomic_files": "the steps of publishing, for files outside of output folders too",
+    "common.cache": "the user's cache folder",
+    "common.jit": "sources of the program, and the folder of compiled code",
+    "recipe.idx": "the folder of a digit source",
+    "cli.regenerate": "the folder that --out names for PNG files",
+    "storage.formats.parquet": "a temporary path that `publish` yields",
+    "storage.formats.png": "a temporary path that `publish` yields",
+    "verification.verify": "a folder that may hold no dataset",
+}
+
+
+def test_output_folders_are_changed_and_listed_by_one_class():
+    """Every other module that calls the file system has a reason."""
+    for path in SOURCES:
+        calls = [
+            ast.unparse(node)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+        ]
+        found = [call for call in calls if re.search(FILE_CALLS, call)]
+        assert not found or module_name(path) in FILE_HOMES, f"{path}: {found}"
+
+
 def test_functions_and_modules_are_short():
     """No function body is longer than 60 lines, and no module than 250."""
     for path in SOURCES:

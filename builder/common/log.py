@@ -1,4 +1,4 @@
-"""The program's log, and places where it is written for a while."""
+"""The program's log, and handlers that receive it for a while."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ log = logging.getLogger("builder")
 
 
 class LogFile(logging.FileHandler):
-    """A log file with times and the host's name. That it cannot be written stops nothing."""
+    """A log file with times and the host's name. Errors in writing it are ignored."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, delay=True, encoding="utf-8")
         self.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Let the line go: a full disk is told of where it matters."""
+        """Drop the line. A full disk is reported by the writers of the dataset."""
 
 
 @contextmanager
 def log_to(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
-    """Send the body's log lines to `handler`, from `level` on if not more were asked for."""
-    standing = log.level
-    log.setLevel(min(standing or level, level))
+    """Send log lines of the body to `handler`, from `level` or a lower level set already."""
+    previous = log.level
+    log.setLevel(min(previous or level, level))
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
-        log.setLevel(standing)
+        log.setLevel(previous)
         handler.close()

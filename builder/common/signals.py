@@ -1,14 +1,14 @@
-"""Being told to stop: signals held back where they would do harm, and looked for between steps.
+"""Signals that stop the program: deferred where an exception would do harm, checked between steps.
 
-An exception that a signal raises inside a library's callback can crash the process, and Python
-drops one raised inside a destructor. So a signal is noted, and `check` raises it.
+An exception raised by a signal inside a library's callback can crash the process, and Python
+drops an exception raised inside a destructor. So the handler notes the signal, and `check` raises.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,7 +18,7 @@ _noted: list[int] = []
 
 
 class StopRequested(KeyboardInterrupt):
-    """The process was told to stop, by signal `number`."""
+    """Signal `number` asked the process to stop."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -27,8 +27,8 @@ class StopRequested(KeyboardInterrupt):
 
 @contextmanager
 def raise_on_signal() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `StopRequested` in the body, at once or at the next `check`."""
-    with _handled(_note_and_raise):
+    """Make SIGINT and SIGTERM raise `StopRequested` in the body, at once or at the next `check`."""
+    with _handle_signals(_note_and_raise):
         try:
             yield
         finally:
@@ -37,19 +37,21 @@ def raise_on_signal() -> Iterator[None]:
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Let signals raise `StopRequested` in the body at the next `check` only.
+    """Make signals raise `StopRequested` in the body at the next `check` only.
 
-    One that no `check` has met is raised again after the body, for whoever handled it before.
+    A signal that no `check` has raised is sent again after the body, to the previous handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
-    listened = any(signal.getsignal(number) is _note_and_raise for number in SIGNALS)
+    caller_raises = any(signal.getsignal(number) is _note_and_raise for number in SIGNALS)
     try:
-        with _handled(_note):
+        with _handle_signals(_note):
             yield
     except StopRequested:
-        if not listened:  # told whoever called; no later work is to stop for it
+        if (
+            not caller_raises
+        ):  # the exception tells the caller, so later calls must not raise it again
             _noted.clear()
         raise
     if _noted:
@@ -59,24 +61,24 @@ def defer_signals() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise `StopRequested` if a signal was noted."""
+    """Raise `StopRequested` if a signal has arrived."""
     if _noted:
         raise StopRequested(_noted[0])
 
 
 @contextmanager
-def _handled(handler: object) -> Iterator[None]:
-    """Give the signals to `handler` in the body, but those that this process ignores."""
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Set `handler` for the signals in the body, except those that this process ignores."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = [n for n in SIGNALS if signal.getsignal(n) not in (signal.SIG_IGN, None)]
-    before = [(n, signal.signal(n, handler)) for n in heard]  # type: ignore[arg-type]  # ours
+    handled = [n for n in SIGNALS if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    before = [(n, signal.signal(n, handler)) for n in handled]
     try:
         yield
     finally:
-        for number, standing in before:
-            signal.signal(number, standing)
+        for number, previous in before:
+            signal.signal(number, previous)
 
 
 def _note(number: int, frame: FrameType | None) -> None:

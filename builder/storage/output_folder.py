@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from builder.common import atomic_files, untrusted_files
 from builder.common.errors import BuilderError, BuildError, UsageError
@@ -60,11 +60,11 @@ class OutputFolder:
         """Publish a small file."""
         atomic_files.publish_bytes(self.path / name, data)
 
-    def publish_json(self, name: str, value: Any) -> None:
+    def publish_json(self, name: str, value: object) -> None:
         """Publish a value as JSON with sorted keys and line breaks."""
         self.publish_bytes(name, atomic_files.json_bytes(value))
 
-    def write_text(self, name: str, text: str) -> None:
+    def write_unsynced(self, name: str, text: str) -> None:
         """Write a file that may be lost or half written after a crash, such as a heartbeat."""
         path = self.path / name
         path.parent.mkdir(exist_ok=True)

@@ -55,7 +55,7 @@ def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
 def check_workers(client: Client, scheduler: str, folder: OutputFolder) -> None:
     """Raise `BuildError` unless each worker sees a new file and has the same generator version."""
     name = f"{TEMPORARY}seen-{os.urandom(8).hex()}"
-    folder.write_text(name, "")
+    folder.write_unsynced(name, "")
     try:
         answers = client.run(probe, folder, name, on_error="return")
     finally:

@@ -32,8 +32,7 @@ class BuildResult:
     Attributes:
         path: The folder of the dataset.
         manifest: The manifest of the dataset.
-        made: Samples in the shards that this call built. A resumed build makes fewer than the
-            dataset has.
+        made: Samples built by this call: fewer than the dataset has for a resumed build.
         seconds: Duration of the call.
     """
 
@@ -68,8 +67,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
     Args:
         recipe: What the samples are.
         count: Number of samples, from 1.
-        out: Folder of the dataset. Default: a folder in `shards/` named by the recipe's
-            fingerprint and the format.
+        out: Folder of the dataset; default: `shards/` and a name by fingerprint and format.
         format: "hdf5" (default) for HDF5 shards, or "png" for folders of PNG files.
         compression: Of the images in HDF5, "none" (default) or "gzip".
         masks: Whether to store which digit each pixel belongs to.
@@ -77,8 +75,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
         workers: The most workers, from 1; default: all usable cores.
         backend: How workers run: "loky" (default) for processes, "threads", "sequential", or
             "dask" for the workers of a cluster.
-        block_size: Samples rendered at a time, from 1; default 1,024. It sets the memory that
-            a worker takes.
+        block_size: Samples rendered at a time, from 1; default 1,024. More take more memory.
         progress: Whether to show a progress bar on standard error.
         hang_limit: Seconds without progress after which a worker hangs; default 300. A worker has
             20 times the duration of the slowest shard if that is more.
@@ -94,7 +91,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
 
     Example:
         >>> import tempfile
-        >>> from builder import Recipe, build
+        >>> from builder import Recipe
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     result = build(Recipe(length=5), 100, folder, shard_size=50, workers=1)
         >>> result.made, len(result.manifest.shards)
@@ -112,8 +109,8 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
 def default_folder(config: DatasetConfig) -> Path:
     """Return the default folder of a dataset. Different recipes have different folders."""
     kind = SHORT_NAMES[config.storage.format, config.storage.compression]
-    kind += "-masks" if config.storage.masks else ""
-    return Path("shards") / f"{config.fingerprint[:12]}-{kind}"
+    masks = "-masks" if config.storage.masks else ""
+    return Path("shards") / f"{config.fingerprint[:12]}-{kind}{masks}"
 
 
 def build_dataset(

@@ -57,7 +57,7 @@ def send_heartbeats(folder: OutputFolder, shard: str) -> Iterator[Callable[[int]
             return
         last = time.monotonic()
         with suppress(OSError):
-            folder.write_text(name, f"{samples} {os.getpid()} {platform.node()}")
+            folder.write_unsynced(name, f"{samples} {os.getpid()} {platform.node()}")
 
     send(0)
     try:

@@ -38,7 +38,7 @@ class InPlace:
         """Add the next rows."""
         data = values.data.cast("B")
         atomic_files.write_at(self._handle, data, self.offset)
-        self._sha256.written(data, self.offset)
+        self._sha256.update(data, self.offset)
         self.offset += len(data)
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ class ShardCache:
         # by shard and by chunk, so that each is opened or inflated once
         for shard, runs in self._shard_runs(index):
             try:
-                read_rows = self._row_reader(name, shard)
+                read_rows = self.row_reader(name, shard)
                 for start, stop, first, end in runs:
                     data[first * size : end * size] = read_rows(start, stop)
             except DatasetError:
@@ -85,7 +85,7 @@ class ShardCache:
         """Return one image, (28, W) uint8, in a tenth of the time that `field` takes."""
         shard, row = divmod(index, self._shard_size)
         try:
-            pixels = bytearray(self._row_reader("images", shard)(row, row + 1))
+            pixels = bytearray(self.row_reader("images", shard)(row, row + 1))
         except DatasetError:
             self.forget(shard)
             raise
@@ -113,8 +113,8 @@ class ShardCache:
             self._last_runs = index, runs
         return runs
 
-    def _row_reader(self, name: str, shard: int) -> Callable[[int, int], Any]:
-        """Return the function that reads the bytes of rows [start, stop) of a field."""
+    def row_reader(self, name: str, shard: int) -> Callable[[int, int], Any]:
+        """Return the function that reads the bytes of rows [start, stop), all of one block."""
         reader = self._readers.get(shard) or self._open(shard)
         reader.check()
         return reader.values(name)

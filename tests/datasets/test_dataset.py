@@ -51,10 +51,10 @@ def stored(request, folders):
     return open_dataset(folders[request.param])
 
 
-def equal(found, batch, index) -> bool:
-    """Tell whether a batch is the rows of another in all fields that it has."""
-    values = {name: getattr(found, name) for name in FIELDS}
-    return len(found) == len(index) and all(
+def equal(part, batch, index) -> bool:
+    """Return whether a batch is rows of another one, in all fields that it has."""
+    values = {name: getattr(part, name) for name in FIELDS}
+    return len(part) == len(index) and all(
         np.array_equal(value, getattr(batch, name)[index])
         for name, value in values.items()
         if value is not None
@@ -86,14 +86,14 @@ def test_lists_of_indices_are_those_samples_in_that_order(data, batch, index, ki
 
 
 def test_a_changed_image_travels(data):
-    """What was written to a sample's image goes along to another process."""
+    """A change of a sample's image is sent to another process."""
     sample = data[9]
     sample.image[:] = 7
     assert (pickle.loads(pickle.dumps(sample)).image == 7).all()
 
 
-def test_values_of_a_batch_are_ones_own(data, batch):
-    """What is read can be written to, and changes nothing that is read later."""
+def test_arrays_of_a_batch_are_copies(data, batch):
+    """Arrays can be written to, without an effect on later reads."""
     for _ in range(2):
         taken, sample = data[[7, 8]], data[7]
         assert np.array_equal(taken.images[0], batch.images[7])
@@ -113,12 +113,27 @@ def test_lists_out_of_range_name_the_index(data, index):
 
 @pytest.mark.parametrize(
     "wrong",
-    [[1.5], ["3"], [[1, 2]], [[1], [2, 3]], [True, False], np.array(["a"]), np.zeros((0, 3), int),
-     np.array(2.0), np.array([True]), True, np.True_, [np.True_], 1.0, "3", None],
+    [
+        [1.5],
+        ["3"],
+        [[1, 2]],
+        [[1], [2, 3]],
+        [True, False],
+        np.array(["a"]),
+        np.zeros((0, 3), int),
+        np.array(2.0),
+        np.array([True]),
+        True,
+        np.True_,
+        [np.True_],
+        1.0,
+        "3",
+        None,
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_wrong_kinds_of_indices_are_type_errors(data, wrong):
-    """Fractions, texts, truths and tables are no indices."""
+    """Fractions, texts, booleans and tables are no indices."""
     with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
         data[wrong]
 
@@ -134,7 +149,7 @@ def test_numbers_of_numpy_are_indices(data, batch, kind):
 
 @pytest.mark.parametrize("index", [[1], [5, 120, -3], []])
 def test_numbers_of_pytorch_are_indices(data, batch, index):
-    """Tensors of whole numbers are indices as arrays are, truths are none."""
+    """Tensors of whole numbers are indices, and boolean tensors are not."""
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(index, dtype=torch.int64)
     assert equal(data[tensor], batch, [i % COUNT for i in index])
@@ -145,8 +160,8 @@ def test_numbers_of_pytorch_are_indices(data, batch, index):
             data[wrong]
 
 
-class OfAnotherDevice:
-    """A whole number that numpy cannot have, as PyTorch's on a GPU are."""
+class DeviceNumber:
+    """A whole number that cannot become an array, such as a tensor on a GPU."""
 
     def __index__(self):
         return 7
@@ -155,14 +170,14 @@ class OfAnotherDevice:
         raise TypeError("can't convert it")
 
 
-def test_numbers_that_numpy_cannot_have_are_indices(data):
-    """What Python takes for a whole number is an index, alone and in a list."""
-    assert data[OfAnotherDevice()].index == 7
-    assert data[[OfAnotherDevice(), 3]].index.tolist() == [7, 3]
+def test_numbers_that_cannot_become_arrays_are_indices(data):
+    """Any value with `__index__` is an index, alone and in a list."""
+    assert data[DeviceNumber()].index == 7
+    assert data[[DeviceNumber(), 3]].index.tolist() == [7, 3]
 
 
-def test_arrays_that_numpy_cannot_have_are_refused(data):
-    """Rows that numpy cannot take get the line that all wrong indices get."""
+def test_tensors_that_cannot_become_arrays_are_refused(data):
+    """A tensor that numpy cannot convert is a wrong index."""
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
         data[torch.ones(3, requires_grad=True)]
@@ -170,27 +185,31 @@ def test_arrays_that_numpy_cannot_have_are_refused(data):
 
 @pytest.mark.parametrize("kind", ["f8", "U1", "?", "c16"])
 def test_nothing_is_an_empty_batch(data, kind):
-    """Of no indices, whatever type numpy gave them, come no samples."""
+    """An empty array of any type gives an empty batch."""
     assert len(data[np.zeros(0, dtype=kind)].images) == 0
     assert len(LiveDataset(data.recipe)[np.zeros(0, dtype=kind)]) == 0
 
 
 def test_errors_of_indices_are_one_line(data):
-    """Tables and numbers of thousands of digits are shown in part."""
+    """Errors shorten tables and numbers of thousands of digits."""
     huge = 10**5000
     cases = [(np.eye(30), TypeError), (huge, IndexError), ([huge], IndexError), (-huge, IndexError)]
     for wrong, kind in cases:
         with pytest.raises(kind, match=r"^index .{1,200}$"):
             data[wrong]
-    for call in (lambda: generate(data.recipe, np.eye(30)), lambda: generate(data.recipe, [huge]),
-                 lambda: Order(huge), lambda: LiveDataset(data.recipe, huge),
-                 lambda: Recipe(seed=huge)):  # fmt: skip
+    for call in (
+        lambda: generate(data.recipe, np.eye(30)),
+        lambda: generate(data.recipe, [huge]),
+        lambda: Order(huge),
+        lambda: LiveDataset(data.recipe, huge),
+        lambda: Recipe(seed=huge),
+    ):
         with pytest.raises(UsageError, match=r"^[^\n]{1,300}$"):
             call()
 
 
 def test_live_samples_are_of_a_recipe():
-    """What is no recipe is named at once."""
+    """A value that is no recipe is named."""
     with pytest.raises(UsageError, match=r"recipe is \{\}, expected a Recipe"):
         LiveDataset({}, 5)
 
@@ -202,17 +221,17 @@ def test_a_labels_file_is_read_once(tmp_path, monkeypatch):
     build(recipe, 8, tmp_path / "set", backend="sequential")
     data, plain, calls = open_dataset(tmp_path / "set"), labels_file.register_copy, []
 
-    def noted(*arguments):
+    def record(*arguments):
         calls.append(arguments)
         plain(*arguments)
 
-    monkeypatch.setattr(labels_file, "register_copy", noted)
+    monkeypatch.setattr(labels_file, "register_copy", record)
     assert data.recipe == data.recipe == pickle.loads(pickle.dumps(data)).recipe == recipe
     assert len(calls) == 2
 
 
 def test_samples_have_the_fields_of_the_batch(data, batch):
-    """A sample alone has what its row of the batch has, and says what it is."""
+    """A single sample equals its row of the batch, and its repr names it."""
     sample, row = data[123], batch[123]
     for name in OF_A_SAMPLE:
         if getattr(sample, name) is not None:
@@ -232,9 +251,9 @@ def test_shuffled_batches_are_the_same_from_every_storage(data, batch, block):
 
 
 def test_a_block_is_a_chunk_of_gzip_and_one_sample_else(data, monkeypatch):
-    """Shuffling keeps a gzipped chunk together, if there are many; `batches` does so."""
+    """A permutation keeps gzipped chunks together, if there are enough of them."""
     assert data.schedule(Order()).block == 1
-    monkeypatch.setattr(dataset, "MIN_BLOCKS", COUNT // 16)
+    monkeypatch.setattr(dataset, "MIN_BLOCKS", COUNT // 16)  # 250 samples have few chunks
     block = 16 if data.block == 16 else 1
     assert data.schedule(Order()).block == block
     order = Order(50, shuffle=True, seed=2, block=block)
@@ -244,7 +263,7 @@ def test_a_block_is_a_chunk_of_gzip_and_one_sample_else(data, monkeypatch):
 
 
 def test_an_order_goes_on_from_any_batch(data):
-    """Batches from number n on are those that a whole epoch has from there."""
+    """Batches from number n on equal those of the whole epoch."""
     order = Order(40, shuffle=True)
     whole = [b.index.tolist() for b in data.in_order(order, 2)]
     assert [b.index.tolist() for b in data.in_order(order, 2, start=3)] == whole[3:]
@@ -274,7 +293,7 @@ def test_a_live_dataset_is_what_a_build_stores(recipe, folders):
 
 
 def test_live_samples_without_an_end(recipe, batch):
-    """Without a count there is no length; samples come by index, slice, and in sequence."""
+    """Without a count there is no length, and samples come by index, slice, and in order."""
     live = LiveDataset(recipe)
     assert live
     with pytest.raises(TypeError, match="no length"):
@@ -318,15 +337,15 @@ def test_bad_counts_of_live_samples_are_refused(recipe, count):
 
 
 def test_fields_are_read_when_they_are_asked_for(stored, monkeypatch):
-    """Taking a batch or sample reads nothing; a field is read once, labels with their lengths."""
+    """A new batch or sample reads nothing; a field is read once, labels with their lengths."""
     read = []
     plain = shard_cache.ShardCache.field
 
-    def noted(self, name, index):
+    def record(self, name, index):
         read.append(name)
         return plain(self, name, index)
 
-    monkeypatch.setattr(shard_cache.ShardCache, "field", noted)
+    monkeypatch.setattr(shard_cache.ShardCache, "field", record)
     taken, sample = stored[[3, 100]], stored[5]
     assert read == []
     assert taken.images is taken.images
@@ -339,7 +358,7 @@ def test_fields_are_read_when_they_are_asked_for(stored, monkeypatch):
 
 
 def test_datasets_travel_without_what_is_open(data, batch):
-    """A dataset, a batch and a sample can be sent to another process; files are opened there."""
+    """A dataset, batch or sample can be sent to another process, which opens its own files."""
     read_all(data[:])
     sent = pickle.dumps(data)
     assert len(sent) < 20_000
@@ -390,12 +409,12 @@ def test_other_processes_read_the_same(data, batch, method):
 
 
 def test_a_fork_while_another_thread_opens_a_shard(folders, batch):
-    """A child whose parent's lock was held by another thread opens its shards all the same."""
+    """A child opens shards although a thread of its parent held the lock at the fork."""
     data = open_dataset(folders["hdf5"])
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=read_in_child, args=(data, [5, 60], sender), daemon=True)
-    with data._shards._lock:
+    with data._shards._lock:  # as a thread does while it opens a shard
         child.start()
     assert receiver.poll(30)
     assert np.array_equal(receiver.recv()[0], batch.images[[5, 60]])
@@ -403,8 +422,8 @@ def test_a_fork_while_another_thread_opens_a_shard(folders, batch):
 
 
 def test_threads_read_the_same(data, batch, monkeypatch):
-    """Threads that read at random, with shards closed under them, get what one gets."""
-    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 2)
+    """Threads that read at random, while shards are closed, get the right samples."""
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 2)  # fewer than the 10 shards
     begun = threading.Barrier(8)
 
     def work(seed):
@@ -425,28 +444,28 @@ def open_files() -> int:
 
 @pytest.mark.skipif(not FILES.is_dir(), reason="needs /proc")
 def test_a_bounded_number_of_files_is_open(stored, monkeypatch):
-    """Reading all over a dataset holds one file a shard open, up to the limit; closing none."""
-    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 3)
+    """Reading keeps one file a shard open, up to the limit, and none after `close`."""
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 3)  # fewer than the 10 shards
     before = open_files()
     for index in np.random.default_rng(1).permutation(COUNT).tolist():
         assert stored[index].image.any()
         assert open_files() <= before + 3
     most = []
-    reading = type(stored._shards)._row_reader
+    plain = shard_cache.ShardCache.row_reader
     monkeypatch.setattr(
-        type(stored._shards),
-        "_row_reader",
-        lambda *args: [reading(*args), most.append(open_files())][0],
+        shard_cache.ShardCache,
+        "row_reader",
+        lambda *args: [plain(*args), most.append(open_files())][0],
     )
     assert stored[:].images.any()
     assert len(most) == 10
-    assert max(most) <= before + 4  # that which is being let go of is open still
+    assert max(most) <= before + 4  # the one that is being closed is still open
     stored.close()
     assert open_files() == before
 
 
 def test_a_chunk_is_inflated_once_a_batch_and_not_kept_for_long(folders, monkeypatch):
-    """Samples all over a few chunks inflate each once; of closed shards no chunk is held."""
+    """A batch inflates each of its chunks once, and closed shards keep no chunk."""
     inflated = []
     plain = hdf5_reader.Chunks.inflated
     monkeypatch.setattr(
@@ -458,13 +477,13 @@ def test_a_chunk_is_inflated_once_a_batch_and_not_kept_for_long(folders, monkeyp
     assert data[2].image.any()
     assert data[45].image.any()
     assert inflated == [0, 1, 0, 0, 1]
-    layouts = data._shards._layouts
     data.close()
+    layouts = data._shards._layouts  # all that is left of closed shards
     assert len(pickle.dumps(layouts)) < 20_000
 
 
 def test_a_relative_path_stays_what_it_was(recipe, tmp_path, monkeypatch):
-    """Shards are found where the dataset was opened, wherever the process goes meanwhile."""
+    """A dataset of a relative path is found after a change of the working folder."""
     build(recipe, 5, tmp_path / "set", workers=1)
     monkeypatch.chdir(tmp_path)
     data = open_dataset("set")
@@ -477,17 +496,17 @@ def test_hdf5_is_asked_once_for_each_shard(folders, batch, monkeypatch):
     asked = []
     plain = hdf5.locate
     monkeypatch.setattr(hdf5, "locate", lambda *args: asked.append(args[1]) or plain(*args))
-    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)  # fewer than the shards
     data = open_dataset(folders["hdf5"])
     for index in [0, 30, 60, 0, 30, 60, 1]:
         assert np.array_equal(data[index].image, batch.images[index])
     assert len(asked) == len(set(asked)) == 3
 
 
-def test_a_shard_that_changed_is_looked_at_again(recipe, tmp_path, monkeypatch):
-    """A file exchanged while it was closed is not taken for the one known before."""
+def test_a_shard_that_changed_is_located_again(recipe, tmp_path, monkeypatch):
+    """A file that was replaced while it was closed is located anew."""
     build(recipe, 40, tmp_path / "set", shard_size=20, workers=1)
-    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)
+    monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)  # fewer than the shards
     data = open_dataset(tmp_path / "set")
     before = data[3].image.copy()
     assert data[25].image.any()  # the first shard is closed

@@ -1,4 +1,4 @@
-"""The order of an epoch: each sample once, from numbers alone, split evenly over ranks."""
+"""The order of an epoch: each sample once, computed from numbers, divided evenly among ranks."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_ranks_take_turns_at_the_batches_of_one(count, size, ranks, block, epoch
 @given(COUNTS, st.integers(0, 2**64 - 1), st.integers(0, 1000), st.integers(1, 60), SIZES)
 @settings(max_examples=80, deadline=None)
 def test_the_order_is_that_of_the_docs(count, seed, epoch, block, size):
-    """A batch has what the slow form of the page has at its places, whatever its size."""
+    """A batch equals its part of the slow reference, for any batch size."""
     batches = epoch_of(Order(size, True, seed, block=block), count, epoch=epoch)
     assert np.concatenate(batches).tolist() == slow_order(count, seed, epoch, block)
 
 
 def test_blocks_stay_together():
-    """Neighbours of a block come one after another, and blocks do not."""
+    """Neighbours of a block stay in sequence, and blocks do not."""
     order = np.concatenate(epoch_of(Order(64, True), 1607, block=16))
     firsts = order[np.r_[True, np.diff(order) != 1]]
     assert len(firsts) >= 95
@@ -125,14 +125,14 @@ def test_orders_of_seeds_and_epochs_differ():
 
 
 def test_an_epochs_order_is_not_that_of_a_labels_file():
-    """The two shuffles have streams of their own, so they never undo each other."""
+    """The two permutations have different streams, so they never undo each other."""
     index = np.arange(1000)
     assert not np.array_equal(rng.permute(0, index, 1000), rng.permute(0, index, 1000, 8))
 
 
 @pytest.mark.parametrize("count", [10**12, 2**32 + 1, 2**62 + 12345])
 def test_orders_of_any_length_take_no_memory(count):
-    """A batch from the midst of far too many samples comes at once, without any twice."""
+    """Batches of an order of any length come at once, and repeat no sample."""
     schedule = Schedule(Order(1024, True, 3), count, 1)
     batches = [schedule.indices(0, number) for number in (0, 1, len(schedule) - 1)]
     found = np.concatenate(batches)
@@ -142,7 +142,7 @@ def test_orders_of_any_length_take_no_memory(count):
 
 
 def test_permutations_beyond_32_bits_follow_the_shuffle():
-    """Where the size needs more than 32 bits, rounds are those of the page in exact integers."""
+    """Beyond 32 bits, permutations equal the rounds of the page in exact integers."""
 
     def mixed(x: int) -> int:
         x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
@@ -162,7 +162,7 @@ def test_permutations_beyond_32_bits_follow_the_shuffle():
 
 
 def test_without_an_end_batches_go_on():
-    """Without a count there is no length, batches follow on another, and ranks share them."""
+    """Without a count there is no length, and ranks take the batches in turn."""
     schedule = Schedule(Order(10, rank=1, ranks=3), None, 1)
     assert schedule.indices(0, 0).tolist() == list(range(10, 20))
     assert schedule.indices(0, 10**9).tolist()[0] == (3 * 10**9 + 1) * 10
@@ -173,7 +173,7 @@ def test_without_an_end_batches_go_on():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"size": 0}, "batch size is 0, expected a whole number from 1"),
         ({"size": 2.5}, "batch size is 2.5"),
@@ -190,14 +190,14 @@ def test_without_an_end_batches_go_on():
         ({"drop_last": 1}, "drop_last is 1"),
     ],
 )
-def test_bad_orders_are_refused(values, said):
+def test_bad_orders_are_refused(values, message):
     """A number out of its range is named, with the range."""
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         Order(**values)
 
 
 def test_orders_of_numpys_numbers_are_plain():
-    """Numbers of numpy are taken, and become Python's, which JSON knows."""
+    """Numbers of numpy become Python's, which JSON can hold."""
     order = Order(np.int32(5), seed=np.uint64(2**64 - 1), rank=np.int8(1), ranks=np.int64(2))
     assert order == Order(5, seed=2**64 - 1, rank=1, ranks=2)
     schedule = Schedule(order, 1000, 1)
@@ -211,18 +211,23 @@ def test_orders_of_numpys_numbers_are_plain():
 
 
 @pytest.mark.parametrize(
-    ("epoch", "number", "said"),
-    [(-1, 0, "epoch is -1"), (0, 4, "batch is 4, expected .* 0 to 3"), (0, -1, "batch is -1"),
-     (2**60, 0, "epoch is"), ("1", 0, "epoch is '1'")],
-)  # fmt: skip
-def test_batches_that_are_none_are_refused(epoch, number, said):
-    """An epoch or batch that cannot be is named."""
-    with pytest.raises(UsageError, match=said):
+    ("epoch", "number", "message"),
+    [
+        (-1, 0, "epoch is -1"),
+        (0, 4, "batch is 4, expected .* 0 to 3"),
+        (0, -1, "batch is -1"),
+        (2**60, 0, "epoch is"),
+        ("1", 0, "epoch is '1'"),
+    ],
+)
+def test_batches_that_are_none_are_refused(epoch, number, message):
+    """An epoch or batch out of range is named."""
+    with pytest.raises(UsageError, match=message):
         Schedule(Order(10), 35, 1).indices(epoch, number)
 
 
 def test_no_order_is_shuffled_without_an_end():
-    """Samples without an end cannot be shuffled, which is said when the order is made."""
+    """Samples without an end cannot be shuffled."""
     with pytest.raises(UsageError, match="shuffle is given for samples without an end"):
         Schedule(Order(10, shuffle=True), None, 1)
     with pytest.raises(UsageError, match="epoch is 1"):

@@ -1,4 +1,4 @@
-"""Reading datasets back: indices, slices, batches, and what is refused."""
+"""Reading datasets: indices, slices, batches, and damaged datasets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def data(request, recipe, tmp_path_factory):
     return open_dataset(out)
 
 
-def same(a, b) -> bool:
-    """Tell whether two batches or samples are equal, but for what a PNG folder does not store."""
+def equal(a, b) -> bool:
+    """Return whether two batches or samples are equal, but for what a PNG folder does not store."""
     drawn = ("quads", "visible")
     stored = [name for name in OF_A_SAMPLE if name not in drawn or getattr(a, name) is not None]
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in stored)
@@ -37,7 +37,7 @@ def test_single_samples_by_index(data, batch):
     """`data[i]` is sample i; negative indices count from the end."""
     assert len(data) == COUNT
     for index in (0, 9, 10, 123, 249, -1, -250):
-        assert same(data[index], batch[index % COUNT])
+        assert equal(data[index], batch[index % COUNT])
     assert data[np.int64(7)].text == batch[7].text
 
 
@@ -85,19 +85,19 @@ def test_a_batch_has_at_least_one_sample(data, size):
 def test_few_shards_are_open_at_a_time(data):
     """Reading all of a dataset keeps a bounded number of shards open; closing leaves none."""
     for _ in data.batches(10):
-        assert len(data._shards._readers) <= MAX_OPEN_SHARDS
+        assert len(data._shards._readers) <= MAX_OPEN_SHARDS  # no format shows it otherwise
     data.close()
-    assert not data._shards._readers
+    assert not data._shards._readers  # likewise
     assert data[0].image.any()
 
 
 def test_the_recipe_of_a_dataset_makes_it_again(data, recipe):
-    """The recipe read from the manifest is the one it was built of."""
+    """The recipe in the manifest is that of the build."""
     assert data.recipe == recipe
 
 
 def test_a_recipe_with_a_labels_file_comes_from_the_datasets_copy(tmp_path, monkeypatch):
-    """A dataset of a labels file can be drawn again where that file was never seen."""
+    """A dataset of a labels file can be rendered again without the original file."""
     from builder import generate
     from builder.common import cache
     from builder.planner.planner import planner_for
@@ -113,7 +113,7 @@ def test_a_recipe_with_a_labels_file_comes_from_the_datasets_copy(tmp_path, monk
     assert np.array_equal(again.images, dataset[:].images)
 
 
-def broken(folder, name, change) -> None:
+def edit_json(folder, name, change) -> None:
     """Change a JSON file of a dataset."""
     path = folder / name
     values = json.loads(path.read_text())
@@ -122,14 +122,17 @@ def broken(folder, name, change) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: (f / "manifest.json").unlink(), "not finished"),
         (lambda f: (f / "manifest.json").write_text(""), "is not JSON"),
         (lambda f: (f / "manifest.json").write_text("[1]"), "expected a JSON object"),
-        (lambda f: broken(f, "manifest.json", lambda m: m.pop("plan")), "lacks the field 'plan'"),
         (
-            lambda f: broken(f, "manifest.json", lambda m: m["plan"].update(format_version=9)),
+            lambda f: edit_json(f, "manifest.json", lambda m: m.pop("plan")),
+            "lacks the field 'plan'",
+        ),
+        (
+            lambda f: edit_json(f, "manifest.json", lambda m: m["plan"].update(format_version=9)),
             "format version 9, expected 1",
         ),
         (lambda f: (f / "shard-000000.h5").write_bytes(b"no HDF5"), "cannot be opened"),
@@ -140,11 +143,11 @@ def broken(folder, name, change) -> None:
         ),
     ],
 )
-def test_a_damaged_dataset_gets_one_clear_line(recipe, tmp_path, damage, said):
+def test_a_damaged_dataset_gets_one_clear_line(recipe, tmp_path, damage, message):
     """What is missing, broken or swapped is named when it is opened or first read."""
     build(recipe, 25, tmp_path / "set", shard_size=10, workers=1)
     damage(tmp_path / "set")
-    with pytest.raises(DatasetError, match=said) as caught:
+    with pytest.raises(DatasetError, match=message) as caught:
         read_all(open_dataset(tmp_path / "set")[:1])
     assert "\n" not in str(caught.value).strip()
 

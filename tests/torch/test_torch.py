@@ -1,4 +1,4 @@
-"""Samples in PyTorch: loaders that resume, workers that share the work, targets of every form."""
+"""Samples in PyTorch: loaders that resume, worker processes, and targets of every form."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ WORKERS = {
     "two, kept": {"num_workers": 2, "multiprocessing_context": "fork", "persistent_workers": True},
     "two, spawned": {"num_workers": 2, "multiprocessing_context": "spawn"},
     "one, spawned, kept": {
-        "num_workers": 1, "multiprocessing_context": "spawn", "persistent_workers": True,
+        "num_workers": 1,
+        "multiprocessing_context": "spawn",
+        "persistent_workers": True,
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +51,8 @@ def live(recipe):
     return LiveDataset(recipe, COUNT, masks=True)
 
 
-def said(loader) -> list[list[str]]:
-    """Return the strings of each batch that a loader still has in its epoch."""
+def remaining_texts(loader) -> list[list[str]]:
+    """Return the texts of each batch that a loader has left in its epoch."""
     return [texts for _, texts in loader]
 
 
@@ -75,7 +77,7 @@ def test_batches_are_those_of_the_order_for_any_workers(request, kind, workers):
 @pytest.mark.parametrize("ahead", [1, 2, 5])
 @pytest.mark.parametrize("workers", ["one", "two", "two, kept"])
 def test_workers_that_are_ahead_write_over_nothing(live, monkeypatch, workers, ahead):
-    """Batches are right although workers have, each time, made all that they were asked for."""
+    """Batches are right although workers have prefetched all that they may."""
     options = WORKERS[workers]
     packed = multiprocessing.get_context("fork").Semaphore(0)
     prefetched, batches, unpacked = ahead * options["num_workers"], 32, itertools.count()
@@ -108,19 +110,19 @@ def test_workers_that_are_ahead_write_over_nothing(live, monkeypatch, workers, a
     [*((name, 5) for name in WORKERS), *(("two, kept", n) for n in (0, 1, 8)), ("none", 8)],
 )
 def test_a_loader_goes_on_exactly_where_its_state_says(live, workers, delivered):
-    """In the midst of an epoch another loader takes over; what workers had ready is not lost."""
+    """Another loader takes over in the middle of an epoch; prefetched batches are not lost."""
     options = WORKERS[workers]
     whole = Loader(live, SHUFFLED, targets="strings")
-    epochs = [said(whole) for _ in range(3)]
+    epochs = [remaining_texts(whole) for _ in range(3)]
     first = Loader(live, SHUFFLED, targets="strings", **options)
-    assert said(first) == epochs[0]
+    assert remaining_texts(first) == epochs[0]
     begun = [texts for _, texts in itertools.islice(first, delivered)]
     state = first.state_dict()
     second = Loader(live, SHUFFLED, targets="strings", **options)
     second.load_state_dict(state)
     wanted = epochs[1][delivered:] or epochs[2]  # with an epoch's last batch the next one begins
     assert begun == epochs[1][:delivered]
-    assert said(second) == wanted
+    assert remaining_texts(second) == wanted
     assert second.epoch == 2 + (delivered == 8)
 
 
@@ -133,29 +135,29 @@ def test_a_state_can_be_kept_as_json(live):
     state = json.loads(json.dumps(loader.state_dict()))
     assert (state["epoch"], state["batch"]) == (0, 1)
     loader.load_state_dict(state)
-    assert len(said(loader)) == 7
+    assert len(remaining_texts(loader)) == 7
 
 
 @pytest.mark.parametrize("workers", ["none", "two", "two, kept"])
 def test_a_loop_that_was_left_goes_on(live, workers):
     """A loop after a `break` has the rest of the epoch; one that began before it is over."""
     loader = Loader(live, SHUFFLED, targets="strings", **WORKERS[workers])
-    whole = said(Loader(live, SHUFFLED, targets="strings"))
+    whole = remaining_texts(Loader(live, SHUFFLED, targets="strings"))
     left = iter(loader)
     assert [next(left)[1], next(left)[1]] == whole[:2]
     rest = iter(loader)
     assert next(rest)[1] == whole[2]
     with pytest.raises(RuntimeError, match="this loop is over"):
         next(left)
-    assert said(loader) == whole[3:]
+    assert remaining_texts(loader) == whole[3:]
     assert loader.state_dict()["epoch"] == 1
 
 
 @pytest.mark.parametrize("workers", ["none", "two", "two, kept"])
 def test_a_loop_is_over_before_its_first_batch(live, workers):
-    """A loop that was begun, then another, takes nothing of the other's, not even to start."""
+    """A loop is over when a second one begins, and takes no batch of the second one."""
     loader = Loader(live, SHUFFLED, targets="strings", **WORKERS[workers])
-    whole = said(Loader(live, SHUFFLED, targets="strings"))
+    whole = remaining_texts(Loader(live, SHUFFLED, targets="strings"))
     early, late = iter(loader), iter(loader)
     assert next(late)[1] == whole[0]
     with pytest.raises(RuntimeError, match="this loop is over"):
@@ -165,20 +167,20 @@ def test_a_loop_is_over_before_its_first_batch(live, workers):
 
 @pytest.mark.parametrize("workers", ["none", "two", "two, kept"])
 def test_a_loop_goes_on_after_a_batch_that_failed(recipe, workers):
-    """An error in a worker is the loop's; the next loop has the rest, from that batch on."""
+    """An error in a worker ends the loop; the next loop continues with the batch that failed."""
     flaky = Flaky(recipe, COUNT)
     loader = Loader(flaky, Order(32), targets="strings", **WORKERS[workers])
-    whole = said(Loader(LiveDataset(recipe, COUNT), Order(32), targets="strings"))
+    whole = remaining_texts(Loader(LiveDataset(recipe, COUNT), Order(32), targets="strings"))
     had = []
     with pytest.raises(OSError, match="the disk is gone"):
         had.extend(texts for _, texts in loader)
     assert had == whole[:3]
     flaky.fails.value = 0
-    assert said(loader) == whole[3:]
+    assert remaining_texts(loader) == whole[3:]
 
 
 class Flaky(LiveDataset):
-    """Samples of which sample 100 cannot be had while `fails` is 1, as all processes see it."""
+    """Samples of which sample 100 cannot be read while `fails` is 1, in all processes."""
 
     def __init__(self, recipe, count):
         super().__init__(recipe, count)
@@ -191,27 +193,27 @@ class Flaky(LiveDataset):
 
 
 def test_batches_of_another_loop_are_not_delivered(live, monkeypatch):
-    """Should PyTorch deliver what another loop asked for, that is said."""
+    """A batch that another loop asked for is an error."""
     loader = Loader(live, SHUFFLED)
-    # no loop of PyTorch's own mixes up on purpose: what it would deliver is put in its place
-    monkeypatch.setattr(loader, "_loader", [loader._reader[key] for key in loader._keys])
+    batches = [loader._reader[key] for key in loader._keys]  # PyTorch mixes loops up by chance only
+    monkeypatch.setattr(loader, "_loader", batches)  # in place of what PyTorch delivers
     with pytest.raises(RuntimeError, match=r"loop=0\) came from a worker, .*loop=1\) was due"):
         next(iter(loader))
 
 
 def test_loops_that_count_their_batches_skip_no_epoch(live):
-    """A loop that takes as many batches as an epoch has, and asks for no more, has them all."""
+    """A loop that takes exactly the batches of an epoch ends the epoch."""
     loader = Loader(live, SHUFFLED, targets="strings")
     whole = Loader(live, SHUFFLED, targets="strings")
     for epoch in range(3):
         taken = [batch[1] for _, batch in zip(range(len(loader)), loader, strict=False)]
-        assert taken == said(whole)
+        assert taken == remaining_texts(whole)
         assert loader.state_dict()["batch"] == 0
         assert loader.epoch == epoch + 1
 
 
 def test_a_loop_of_another_place_changes_nothing(live):
-    """A loop that is over because the place was set raises, and moves no epoch."""
+    """A loop that is over because the epoch was set raises an error, and changes no epoch."""
     loader = Loader(live, Order(125), targets="strings")
     left = iter(loader)
     assert [len(next(left)[1]) for _ in range(2)] == [125, 125]
@@ -224,23 +226,23 @@ def test_a_loop_of_another_place_changes_nothing(live):
 def test_an_epoch_can_be_set(live):
     """`set_epoch` begins any epoch anew."""
     loader = Loader(live, SHUFFLED, targets="strings")
-    epochs = [said(loader) for _ in range(3)]
+    epochs = [remaining_texts(loader) for _ in range(3)]
     next(iter(loader))
     loader.set_epoch(1)
-    assert said(loader) == epochs[1]
+    assert remaining_texts(loader) == epochs[1]
     for bad in (-1, 1.5, 2**62):
         with pytest.raises(UsageError, match="epoch is"):
             loader.set_epoch(bad)
 
 
 def test_worker_w_of_k_makes_batches_w_and_w_plus_k(live):
-    """PyTorch deals the batches out in turn, so each worker makes every k-th one."""
-    loader = Loader(Telling(live), Order(25), targets="strings", num_workers=2)
+    """Each of k workers makes every k-th batch."""
+    loader = Loader(WorkerTexts(live), Order(25), targets="strings", num_workers=2)
     assert [texts for _, texts in loader] == [[f"worker {n % 2}"] * 25 for n in range(10)]
 
 
-class Telling(LiveDataset):
-    """Samples whose texts say which worker made them."""
+class WorkerTexts(LiveDataset):
+    """Samples whose texts name the worker that made them."""
 
     def __init__(self, live):
         super().__init__(live.recipe, COUNT)
@@ -260,25 +262,25 @@ def test_two_ranks_see_every_sample_once(stored, options):
     ]
     assert [len(loader) for loader in loaders] == [4, 4]
     state = loaders[0].state_dict()
-    texts = [text for loader in loaders for batch in said(loader) for text in batch]
+    texts = [text for loader in loaders for batch in remaining_texts(loader) for text in batch]
     assert sorted(texts) == sorted(stored[:].texts)
     loaders[1].load_state_dict(state)
-    alone = said(Loader(stored, Order(32, shuffle=True), "strings"))
-    assert said(loaders[1]) == alone[1::2]
+    alone = remaining_texts(Loader(stored, Order(32, shuffle=True), "strings"))
+    assert remaining_texts(loaders[1]) == alone[1::2]
 
 
 def test_one_state_serves_ranks_that_differ_by_a_batch(live):
-    """Where one rank has a batch more, its state before that is the end of the other's epoch."""
+    """Before the last batch of the longer rank, the shorter rank is at the end of its epoch."""
     orders = [Order(40, shuffle=True, rank=rank, ranks=2) for rank in range(2)]
     longer, shorter = (Loader(live, order, "strings") for order in orders)
     assert [len(longer), len(shorter)] == [4, 3]
     assert len(list(itertools.islice(longer, 3))) == 3
     shorter.load_state_dict(longer.state_dict())
-    assert said(shorter) == []
-    assert len(said(longer)) == 1
+    assert remaining_texts(shorter) == []
+    assert len(remaining_texts(longer)) == 1
     assert shorter.epoch == longer.epoch == 1
     shorter.load_state_dict(longer.state_dict())
-    assert len(said(shorter)) == 3
+    assert len(remaining_texts(shorter)) == 3
 
 
 @pytest.mark.parametrize(
@@ -304,19 +306,22 @@ def test_a_state_of_other_batches_is_refused(live, order, data, what):
     "state", [{"batch": 9}, {"batch": -1}, {"epoch": -1}, {"epoch": "1"}, {"batch": None}]
 )
 def test_a_state_of_no_batch_is_refused(live, state):
-    """A place that is none in the order is named."""
+    """A batch or epoch that the order does not have is named."""
     loader = Loader(live, SHUFFLED)
     with pytest.raises(UsageError, match=r"is .* expected a whole number from 0"):
         loader.load_state_dict({**loader.state_dict(), **state})
 
 
 def test_a_state_says_nothing_of_what_makes_no_difference(stored, live):
-    """In sequence, batches of any storage and seed are the same: a state serves all of them."""
+    """By index, batches of any storage and seed are the same, and so are their states."""
     first = Loader(stored, Order(32, seed=3), targets="strings")
-    rest = list(itertools.islice(first, 2)) and said(Loader(live, Order(32), targets="strings"))[2:]
+    rest = (
+        list(itertools.islice(first, 2))
+        and remaining_texts(Loader(live, Order(32), targets="strings"))[2:]
+    )
     second = Loader(live, Order(32, seed=4, block=8), targets="strings")
     second.load_state_dict(first.state_dict())
-    assert said(second) == rest
+    assert remaining_texts(second) == rest
     with pytest.raises(UsageError, match="shuffle False, and this loader's is True"):
         Loader(live, SHUFFLED).load_state_dict(first.state_dict())
 
@@ -327,7 +332,7 @@ def test_a_state_says_nothing_of_what_makes_no_difference(stored, live):
     ids=["none", "list", "text", "empty", "array", "long"],
 )
 def test_what_is_no_state_is_refused_in_one_line(live, state):
-    """What a checkpoint holds in a state's place is named, if not in full."""
+    """A value that is no state is named, shortened, in one line."""
     loader = Loader(live, SHUFFLED)
     if isinstance(state, dict):
         state = {**loader.state_dict(), **state} if state else {}
@@ -338,8 +343,8 @@ def test_what_is_no_state_is_refused_in_one_line(live, state):
 
 
 def test_a_batch_that_is_not_delivered_is_not_counted(live, monkeypatch):
-    """What stops a loop between reading a batch and handing it over loses no batch."""
-    whole = said(Loader(live, SHUFFLED, "strings"))
+    """An interrupt between reading a batch and delivering it loses no batch."""
+    whole = remaining_texts(Loader(live, SHUFFLED, "strings"))
     loader = Loader(live, SHUFFLED, "strings")
     for _ in itertools.islice(loader, 2):
         pass
@@ -352,7 +357,7 @@ def test_a_batch_that_is_not_delivered_is_not_counted(live, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             next(iter(loader))
     assert loader.state_dict()["batch"] == 2
-    assert said(loader) == whole[2:]
+    assert remaining_texts(loader) == whole[2:]
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -361,11 +366,11 @@ def test_loaders_travel_with_their_place(live, name):
     loader = Loader(live, SHUFFLED, name)
     for _ in itertools.islice(loader, 5):
         pass
-    assert alike(list(pickle.loads(pickle.dumps(loader))), list(loader))
+    assert equal_nests(list(pickle.loads(pickle.dumps(loader))), list(loader))
 
 
 def test_states_need_no_labels_file(tmp_path):
-    """A dataset's state is had without its labels: they may be gone, and are not read each time."""
+    """A state needs no labels file: it may be missing, and is not read each time."""
     (tmp_path / "labels.txt").write_text("12\n345\n")
     recipe = Recipe(labels_file=tmp_path / "labels.txt")
     build(recipe, 8, tmp_path / "set", backend="sequential")
@@ -378,8 +383,8 @@ def test_loaders_draw_nothing_from_the_global_generator(live):
     torch.manual_seed(3)
     wanted = torch.rand(3).tolist()
     torch.manual_seed(3)
-    said(Loader(live, SHUFFLED, targets="strings"))
-    said(Loader(live, SHUFFLED, targets="strings", num_workers=1))
+    remaining_texts(Loader(live, SHUFFLED, targets="strings"))
+    remaining_texts(Loader(live, SHUFFLED, targets="strings", num_workers=1))
     assert torch.rand(3).tolist() == wanted
 
 
@@ -397,13 +402,13 @@ def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, worke
     """Every tensor of a batch is pinned when it is delivered."""
     wanted = list(Loader(live, SHUFFLED, name))
     options = {"pin_memory": True, **WORKERS[workers]}
-    pinned, empty = [], torch.empty  # no test machine needs to have one: what it does is counted
+    pinned, empty = [], torch.empty  # calls are recorded, so that no GPU is needed
 
     def fake_empty(*shape, pin_memory=False, **options):
-        made = empty(*shape, **options)
+        tensor = empty(*shape, **options)
         if pin_memory:
-            pinned.append(made)
-        return made
+            pinned.append(tensor)
+        return tensor
 
     def fake_pin(tensor):
         pinned.append(tensor.clone())
@@ -414,7 +419,7 @@ def test_memory_is_pinned_where_there_is_an_accelerator(live, monkeypatch, worke
     monkeypatch.setattr(torch, "empty", fake_empty)
     monkeypatch.setattr(torch.Tensor, "pin_memory", fake_pin)
     for given, batch in zip(loader, wanted, strict=True):
-        assert alike(given, batch)
+        assert equal_nests(given, batch)
         assert tensors_in(given)
         assert all(any(one is other for other in pinned) for one in tensors_in(given))
 
@@ -427,8 +432,8 @@ def test_memory_is_pinned_for_gpus_that_gain_by_it(live, monkeypatch, kind, gain
     device = kind and torch.device(kind)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: kind is not None)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: device)
-    assert Loader(live, pin_memory=True)._pins is gains
-    assert not Loader(live)._pins
+    assert Loader(live, pin_memory=True)._pins is gains  # shows nowhere else without a GPU
+    assert not Loader(live)._pins  # likewise
 
 
 def test_a_loader_of_samples_without_an_end(recipe):
@@ -451,17 +456,17 @@ def test_a_map_dataset_gives_what_the_loader_does(stored, live, name, options):
     assert len(mapped) == COUNT
     plain = DataLoader(mapped, batch_size=32, collate_fn=mapped.collate, **options)
     for one, other in zip(plain, Loader(stored, Order(32), name), strict=True):
-        assert alike(one, other)
+        assert equal_nests(one, other)
 
 
-def alike(a, b) -> bool:
+def equal_nests(a, b) -> bool:
     """Tell whether two nests of tensors are equal, with their types."""
     if isinstance(a, torch.Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(equal_nests(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(alike, a, b))
+        return len(a) == len(b) and all(map(equal_nests, a, b))
     return a == b
 
 
@@ -470,7 +475,7 @@ def test_some_targets_need_no_collate_function(live, name):
     """The default of PyTorch's loader knows what to do with tensors of one shape, and strings."""
     (one,) = DataLoader(MapDataset(live, name), batch_size=COUNT)
     (other,) = Loader(live, Order(COUNT), name)
-    assert alike(list(one), list(other))
+    assert equal_nests(list(one), list(other))
 
 
 def test_a_whole_batch_is_one_read(live, monkeypatch):
@@ -490,7 +495,9 @@ def test_single_items_of_a_map_dataset(live):
     assert image.shape == (1, 28, live.recipe.width)
     assert labels[:length].tolist() == [int(digit) for digit in live[7].text]
     assert (labels[length:] == -1).all()
-    assert alike(MapDataset(live, "concatenated")[-1][1].tolist(), list(map(int, live[-1].text)))
+    assert equal_nests(
+        MapDataset(live, "concatenated")[-1][1].tolist(), list(map(int, live[-1].text))
+    )
     with pytest.raises(IndexError):
         MapDataset(live)[COUNT]
     with pytest.raises(UsageError, match="this one has no end"):
@@ -515,7 +522,7 @@ def test_targets_for_ctc(live):
 
 
 def test_boxes_and_masks_of_detectors(live):
-    """Each digit that shows has a box of some area, its class + 1, and a mask within the box."""
+    """Each visible digit has a box of some area, its class + 1, and a mask within the box."""
     (one,) = Loader(live, Order(COUNT), "boxes")
     for sample, target in zip(live, one[1], strict=True):
         assert target["labels"].tolist() == [int(digit) + 1 for digit in sample.text]
@@ -529,7 +536,7 @@ def test_boxes_and_masks_of_detectors(live):
 
 
 def test_digits_that_do_not_show_have_no_box(live):
-    """A digit without a box is left out, with its label and mask, and nothing else moves."""
+    """A digit without a box is left out, with its label and mask, and the others stay."""
     batch = live[:3]
     batch.boxes[1, 0] = 0
     none = TARGETS["boxes"].of(batch)
@@ -550,7 +557,7 @@ def test_classes_of_pixels_for_segmenters(live):
 
 
 def test_targets_that_are_not_there_are_refused(live, recipe):
-    """An unknown form, and masks of samples without, are named with what would do."""
+    """An unknown form, and masks of samples without them, are errors that say what to do."""
     with pytest.raises(UsageError, match="targets is 'box', expected one of: padded, "):
         Loader(live, targets="box")
     with pytest.raises(UsageError, match="targets is 'box'"):
@@ -563,13 +570,13 @@ def test_targets_that_are_not_there_are_refused(live, recipe):
 
 @pytest.mark.parametrize("name", ["batch_size", "shuffle", "sampler", "drop_last", "in_order"])
 def test_options_that_would_make_other_batches_are_refused(live, name):
-    """What an `Order` says is not said to the loader again, nor may batches come in another one."""
+    """Options of `DataLoader` that an `Order` decides are refused."""
     with pytest.raises(UsageError, match=f"{name} is given to a Loader"):
         Loader(live, **{name: False})
 
 
 def test_what_is_no_order_and_no_data_is_named(live):
-    """A number for an order, and a list or a path for a dataset, get a line that says so."""
+    """A value that is no order or no dataset is named, with what is expected."""
     with pytest.raises(UsageError, match="order is 256, expected an Order"):
         Loader(live, 256)
     with pytest.raises(UsageError, match="order is 5, expected an Order"):
@@ -580,7 +587,7 @@ def test_what_is_no_order_and_no_data_is_named(live):
 
 
 def test_boxes_of_large_batches_need_few_open_files(tmp_path):
-    """With 256 open files, the least that is usual, workers send boxes and masks of 256 samples."""
+    """With at most 256 open files, workers send boxes and masks of batches of 256 samples."""
     import subprocess
     import sys
 
@@ -606,15 +613,15 @@ def test_targets_are_split_and_joined_again(live, name):
     whole = target.of(batch)
     parts = target.split(whole)
     assert len(parts) == 40
-    assert alike(listed(target.collate(parts)), listed(whole))
+    assert equal_nests(as_lists(target.collate(parts)), as_lists(whole))
 
 
-def listed(targets):
-    """Return targets with pairs as lists: PyTorch makes one of the other."""
+def as_lists(targets):
+    """Return targets with pairs as lists, since PyTorch converts one to the other."""
     return targets if isinstance(targets, torch.Tensor) else list(targets)
 
 
-def sent(batch):
+def send(batch):
     """Return a packed batch as another process has it: the buffer is shared, the rest is copied."""
     return pickle.loads(pickle.dumps(batch._replace(buffer=None)))._replace(buffer=batch.buffer)
 
@@ -633,7 +640,7 @@ def test_packed_batches_come_out_as_they_were():
     for some in (items, items[-2:]):
         batch = RingWriter(0, 1).pack(some)
         assert batch.buffer.is_shared()
-        assert alike(RingReader().unpack(sent(batch)), some)
+        assert equal_nests(RingReader().unpack(send(batch)), some)
 
 
 def test_a_worker_sends_each_buffer_once_and_fills_them_in_turn():
@@ -643,8 +650,8 @@ def test_a_worker_sends_each_buffer_once_and_fills_them_in_turn():
     batches = [[torch.full((size,), number)] for number, size in enumerate(sizes)]
     packed = []
     for batch in batches:
-        packed.append(sent(writer.pack(batch)))
-        assert alike(reader.unpack(packed[-1]), batch)
+        packed.append(send(writer.pack(batch)))
+        assert equal_nests(reader.unpack(packed[-1]), batch)
     assert [batch.slot for batch in packed] == [0, 1] * 4
     new = [number for number, batch in enumerate(packed) if batch.buffer is not None]
     assert new == [0, 1, 4]
@@ -656,10 +663,10 @@ def test_packed_batches_last_until_their_slot_comes_again():
     batches = [[torch.full((100,), number), torch.tensor([number])] for number in range(20)]
     packed, unpacked = [], []
     for number, batch in enumerate(batches):
-        packed.append(sent(writers[number % 2].pack(batch)))
+        packed.append(send(writers[number % 2].pack(batch)))
         if number >= 4:
             unpacked.append(reader.unpack(packed[number - 4]))
-    assert alike(unpacked, batches[:16])
+    assert equal_nests(unpacked, batches[:16])
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -670,7 +677,7 @@ def test_empty_batches_have_targets(live, name):
 
 
 def test_images_share_memory_with_the_batch(live):
-    """An image tensor is the batch's own array, seen with a channel: nothing is copied."""
+    """An image tensor is a view of the batch's array, with a channel."""
     batch = live[:4]
     images = images_of(batch)
     batch.images[2, 3, 4] = 77
@@ -679,7 +686,7 @@ def test_images_share_memory_with_the_batch(live):
 
 
 def test_without_pytorch_the_import_says_what_to_install(tmp_path):
-    """Where PyTorch is missing, importing `builder.torch` names the extra that brings it."""
+    """Without PyTorch, importing `builder.torch` names the extra to install."""
     import subprocess
     import sys
 

@@ -22,13 +22,14 @@ def kills_once(task):
 def kills(task):
     """Make a shard, but be killed in the middle of one of them."""
     if task.number == NUMBER:
-        shard.Tally = Deadly
+        shard.Statistics = Deadly
     return shard.build_shard(task)
 
 
-class Deadly(shard.Tally):
-    """A tally at which the process is killed."""
+class Deadly(shard.Statistics):
+    """Statistics at which the process is killed."""
 
-    def add(self, batch):
+    @classmethod
+    def of(cls, batch):
         """End as a process does that uses too much memory."""
         os.kill(os.getpid(), signal.SIGKILL)

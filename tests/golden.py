@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from builder import Recipe, generate
-from builder.storage.content_digest import digest_of, written
+from builder.storage.content_digest import digest_of, format_digest
 
 FILE = Path(__file__).with_name("golden.json")
 SAMPLES = 200
@@ -111,7 +111,7 @@ def digests(samples: int = SAMPLES) -> dict[str, dict[str, str]]:
     records = {}
     for name, fields in RECIPES.items():
         recipe = Recipe(**fields)
-        digest = written(digest_of(generate(recipe, range(samples))))
+        digest = format_digest(digest_of(generate(recipe, range(samples))))
         records[name] = {"fingerprint": recipe.fingerprint, "content": digest}
     return records
 

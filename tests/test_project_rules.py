@@ -19,7 +19,12 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "builder").rglob("*.py"))
 
 
-MODULE_LINES = {"storage.formats.png": 280, "workers.pipeline": 280}
+MODULE_LINES = {
+    "storage.formats.png": 260,
+    "storage.formats.hdf5_reader": 260,
+    "storage.manifest": 280,
+    "workers.pipeline": 280,
+}
 """Modules that may be longer than all others: to become empty."""
 
 
@@ -47,9 +52,9 @@ def external_imports(path: Path) -> set[str]:
         ("tqdm", {"cli.build", "workers.pool"}),
         ("random", set()),
         ("secrets", {"common.rng"}),
-        ("h5py", {"storage.formats.hdf5", "storage.formats.hdf5_reader"}),
+        ("h5py", {"storage.formats.hdf5_writer", "storage.formats.hdf5_reader"}),
         ("pyarrow", {"storage.formats.parquet"}),
-        ("cv2", {"storage.formats.png", "visualization.drawing"}),
+        ("cv2", {"storage.formats.png_file", "visualization.drawing"}),
         ("numba", {"common.jit"}),
         ("xxhash", {"storage.content_digest"}),
         ("platformdirs", {"common.cache"}),

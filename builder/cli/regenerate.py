@@ -14,8 +14,7 @@ from builder.common.errors import UsageError
 from builder.datasets.stored import StoredDataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
-from builder.storage.config import check_png_label
-from builder.storage.formats.png import encoded, png_name
+from builder.storage.formats.png_file import check_label_length, encode, file_name
 
 EXAMPLES = """examples:
   %(prog)s shards/run1 --index 0 41
@@ -52,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
         rng.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
     ]
     _check_indices(indices, dataset, arguments.target)
-    check_png_label(recipe.label_source.longest)
+    check_label_length(recipe.label_source.longest)
     samples = list(generate(recipe, indices))
     equal = [dataset is None or _is_same(sample, dataset[sample.index]) for sample in samples]
     arguments.out.mkdir(parents=True, exist_ok=True)
     for sample, is_equal in zip(samples, equal, strict=True):
-        path = arguments.out / png_name(sample.index, sample.text)
-        atomic_files.publish_bytes(path, encoded(sample.image))
+        path = arguments.out / file_name(sample.index, sample.text)
+        atomic_files.publish_bytes(path, encode(sample.image))
         line = f"{path}: label {sample.text}, seed {sample.seed:#018x}"
         if dataset is not None:
             line += f", {'' if is_equal else 'NOT '}equal to the stored one"

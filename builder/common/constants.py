@@ -57,7 +57,7 @@ PAD = -1
 GENERATOR_VERSION = 2
 """Rises when any pixel or label of any recipe changes; the golden digests hold it in place."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Rises when the files of a dataset change in a way that a reader must know of."""
 
 RECIPE_VERSION = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ import numpy.typing as npt
 from builder.common.constants import Ints, UInt8s
 from builder.common.errors import DatasetError
 from builder.generator.batch import Batch
-from builder.storage import formats
 from builder.storage.config import DatasetConfig
+from builder.storage.formats import format_of
+from builder.storage.formats.base import Rows, ShardReader, fields_of
+from builder.storage.formats.hdf5_reader import Layout
 
 MAX_OPEN_SHARDS = 256
 """Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled
-batch of 256 samples of 1,000 shards opens some 190 of them again, at 40 us each. An open PNG shard
-holds its labels instead, 160 bytes for a sample of five digits."""
+batch of 256 samples of 1,000 shards opens some 190 of them again, at 40 us each."""
 
 Run = tuple[int, int, int, int]
 """Rows [start, stop) of a shard, and their positions [first, end) in a batch. A run does not cross
@@ -33,8 +33,8 @@ ShardRuns = list[tuple[int, list[Run]]]
 class ShardCache:
     """The shards of a dataset, each opened when it is first read; the oldest are closed again.
 
-    Several threads and forked processes may use one cache. The layout of a closed HDF5 shard is
-    kept, so that it opens again without HDF5.
+    Several threads and forked processes may use one cache. The layout of a closed shard is kept,
+    so that it opens again without HDF5.
 
     Args:
         folder: The dataset's folder.
@@ -43,12 +43,12 @@ class ShardCache:
 
     def __init__(self, folder: Path, config: DatasetConfig) -> None:
         self._folder, self._config = folder, config
-        self._format = formats.format_of(config.storage.format)
-        self._fields = self._format.fields(config)
-        self.block: int = self._format.block(config)
+        self._format = format_of(config.storage.format)
+        self._fields = fields_of(config)
+        self.block = self._format.block(config)
         self._shard_size = config.storage.shard_size
-        self._readers: dict[int, formats.ShardReader] = {}
-        self._layouts: dict[int, Any] = {}
+        self._readers: dict[int, ShardReader] = {}
+        self._layouts: dict[int, Layout] = {}
         self._last_runs: tuple[Ints | None, ShardRuns] = (None, [])
         self._lock, self._process = threading.Lock(), os.getpid()
 
@@ -113,17 +113,17 @@ class ShardCache:
             self._last_runs = index, runs
         return runs
 
-    def row_reader(self, name: str, shard: int) -> Callable[[int, int], Any]:
+    def row_reader(self, name: str, shard: int) -> Rows:
         """Return the function that reads the bytes of rows [start, stop), all of one block."""
         reader = self._readers.get(shard) or self._open(shard)
         reader.check()
         return reader.values(name)
 
-    def _open(self, number: int) -> formats.ShardReader:
+    def _open(self, number: int) -> ShardReader:
         with self._process_lock():
             if number not in self._readers:
                 shard, layout = self._config.shard(number), self._layouts.get(number)
-                reader = self._format.open_shard(self._folder, self._config, shard, layout)
+                reader = self._format.open_shard(self._folder, self._fields, shard, layout)
                 while len(self._readers) >= MAX_OPEN_SHARDS:
                     self._readers.pop(next(iter(self._readers)), None)
                 self._readers[number], self._layouts[number] = reader, reader.layout

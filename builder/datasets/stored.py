@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from builder.common.constants import CLASSES, FORMAT_VERSION, Ints
-from builder.common.errors import DatasetError, UsageError
+from builder.common.constants import Ints
+from builder.common.errors import DatasetError
 from builder.common.validation import format_value
 from builder.datasets import constraints
 from builder.datasets.dataset import Dataset
@@ -20,9 +20,8 @@ from builder.datasets.shard_cache import ShardCache
 from builder.generator.batch import Batch, Sample
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
-from builder.storage import content_digest, formats
-from builder.storage.config import MOST_SHARDS, PLAN
-from builder.storage.manifest import LABELS, MANIFEST, Manifest, read
+from builder.storage.config import PLAN
+from builder.storage.manifest import LABELS, MANIFEST, Manifest, check_manifest, read_model
 
 
 def open_dataset(path: str | Path) -> StoredDataset:
@@ -52,51 +51,10 @@ def open_dataset(path: str | Path) -> StoredDataset:
             f"digitseq build --recipe {shlex.quote(str(folder / PLAN))} "
             f"--out {shlex.quote(str(folder))}"
         )
-    manifest = read(folder / MANIFEST, Manifest)
-    plan = manifest.plan
-    if plan.format_version != FORMAT_VERSION:
-        raise DatasetError(
-            f"{folder}: has format version {plan.format_version}, expected {FORMAT_VERSION}"
-        )
-    try:
-        recipe = Recipe.from_json(plan.recipe)
-    except UsageError as error:
-        raise DatasetError(f"{folder / MANIFEST}: {error}") from None
-    if recipe.fingerprint != plan.fingerprint:
-        raise DatasetError(f"{folder / MANIFEST}: the fingerprint is not that of the recipe")
-    _check_shards(folder / MANIFEST, manifest)
-    return StoredDataset(folder.absolute(), manifest, recipe)
-
-
-def _check_shards(path: Path, manifest: Manifest) -> None:
-    """Raise `DatasetError` unless the manifest lists the plan's shards, and adds up."""
-    plan, form = manifest.plan, formats.format_of(manifest.plan.storage.format)
-    listed, wanted = len(manifest.shards), plan.shards
-    if wanted > MOST_SHARDS or listed != wanted:
-        raise DatasetError(
-            f"{path}: lists {listed} shards, expected {wanted} of {plan.storage.shard_size} "
-            f"images for {plan.count}, and {MOST_SHARDS} at most"
-        )
-    for entry, shard in zip(manifest.shards, plan.all_shards(), strict=True):
-        if entry.shard != shard:
-            raise DatasetError(f"{path}: lists {entry.shard!r}, expected {shard!r}")
-        names = entry.images.name, entry.labels.name, entry.record.name
-        implied = form.image_file(shard), form.labels_file(shard), shard.record_name
-        if names != implied:
-            raise DatasetError(
-                f"{path}: {shard.name} names {format_value(names)}, expected {', '.join(implied)}"
-            )
-    try:
-        total = sum(content_digest.parsed(entry.content_digest) for entry in manifest.shards)
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from None
-    if manifest.content_digest != content_digest.written(total):
-        raise DatasetError(f"{path}: the content digest is not the sum of those of the shards")
-    if len(manifest.class_counts) != CLASSES or sum(manifest.length_counts.values()) != plan.count:
-        raise DatasetError(
-            f"{path}: counts {len(manifest.class_counts)} classes and "
-            f"{sum(manifest.length_counts.values())} labels, expected {CLASSES} and {plan.count}"
-        )
+    manifest = read_model(folder / MANIFEST, Manifest)
+    for fault in check_manifest(manifest):
+        raise DatasetError(f"{folder / MANIFEST}: {fault}")
+    return StoredDataset(folder.absolute(), manifest, Recipe.from_json(manifest.plan.recipe))
 
 
 class StoredDataset(Dataset):

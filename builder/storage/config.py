@@ -1,11 +1,11 @@
-"""Plans: what a folder is going to be, published before its first shard."""
+"""The configuration of a dataset: what a folder is going to hold, as `plan.json` stores it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -13,44 +13,43 @@ from builder.common.constants import FORMAT_VERSION, GENERATOR_VERSION
 from builder.common.errors import BuilderError, UsageError
 from builder.common.validation import Count, FrozenModel, WholeNumber
 from builder.recipe.recipe import Recipe
+from builder.storage.formats import FormatName, format_of
 
 PLAN = "plan.json"
+"""Name of the file with the configuration. It is published before the first shard."""
 
 MOST_SHARDS = 1_000_000
-"""Shards of one dataset: each is two or three files of one folder, and a line of the manifest."""
-
-LONGEST_PNG_LABEL = 200
-"""A file name holds 255 bytes: an index of up to 19 digits, the label, and `.png`."""
-
-
-def check_png_label(longest: int) -> None:
-    """Raise `UsageError` for labels that are too long for a file name."""
-    if longest > LONGEST_PNG_LABEL:
-        raise UsageError(
-            f"labels have up to {longest} digits, but a PNG's file name holds "
-            f"{LONGEST_PNG_LABEL}: use fewer, or --format hdf5"
-        )
+"""Shards of a dataset at most: each is three files of one folder, and a line of the manifest."""
 
 
 class StorageOptions(FrozenModel):
-    """How the samples of a dataset lie in files. None of it changes a pixel."""
+    """How the samples of a dataset are stored. No option changes a pixel.
 
-    format: Literal["hdf5", "png"] = Field(default="hdf5", description="the format of the shards")
+    Attributes:
+        format: Name of a format: "hdf5" (default) or "png".
+        compression: Of images and masks in HDF5, "none" (default) or "gzip".
+        masks: Whether masks are stored beside the images; default False.
+        shard_size: Samples in a shard, 1 to 10**8; default 10,000.
+    """
+
+    format: FormatName = Field(default="hdf5", description="the format of the shards")
     compression: Literal["none", "gzip"] = Field(default="none", description="of HDF5 images")
     masks: bool = Field(default=False, description="whether masks are stored beside the images")
     shard_size: WholeNumber = Field(default=10_000, ge=1, le=10**8, description="images per shard")
 
     @model_validator(mode="after")
-    def _some_is_for_hdf5(self) -> StorageOptions:
-        if self.format == "png" and self.compression != "none":
-            raise ValueError("compression is 'gzip', but PNG files are compressed as they are")
-        if self.format == "png" and self.masks:
-            raise ValueError("masks are for format 'hdf5': a folder of PNG files holds images only")
+    def _check_compression(self) -> StorageOptions:
+        allowed = format_of(self.format).suffixes
+        if self.compression not in allowed:
+            raise ValueError(
+                f"compression is '{self.compression}', expected "
+                f"{' or '.join(map(repr, allowed))} with format '{self.format}'"
+            )
         return self
 
 
 class Shard(FrozenModel):
-    """A fixed range of sample indices, [start, start + count), made by one task, alone."""
+    """A fixed range of sample indices, [start, start + count), written by one task."""
 
     number: Count
     start: Count
@@ -58,19 +57,32 @@ class Shard(FrozenModel):
 
     @property
     def name(self) -> str:
-        """What the names of the shard's files begin with."""
+        """Begin of the names of the shard's files."""
         return f"shard-{self.number:06d}"
 
     @property
+    def fields_name(self) -> str:
+        """Name of the HDF5 file with the fields of the samples."""
+        return f"{self.name}.h5"
+
+    @property
     def record_name(self) -> str:
-        """The name of the shard's completion record."""
+        """Name of the completion record."""
         return f"{self.name}.json"
+
+    @property
+    def indices(self) -> range:
+        """Indices of the samples."""
+        return range(self.start, self.start + self.count)
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.start}, {self.count} images"
 
 
 class DatasetConfig(FrozenModel):
-    """What a folder is going to be: recipe, storage, count, versions."""
+    """What a folder is going to hold: recipe, storage options, count and versions."""
 
-    recipe: dict[str, Any]
+    recipe: dict[str, object]
     storage: StorageOptions
     count: WholeNumber = Field(ge=1, lt=1 << 63, description="how many samples")
     fingerprint: str
@@ -79,27 +91,34 @@ class DatasetConfig(FrozenModel):
 
     @classmethod
     def of(cls, recipe: Recipe, storage: StorageOptions, count: int) -> DatasetConfig:
-        """Return the plan of a dataset to be. Raises `UsageError` for what cannot be stored."""
-        if storage.format == "png":
-            check_png_label(recipe.label_source.longest)
+        """Return the configuration of a new dataset.
+
+        Args:
+            recipe: What the samples are.
+            storage: How they are stored.
+            count: Samples, from 1.
+
+        Raises:
+            UsageError: The count is out of range, or the format cannot store the recipe's labels.
+        """
+        format_of(storage.format).check_labels(recipe.label_source.longest)
         return cls(
             recipe=recipe.to_json(), storage=storage, count=count, fingerprint=recipe.fingerprint
         )
 
     @property
     def shards(self) -> int:
-        """How many shards the dataset has."""
+        """Number of shards."""
         return -(-self.count // self.storage.shard_size)
 
     def shard(self, number: int) -> Shard:
-        """Return one shard by its number, from 0."""
-        start = number * self.storage.shard_size
-        return Shard(
-            number=number, start=start, count=min(self.storage.shard_size, self.count - start)
-        )
+        """Return a shard by its number, from 0."""
+        size = self.storage.shard_size
+        start = number * size
+        return Shard(number=number, start=start, count=min(size, self.count - start))
 
     def all_shards(self) -> Iterator[Shard]:
-        """Yield every shard, in order."""
+        """Yield every shard in order."""
         return (self.shard(number) for number in range(self.shards))
 
     def require_own_version(self, folder: Path) -> None:
@@ -111,7 +130,7 @@ class DatasetConfig(FrozenModel):
             )
 
     def differences(self, other: DatasetConfig) -> list[str]:
-        """Return what tells this plan from another but the count: 'field: this, not that' each."""
+        """Return 'field: this, not that' for each difference but the count."""
         mine, theirs = self._flat(), other._flat()
         return [
             f"{name}: {mine.get(name)}, not {theirs.get(name)}"
@@ -119,14 +138,14 @@ class DatasetConfig(FrozenModel):
             if mine.get(name) != theirs.get(name)
         ]
 
-    def _flat(self) -> dict[str, Any]:
+    def _flat(self) -> dict[str, object]:
         values = self.model_dump(mode="json", exclude={"count", "fingerprint", "recipe", "storage"})
         return {**values, **self.storage.model_dump(), **self.recipe}
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of `of` parts of a dataset's shards, by its number from 1: runs of neighbours."""
+    """A run of neighbouring shards: number `number`, from 1, of `of` parts of a dataset."""
 
     number: int
     of: int
@@ -138,8 +157,8 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def shards(self, plan: DatasetConfig) -> range:
-        """Return the numbers of its shards; there are none where parts are more than shards."""
+    def shards(self, config: DatasetConfig) -> range:
+        """Return the numbers of the shards; none where the dataset has fewer shards than parts."""
         return range(
-            plan.shards * (self.number - 1) // self.of, plan.shards * self.number // self.of
+            config.shards * (self.number - 1) // self.of, config.shards * self.number // self.of
         )

@@ -1,8 +1,7 @@
-"""What is wrong with a dataset: faults, collected while it is looked at."""
+"""Faults of a dataset, collected while it is checked."""
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +10,22 @@ from pathlib import Path
 
 from builder.common.errors import one_line
 from builder.storage.config import Shard
-from builder.storage.output_folder import OutputFolder
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: the name of the shard, None for the dataset's own, and one line.
+    """One fault of a dataset.
 
-    The line says what was found and what was expected.
+    Attributes:
+        shard: Name of the shard, None for a fault of the dataset as a whole.
+        text: One line: the value and what was expected.
+        obstacle: Name of a link, folder or file in the way that this program did not make. A
+            repair leaves it alone.
     """
 
     shard: str | None
     text: str
+    obstacle: str = ""
 
     def __str__(self) -> str:
         return one_line(f"{self.shard}: {self.text}" if self.shard else self.text)
@@ -30,10 +33,13 @@ class Fault:
 
 @dataclass
 class Findings:
-    """The faults found so far, and what a repair has to know of them.
+    """Faults, and what a repair has to know of them.
 
-    `to_make` has the numbers of the shards to be made again; `foreign` the names of what is in
-    the way and not of this program's making, which no repair touches; `notes` are no faults.
+    Attributes:
+        faults: All faults so far.
+        notes: What is odd and harmless.
+        to_make: Numbers of the shards to be made again.
+        foreign: Names of what is in the way and not of this program's making.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -41,25 +47,27 @@ class Findings:
     to_make: set[int] = field(default_factory=set)
     foreign: list[str] = field(default_factory=list)
 
+    def add(self, fault: Fault, shard: Shard | None = None) -> None:
+        """Add a fault; `shard` is then to be made again, unless an obstacle is in the way."""
+        self.faults.append(fault)
+        if fault.obstacle:
+            self.foreign.append(fault.obstacle)
+        elif shard is not None:
+            self.to_make.add(shard.number)
+
     def document(self, text: str) -> None:
         """Add a fault of plan, manifest or labels file."""
-        self.faults.append(Fault(None, text))
+        self.add(Fault(None, text))
 
     def shard(self, shard: Shard, text: str) -> None:
-        """Add a fault of a shard's files, for which it has to be made again."""
-        self.faults.append(Fault(shard.name, text))
-        self.to_make.add(shard.number)
-
-    def stranger(self, name: str, text: str, shard: Shard | None = None) -> None:
-        """Add what does not belong where it is."""
-        self.faults.append(Fault(shard.name if shard else None, f"{name}: {text}"))
-        self.foreign.append(name)
+        """Add a fault of a shard's files, for which the shard has to be made again."""
+        self.add(Fault(shard.name, text), shard)
 
     @contextmanager
     def reading(self, shard: Shard) -> Iterator[None]:
-        """Take whatever the body raises for a fault of a shard.
+        """Turn any exception of the body into a fault of a shard.
 
-        Damaged bytes raise what they will in HDF5, Parquet, pydantic and numpy.
+        Damaged bytes raise exceptions of many types in HDF5, pydantic and numpy.
         """
         try:
             yield
@@ -68,7 +76,7 @@ class Findings:
 
 
 def said(error: Exception) -> str:
-    """Return an error in words: its type where it has none."""
+    """Return the message of an exception, or its type where it has none."""
     return str(error)[:300] or type(error).__name__
 
 
@@ -80,8 +88,3 @@ def kind_of(path: Path) -> str:
         return ""
     kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link"}
     return kinds.get(stat.S_IFMT(mode), "special file")
-
-
-def listed(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, by name."""
-    return OutputFolder(folder).entries()

@@ -1,20 +1,23 @@
-"""What is written of finished shards: completion records, and the manifest that sums them up."""
+"""Completion records of shards, the manifest that sums them up, and the check of both."""
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from builder.common import atomic_files, untrusted_files
-from builder.common.constants import CLASSES, FRAME
+from builder.common.constants import CLASSES, FORMAT_VERSION
 from builder.common.errors import DatasetError, UsageError
-from builder.common.validation import Count, FrozenModel, WholeNumber, json_sha256
+from builder.common.validation import Count, FrozenModel, WholeNumber, format_value, json_sha256
 from builder.recipe.recipe import Recipe
-from builder.storage import content_digest
-from builder.storage.config import DatasetConfig, Shard
+from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig, Shard
+from builder.storage.content_digest import add_digests
+from builder.storage.findings import Fault
+from builder.storage.formats import format_of
+from builder.storage.statistics import Statistics
 
 MANIFEST = "manifest.json"
 LABELS = "labels.txt.gz"
@@ -33,48 +36,71 @@ Model = TypeVar("Model", bound=FrozenModel)
 
 
 class FileRecord(FrozenModel):
-    """One file of a shard: its name in the dataset's folder, size in bytes, and sha256."""
+    """A file, or folder, of a shard: name in the dataset's folder, size in bytes, and sha256.
+
+    The size of a folder is the sum of its files' sizes, and its sha256 that of its sorted lines
+    `name size sha256`.
+    """
 
     name: str
     bytes: Count
     sha256: str
 
+    def __str__(self) -> str:
+        return f"{self.name} of {self.bytes} bytes, sha256 {self.sha256}"
 
-class Record(FrozenModel):
-    """The completion record of a shard. Nothing else means that the shard is done.
 
-    `pixel_sum`, `pixel_square_sum`: over all grey values of the shard. `class_counts`: how
-    often each digit 0 to 9 is shown. `length_counts`: samples by label length.
-    """
+class CompletionRecord(FrozenModel):
+    """What is stored beside a finished shard. Only this record means that the shard is done."""
 
     shard: Shard
-    images: FileRecord
-    labels: FileRecord
-    content_digest: str
-    pixel_sum: Count
-    pixel_square_sum: Count
-    class_counts: tuple[Count, ...]
-    length_counts: dict[int, Count]
+    files: tuple[FileRecord, ...]
+    statistics: Statistics
     fingerprint: str
     generator_version: WholeNumber
+    format_version: WholeNumber = FORMAT_VERSION
 
 
 class ShardEntry(FrozenModel):
-    """A line of the manifest's shard table."""
+    """A line of the manifest's shard table; `record` is the file of the completion record."""
 
     shard: Shard
-    images: FileRecord
-    labels: FileRecord
+    files: tuple[FileRecord, ...]
     record: FileRecord
     content_digest: str
 
+    @classmethod
+    def of(cls, record: CompletionRecord, file: FileRecord) -> ShardEntry:
+        """Return the line of a shard by its completion record, which is in `file`."""
+        return cls(
+            shard=record.shard,
+            files=record.files,
+            record=file,
+            content_digest=record.statistics.content_digest,
+        )
+
+
+Finished = tuple[CompletionRecord, FileRecord]
+"""A completion record, and the file that it is in."""
+
 
 class Manifest(FrozenModel):
-    """What a finished dataset is: its plan, its shards, and what its images are like as a whole.
+    """What a finished dataset is: its configuration, its shards, and statistics of its images.
 
-    `pixel_mean` and `pixel_deviation` are over all grey values, 0 to 255. `labels_file` is the copy
-    of the labels file, where the recipe has one. `checksum` is the sha256 of the canonical JSON
-    of all other fields: of the library versions, say, nothing else would show a flipped bit.
+    Attributes:
+        plan: The dataset's configuration.
+        shards: The shard table, in order.
+        content_digest: Content digest of all samples, `c1:` and 32 hex digits.
+        bytes: Size of all files of all shards, records included.
+        pixel_mean: Mean of all grey values, 0 to 255.
+        pixel_deviation: Their standard deviation.
+        class_counts: How often each digit, 0 to 9, is in a label.
+        length_counts: Samples by the length of their label.
+        licence: Source and licence of the digits.
+        libraries: Versions of the libraries that can change a file's bytes.
+        labels_file: The copy of the labels file, where the recipe has one.
+        checksum: sha256 of the canonical JSON of all other fields. Without it, a changed bit of
+            a library's version, say, would go unseen.
     """
 
     plan: DatasetConfig
@@ -90,54 +116,29 @@ class Manifest(FrozenModel):
     labels_file: FileRecord | None = None
     checksum: str | None = None
 
-
-class Totals:
-    """The sum of the completion records of a dataset, added one at a time."""
-
-    def __init__(self) -> None:
-        self.entries: list[ShardEntry] = []
-        self.digest = self.pixel_sum = self.pixel_square_sum = self.count = 0
-        self.class_counts = [0] * CLASSES
-        self.length_counts: dict[int, int] = {}
-
-    def add(self, record: Record, file: FileRecord) -> None:
-        """Add one record, `file` being its own file."""
-        self.entries.append(
-            ShardEntry(
-                shard=record.shard,
-                images=record.images,
-                labels=record.labels,
-                record=file,
-                content_digest=record.content_digest,
-            )
-        )
-        self.digest += content_digest.parsed(record.content_digest)
-        self.pixel_sum += record.pixel_sum
-        self.pixel_square_sum += record.pixel_square_sum
-        self.count += record.shard.count
-        self.class_counts = [
-            a + b for a, b in zip(self.class_counts, record.class_counts, strict=True)
-        ]
-        for length, count in record.length_counts.items():
-            self.length_counts[length] = self.length_counts.get(length, 0) + count
-
-    def manifest(
-        self, plan: DatasetConfig, recipe: Recipe, labels_file: FileRecord | None
+    @classmethod
+    def of(
+        cls,
+        config: DatasetConfig,
+        recipe: Recipe,
+        finished: Iterable[Finished],
+        labels_file: FileRecord | None,
     ) -> Manifest:
-        """Return the manifest of the plan of which all records were added."""
-        pixels = self.count * FRAME * recipe.width
-        mean = Fraction(self.pixel_sum, pixels)
-        variance = Fraction(self.pixel_square_sum, pixels) - mean**2
-        listed = [file for e in self.entries for file in (e.images, e.labels, e.record)]
-        manifest = Manifest(
-            plan=plan,
-            shards=tuple(sorted(self.entries, key=lambda entry: entry.shard.number)),
-            content_digest=content_digest.written(self.digest),
-            bytes=sum(file.bytes for file in listed),
-            pixel_mean=float(mean),
-            pixel_deviation=math.sqrt(variance),
-            class_counts=tuple(self.class_counts),
-            length_counts=dict(sorted(self.length_counts.items())),
+        """Return the manifest of a dataset by the completion records of all its shards."""
+        statistics, entries = Statistics(), []
+        for record, file in finished:
+            statistics += record.statistics
+            entries.append(ShardEntry.of(record, file))
+        mean, deviation = statistics.mean_and_deviation(recipe.width)
+        manifest = cls(
+            plan=config,
+            shards=tuple(sorted(entries, key=lambda entry: entry.shard.number)),
+            content_digest=statistics.content_digest,
+            bytes=sum(file.bytes for e in entries for file in (*e.files, e.record)),
+            pixel_mean=mean,
+            pixel_deviation=deviation,
+            class_counts=statistics.class_counts,
+            length_counts=statistics.length_counts,
             licence=recipe.source.licence,
             libraries={name: version(name) for name in LIBRARIES},
             labels_file=labels_file,
@@ -145,9 +146,85 @@ class Totals:
         return manifest.model_copy(update={"checksum": checksum(manifest.model_dump(mode="json"))})
 
 
-def checksum(manifest: dict[str, Any]) -> str:
+def checksum(manifest: Mapping[str, object]) -> str:
     """Return the checksum of a manifest's JSON values, whether they have one already or not."""
     return json_sha256({name: value for name, value in manifest.items() if name != "checksum"})
+
+
+def check_manifest(
+    manifest: Manifest, finished: Iterable[Finished] | None = None
+) -> Iterator[Fault]:
+    """Yield each fault of a manifest: what its configuration, and the records, do not imply.
+
+    Args:
+        manifest: The manifest, as it was read.
+        finished: The completion records of all shards, with their files. Without them the
+            manifest is only held against its configuration.
+    """
+    config = manifest.plan
+    config_faults = list(check_config(config))
+    yield from config_faults
+    if config_faults:
+        return  # the shards are unknown
+    if len(manifest.shards) != config.shards:
+        yield Fault(
+            None,
+            f"lists {len(manifest.shards)} shards, expected {config.shards} of "
+            f"{config.storage.shard_size} images for {config.count}",
+        )
+    for shard, entry in zip(config.all_shards(), manifest.shards, strict=False):
+        yield from check_entry(config, shard, entry)
+    try:
+        total = add_digests(*(entry.content_digest for entry in manifest.shards))
+        if manifest.content_digest != total:
+            yield Fault(None, "the content digest is not the sum of those of the shards")
+    except DatasetError as error:
+        yield Fault(None, str(error))
+    labels = sum(manifest.length_counts.values())
+    if len(manifest.class_counts) != CLASSES or labels != config.count:
+        yield Fault(
+            None,
+            f"counts {len(manifest.class_counts)} classes and {labels} labels, "
+            f"expected {CLASSES} and {config.count}",
+        )
+    if finished is not None:
+        yield from _check_sums(manifest, finished)
+
+
+def check_config(config: DatasetConfig) -> Iterator[Fault]:
+    """Yield each fault for which this program cannot use a dataset's configuration."""
+    if config.shards > MOST_SHARDS:
+        yield Fault(None, f"is of {config.shards} shards, expected {MOST_SHARDS} at most")
+    try:
+        if Recipe.from_json(config.recipe).fingerprint != config.fingerprint:
+            yield Fault(None, "the fingerprint is not that of the recipe")
+    except UsageError as error:
+        yield Fault(None, str(error))
+
+
+def check_entry(config: DatasetConfig, shard: Shard, entry: ShardEntry) -> Iterator[Fault]:
+    """Yield each fault of a line of the shard table. Names are compared, and open nothing."""
+    if entry.shard != shard:
+        yield Fault(None, f"lists {entry.shard}, expected {shard}")
+        return
+    names = [file.name for file in (*entry.files, entry.record)]
+    expected = [*format_of(config.storage.format).files(shard), shard.record_name]
+    if names != expected:
+        yield Fault(shard.name, f"names {format_value(names)}, expected {', '.join(expected)}")
+
+
+def _check_sums(manifest: Manifest, finished: Iterable[Finished]) -> Iterator[Fault]:
+    """Yield a fault for each field of a manifest that the completion records do not add up to."""
+    recipe = Recipe.from_json(manifest.plan.recipe)
+    try:
+        expected = Manifest.of(manifest.plan, recipe, finished, manifest.labels_file)
+    except ValueError as error:  # sums of squares that no images have
+        yield Fault(None, f"the records cannot be summed up ({error})")
+        return
+    for name in sorted(Manifest.model_fields.keys() - {"plan", "shards", "libraries", "checksum"}):
+        value, total = getattr(manifest, name), getattr(expected, name)
+        if value != total:
+            yield Fault(None, f"{name} is {value}, expected {total}, the sum of the records")
 
 
 def file_record(path: Path) -> FileRecord:
@@ -156,13 +233,14 @@ def file_record(path: Path) -> FileRecord:
     return FileRecord(name=path.name, bytes=path.lstat().st_size, sha256=sha256)
 
 
-def read(path: Path, model: type[Model]) -> Model:
-    """Return a JSON file as a value of `model`.
+def read_model(path: Path, model: type[Model]) -> Model:
+    """Return a JSON file of a dataset as a value of `model`.
 
-    Raises `DatasetError` where it is not there, a link, too large, not JSON, or not of the
-    expected form.
+    Raises:
+        DatasetError: The file is not there, a link, too large, not JSON, of another format
+            version, or not of the expected form.
     """
-    return parsed(path, read_bytes(path), model)
+    return parse_model(path, read_bytes(path), model)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -172,15 +250,29 @@ def read_bytes(path: Path) -> bytes:
     )
 
 
-def parsed(path: Path, data: bytes, model: type[Model]) -> Model:
-    """Return what the bytes of a JSON file say, as a value of `model`."""
+def parse_model(path: Path, data: bytes, model: type[Model]) -> Model:
+    """Return the bytes of a JSON file as a value of `model`. Raises `DatasetError`."""
     try:
         values = untrusted_files.parse_json(data)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: is not JSON ({error})") from None
     if not isinstance(values, dict):
         raise DatasetError(f"{path}: holds {type(values).__name__}, expected a JSON object")
+    _require_format_version(path, values)
     try:
         return model(**values)
     except UsageError as error:
         raise DatasetError(f"{path}: {error}") from None
+
+
+def _require_format_version(path: Path, values: dict[str, object]) -> None:
+    """Raise `DatasetError` for a file of another format version, before its form is looked at."""
+    config = values.get("plan", values)
+    found = config.get("format_version") if isinstance(config, dict) else None
+    if "shard" in values and "images" in values:  # records of version 1 name no version
+        found = 1
+    if type(found) is int and found != FORMAT_VERSION:
+        raise DatasetError(
+            f"{path}: has format version {found}, expected {FORMAT_VERSION}; to make the dataset "
+            f"again: digitseq build --recipe {shlex.quote(str(path.parent / PLAN))} --out NEW"
+        )

@@ -100,7 +100,7 @@ class OutputFolder:
 
     def read(self, name: str, model: type[Model]) -> Model:
         """Return a JSON file as a value of `model`. Raises `DatasetError` for anything else."""
-        return manifest.read(self.path / name, model)
+        return manifest.read_model(self.path / name, model)
 
     def check(self, config: DatasetConfig) -> None:
         """Check that the folder is empty or holds a beginning of the dataset `config`.

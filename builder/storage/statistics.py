@@ -1,49 +1,77 @@
-"""The tally of a shard: what its completion record says of the samples, added block by block."""
+"""Statistics of a set of samples: digest, sums of grey values, counts of digits and lengths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from fractions import Fraction
 
 import numpy as np
+from pydantic import Field
 
-from builder.common.constants import CLASSES, PAD
+from builder.common.constants import CLASSES, FRAME, PAD, UInt8s
 from builder.common.jit import jit
+from builder.common.validation import Count, FrozenModel
 from builder.generator.batch import Batch
-from builder.storage import content_digest
+from builder.storage.content_digest import add_digests, digest_of, format_digest
 
 
-@dataclass
-class Tally:
-    """Sums over the batches of a shard; see `Record` for what they mean."""
+class Statistics(FrozenModel):
+    """Sums over a set of samples. The statistics of disjoint sets add up with `+`.
 
-    content_digest: int = 0
-    pixel_sum: int = 0
-    pixel_square_sum: int = 0
-    class_counts: list[int] = field(default_factory=lambda: [0] * CLASSES)
-    length_counts: dict[int, int] = field(default_factory=dict)
+    Attributes:
+        content_digest: `c1:` and 32 hex digits.
+        pixel_sum: Sum of all grey values.
+        pixel_square_sum: Sum of their squares.
+        class_counts: How often each digit, 0 to 9, is in a label.
+        length_counts: Samples by the length of their label.
+    """
 
-    def add(self, batch: Batch) -> None:
-        """Add the samples of a batch."""
-        self.content_digest += content_digest.digest_of(batch)
-        total, squares = moments(batch.images.reshape(-1))
-        self.pixel_sum += int(total)
-        self.pixel_square_sum += int(squares)
-        shown = np.bincount(batch.labels.reshape(-1) - PAD, minlength=CLASSES + 1)[1:]
-        self.class_counts = [a + int(b) for a, b in zip(self.class_counts, shown, strict=True)]
-        for length, count in enumerate(np.bincount(batch.lengths).tolist()):
-            if count:
-                self.length_counts[length] = self.length_counts.get(length, 0) + count
+    content_digest: str = format_digest(0)
+    pixel_sum: Count = 0
+    pixel_square_sum: Count = 0
+    class_counts: tuple[Count, ...] = Field(
+        default=(0,) * CLASSES, min_length=CLASSES, max_length=CLASSES
+    )
+    length_counts: dict[int, Count] = Field(default_factory=dict)
 
-    def fields(self) -> dict[str, Any]:
-        """Return the sums under the names that a record has for them."""
-        return {
-            "content_digest": content_digest.written(self.content_digest),
-            "pixel_sum": self.pixel_sum,
-            "pixel_square_sum": self.pixel_square_sum,
-            "class_counts": tuple(self.class_counts),
-            "length_counts": dict(sorted(self.length_counts.items())),
-        }
+    @classmethod
+    def of(cls, batch: Batch) -> Statistics:
+        """Return the statistics of a batch."""
+        pixel_sum, square_sum = moments(batch.images.reshape(-1))
+        classes = np.bincount(batch.labels.reshape(-1) - PAD, minlength=CLASSES + 1)[1:]
+        lengths = enumerate(np.bincount(batch.lengths).tolist())
+        return cls(
+            content_digest=format_digest(digest_of(batch)),
+            pixel_sum=pixel_sum,
+            pixel_square_sum=square_sum,
+            class_counts=tuple(classes.tolist()),
+            length_counts={length: count for length, count in lengths if count},
+        )
+
+    def __add__(self, other: Statistics) -> Statistics:
+        lengths = sorted(self.length_counts.keys() | other.length_counts.keys())
+        counts = zip(self.class_counts, other.class_counts, strict=True)
+        return Statistics(
+            content_digest=add_digests(self.content_digest, other.content_digest),
+            pixel_sum=self.pixel_sum + other.pixel_sum,
+            pixel_square_sum=self.pixel_square_sum + other.pixel_square_sum,
+            class_counts=tuple(mine + others for mine, others in counts),
+            length_counts={
+                n: self.length_counts.get(n, 0) + other.length_counts.get(n, 0) for n in lengths
+            },
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return sum(self.length_counts.values())
+
+    def mean_and_deviation(self, width: int) -> tuple[float, float]:
+        """Return mean and standard deviation of the grey values of images `width` px wide."""
+        pixels = self.count * FRAME * width
+        mean = Fraction(self.pixel_sum, pixels)
+        variance = Fraction(self.pixel_square_sum, pixels) - mean**2
+        return float(mean), math.sqrt(variance)
 
 
 RUN = 1 << 14
@@ -51,7 +79,7 @@ RUN = 1 << 14
 
 
 @jit
-def moments(values: Any) -> Any:
+def moments(values: UInt8s) -> tuple[int, int]:
     """Return (sum, sum of squares) of a flat uint8 array, exact."""
     total, squares = 0, 0
     for start in range(0, len(values), RUN):

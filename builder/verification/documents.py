@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from builder.common import atomic_files
-from builder.common.constants import FORMAT_VERSION
 from builder.common.errors import BuilderError, UsageError
 from builder.common.validation import FrozenModel
 from builder.recipe import labels_file
@@ -24,13 +23,11 @@ from builder.storage.manifest import (
     LABELS,
     LOG,
     MANIFEST,
-    FileRecord,
+    Finished,
     Manifest,
-    Record,
-    Totals,
     checksum,
     file_record,
-    parsed,
+    parse_model,
     read_bytes,
 )
 from builder.storage.output_folder import LOCK
@@ -55,14 +52,14 @@ def read(path: Path, model: type[Model]) -> tuple[Model, bytes]:
     """Return a JSON file as a value of `model`, and its bytes.
 
     Raises `BuilderError` for a link, for another form than the one in which it is published, and
-    for all that `builder.storage.manifest.read` refuses.
+    for all that `builder.storage.manifest.read_model` refuses.
     """
     kind = kind_of(path)
     if kind not in ("", "file"):
         raise BuilderError(f"{path.name}: is a {kind}, expected a file")
     try:
         data = read_bytes(path)
-        value = parsed(path, data, model)
+        value = parse_model(path, data, model)
         dumped = value.model_dump(mode="json", exclude_unset=True)
         canonical = atomic_files.json_bytes(dumped)
     except BuilderError as error:
@@ -121,8 +118,6 @@ def _checksum_holds(manifest: Manifest, data: bytes, findings: Findings) -> bool
 def _recipe_of(plan: DatasetConfig, name: str, findings: Findings) -> Recipe | None:
     """Return the recipe of a plan that this program can check; else add why not."""
     try:
-        if plan.format_version != FORMAT_VERSION:
-            raise BuilderError(f"has format version {plan.format_version}, not {FORMAT_VERSION}")
         if plan.shards > MOST_SHARDS:
             raise BuilderError(f"is of {plan.shards} shards, not {MOST_SHARDS} at most")
         recipe = Recipe.from_json(plan.recipe)
@@ -158,17 +153,13 @@ def check_labels_file(folder: Path, known: Documents, findings: Findings) -> boo
     return True
 
 
-def check_totals(known: Documents, finished: list[tuple[Record, FileRecord]],
-                 findings: Findings) -> None:  # fmt: skip
+def check_totals(known: Documents, finished: list[Finished], findings: Findings) -> None:
     """Add each field of the manifest that is not the sum of the completion records."""
     manifest = known.manifest
     if manifest is None or len(finished) != known.plan.shards:
         return
     try:
-        totals = Totals()
-        for record, file in finished:
-            totals.add(record, file)
-        expected = totals.manifest(known.plan, known.recipe, manifest.labels_file)
+        expected = Manifest.of(known.plan, known.recipe, finished, manifest.labels_file)
     except Exception as error:  # counts that are no counts
         findings.document(f"{MANIFEST}: the records cannot be summed up ({said(error)})")
         return

@@ -9,14 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 from builder.common import atomic_files, signals
 from builder.common.errors import BuilderError
-from builder.storage import formats
 from builder.storage.config import Shard
-from builder.storage.findings import Findings, kind_of, listed
-from builder.storage.manifest import MANIFEST, FileRecord, Record, ShardEntry, file_record
+from builder.storage.findings import Findings, kind_of
+from builder.storage.formats import format_of
+from builder.storage.formats.base import Format
+from builder.storage.manifest import (
+    MANIFEST,
+    CompletionRecord,
+    FileRecord,
+    Finished,
+    ShardEntry,
+    file_record,
+)
+from builder.storage.output_folder import OutputFolder
 from builder.verification import documents
 from builder.verification.documents import Documents
 
@@ -26,8 +34,7 @@ class Expected:
     """A shard whose files are there with their sizes: what the manifest, or its record, says."""
 
     shard: Shard
-    images: FileRecord
-    labels: FileRecord
+    files: tuple[FileRecord, ...]
     content_digest: str
 
 
@@ -55,7 +62,7 @@ def survey(folder: Path, count: Callable[[int], None] = lambda samples: None) ->
     if found.known is None:
         return found
     found.labels_hold = documents.check_labels_file(folder, found.known, findings)
-    form = formats.format_of(found.known.plan.storage.format)
+    form = format_of(found.known.plan.storage.format)
     finished = []
     for shard, entry in _table(found.known, findings):
         signals.check()
@@ -90,25 +97,20 @@ def _table(known: Documents, findings: Findings) -> list[tuple[Shard, ShardEntry
         entry = table[shard.number] if shard.number < len(table) else None
         if entry is not None and entry.shard != shard:
             findings.document(
-                f"{MANIFEST}: line {shard.number} of its table is {_range(entry.shard)}, "
-                f"expected {_range(shard)}"
+                f"{MANIFEST}: line {shard.number} of its table is {entry.shard}, expected {shard}"
             )
             entry = None
         pairs.append((shard, entry))
     return pairs
 
 
-def _range(shard: Shard) -> str:
-    return f"{shard.name} from {shard.start}, {shard.count} images"
-
-
 def _check_record(
     folder: Path, known: Documents, shard: Shard, entry: ShardEntry | None, findings: Findings
-) -> tuple[Record, FileRecord] | None:
+) -> Finished | None:
     """Return a shard's completion record and the record's own file; None where it cannot count."""
     name = shard.record_name
     try:
-        record, _ = documents.read(folder / name, Record)
+        record, _ = documents.read(folder / name, CompletionRecord)
         own = file_record(folder / name)
     except (BuilderError, OSError) as error:
         if kind_of(folder / name) not in ("", "file"):
@@ -122,9 +124,8 @@ def _check_record(
     }
     if entry is not None:
         told |= {
-            "images": (record.images, entry.images),
-            "labels": (record.labels, entry.labels),
-            "content digest": (record.content_digest, entry.content_digest),
+            "files": (record.files, entry.files),
+            "content digest": (record.statistics.content_digest, entry.content_digest),
             "own file": (own, entry.record),
         }
     wrong = [(what, *values) for what, values in told.items() if values[0] != values[1]]
@@ -134,83 +135,43 @@ def _check_record(
 
 
 def _shown(value: object) -> str:
-    """Return a value in words: of a file all that is recorded, of a shard its range."""
-    if isinstance(value, FileRecord):
-        return f"{value.name} of {value.bytes} bytes, sha256 {value.sha256}"
-    return _range(value) if isinstance(value, Shard) else str(value)
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _expected(
-    form: ModuleType,
+    form: Format,
     shard: Shard,
     entry: ShardEntry | None,
-    record: tuple[Record, FileRecord] | None,
+    finished: Finished | None,
     findings: Findings,
 ) -> Expected | None:
     """Return what the manifest says of a shard, or else its record, if the names are the plan's."""
-    source = entry or (record and record[0])
+    source = entry or (finished and ShardEntry.of(*finished))
     if not source:
         return None
-    names = form.image_file(shard), form.labels_file(shard)
-    given = source.images.name, source.labels.name
-    if given != names:
-        findings.shard(shard, f"the files listed are {_pair(given)}, expected {_pair(names)}")
+    names = tuple(file.name for file in source.files)
+    if names != form.files(shard):
+        expected = " and ".join(form.files(shard))
+        findings.shard(shard, f"the files listed are {' and '.join(names)}, expected {expected}")
         return None
-    return Expected(shard, source.images, source.labels, source.content_digest)
+    return Expected(shard, source.files, source.content_digest)
 
 
-def _pair(names: tuple[str, str]) -> str:
-    return " and ".join(names)
-
-
-def _files_hold(folder: Path, form: ModuleType, expected: Expected, findings: Findings) -> bool:
-    """Tell whether images and labels of a shard are there, of their kind and size."""
+def _files_hold(folder: Path, form: Format, expected: Expected, findings: Findings) -> bool:
+    """Tell whether the files of a shard are there, of their kind and size."""
     before = len(findings.faults)
-    shard, images, labels = expected.shard, expected.images, expected.labels
-    in_folder = labels.name.startswith(f"{images.name}/")
-    if _is_there(folder / images.name, "folder" if in_folder else "file", shard, findings):
-        with findings.reading(shard):
-            size = (
-                _look_into(folder / images.name, shard, findings)
-                if in_folder
-                else (folder / images.name).lstat().st_size
-            )
-            _check_size(images, size, shard, findings)
-            if in_folder and len(findings.faults) > before:
-                return False
-            if _is_there(folder / labels.name, "file", shard, findings):
-                _check_size(labels, (folder / labels.name).lstat().st_size, shard, findings)
-    elif not in_folder:
-        _is_there(folder / labels.name, "file", shard, findings)
+    with findings.reading(expected.shard):
+        for fault in form.check_files(folder, expected.shard, expected.files):
+            findings.add(fault, expected.shard)
     return len(findings.faults) == before
 
 
-def _look_into(path: Path, shard: Shard, findings: Findings) -> int:
-    from builder.storage.formats import png_folder  # only where there are such folders
-
-    return png_folder.look(path, shard, findings)
-
-
-def _is_there(path: Path, wanted: str, shard: Shard, findings: Findings) -> bool:
-    kind = kind_of(path)
-    if kind and kind != wanted:
-        findings.stranger(path.name, f"is a {kind}, expected a {wanted}", shard)
-    elif not kind:
-        findings.shard(shard, f"{path.name} is not there")
-    return kind == wanted
-
-
-def _check_size(file: FileRecord, size: int, shard: Shard, findings: Findings) -> None:
-    if size != file.bytes:
-        findings.shard(shard, f"{file.name} has {size} bytes, expected {file.bytes}")
-
-
-def _check_strays(folder: Path, form: ModuleType, known: Documents, findings: Findings) -> None:
+def _check_strays(folder: Path, form: Format, known: Documents, findings: Findings) -> None:
     """Add what is called like a shard's and is none's of the plan; note leftovers of builds."""
     ours = set()
     for shard in known.plan.all_shards():
-        ours |= {form.image_file(shard), form.labels_file(shard), shard.record_name}
-    for entry in listed(folder):
+        ours |= {*form.files(shard), shard.record_name}
+    for entry in OutputFolder(folder).entries():
         if entry.name.startswith("shard-") and entry.name not in ours:
             findings.document(f"{entry.name}: is of no shard of the plan")
         if entry.name.startswith(atomic_files.TEMPORARY):

@@ -9,8 +9,8 @@ from builder.common import signals
 from builder.common.errors import BuilderError
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
-from builder.storage import content_digest, findings
 from builder.storage.config import PLAN
+from builder.storage.content_digest import add_digests
 from builder.storage.findings import Fault
 from builder.storage.manifest import MANIFEST, Manifest
 from builder.storage.output_folder import OutputFolder
@@ -100,7 +100,7 @@ def distrust(folder: Path, run: BuildOptions) -> int:
 
 def _require_ours(folder: Path, found: Survey) -> None:
     """Raise `BuilderError` for anything that a repair would have to remove or write through."""
-    links = [e.name for e in findings.listed(folder) if e.is_symlink()]
+    links = [e.name for e in OutputFolder(folder).entries() if e.is_symlink()]
     if in_the_way := sorted({*found.findings.foreign, *links}):
         raise BuilderError(
             f"{folder}: {', '.join(in_the_way)} is not this program's and would be in the way; "
@@ -135,9 +135,7 @@ def _unequal(found: Survey, manifest: Manifest) -> tuple[Fault, ...]:
     known = found.known  # a manifest that was changed is no witness
     if known and known.manifest and known.sound and not unequal:
         before = known.manifest.content_digest
-        total = content_digest.written(
-            sum(content_digest.parsed(e.content_digest) for e in manifest.shards)
-        )
+        total = add_digests(*(entry.content_digest for entry in manifest.shards))
         if before != total:
             unequal.append(Fault(None, f"the content digest is {total}, expected {before}"))
     return tuple(unequal)

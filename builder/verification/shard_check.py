@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from builder.common import atomic_files, signals
+from builder.common import signals
 from builder.common.rng import sample_seeds
 from builder.datasets.shard_cache import ShardCache
 from builder.generator.batch import Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
-from builder.storage import content_digest
 from builder.storage.config import DatasetConfig
-from builder.storage.findings import Fault, Findings, kind_of
+from builder.storage.content_digest import digest_of, format_digest
+from builder.storage.findings import Fault, Findings
+from builder.storage.formats import format_of
 from builder.verification.quick_check import Expected
 
 BLOCK = 1024
@@ -64,9 +65,10 @@ def check_shard(task: CheckTask) -> Checked:
 
 
 def _check_hashes(task: CheckTask, findings: Findings) -> None:
-    for file in (task.expected.images, task.expected.labels):
+    form = format_of(task.plan.storage.format)
+    for file in task.expected.files:
         signals.check()
-        found = _sha256(task.folder, file.name)
+        found = form.sha256(task.folder, file.name)
         if found != file.sha256:
             findings.shard(
                 task.expected.shard,
@@ -74,24 +76,15 @@ def _check_hashes(task: CheckTask, findings: Findings) -> None:
             )
 
 
-def _sha256(folder: Path, name: str) -> str:
-    """Return the sha256 of a file of the dataset, or of what lies in a folder of it."""
-    if kind_of(folder / name) == "folder":
-        from builder.storage.formats.png_folder import sha256_of_folder
-
-        return sha256_of_folder(folder, name)
-    return atomic_files.sha256_untrusted(folder, name)
-
-
 def _check_content(task: CheckTask, findings: Findings) -> None:
     """Add a fault where the stored samples have another content digest."""
     total = 0
     for stored in _stored(task, range(task.expected.shard.count)):
-        total += content_digest.digest_of(stored)
-    if content_digest.written(total) != task.expected.content_digest:
+        total += digest_of(stored)
+    if format_digest(total) != task.expected.content_digest:
         findings.shard(
             task.expected.shard,
-            f"the samples stored have content digest {content_digest.written(total)}, "
+            f"the samples stored have content digest {format_digest(total)}, "
             f"expected {task.expected.content_digest}",
         )
 
@@ -106,12 +99,8 @@ def _stored(task: CheckTask, rows: range | tuple[int, ...]) -> Iterator[Batch]:
 
 def _check_samples(task: CheckTask, findings: Findings) -> None:
     """Add a fault for each sample that is not what the recipe makes of its index."""
-    from builder.storage.formats.parquet import labels_table, stored_labels
-
     shard, rows = task.expected.shard, task.rows or ()
     recipe = Recipe.from_json(task.plan.recipe)
-    name = task.expected.labels.name
-    table = stored_labels(task.folder, name, shard.count, recipe.label_source.longest)
     wrong: dict[int, list[str]] = {}
     first = 0
     for stored in _stored(task, rows):
@@ -119,9 +108,6 @@ def _check_samples(task: CheckTask, findings: Findings) -> None:
         first += len(stored)
         made = generate(recipe, some + shard.start, task.plan.storage.masks)
         for row, what in _differences(stored, made):
-            wrong.setdefault(int(made.index[row]), []).append(what)
-        names = _file_names(task, made)
-        for row, what in _table_differences(table.take(some), labels_table(made, names, some)):
             wrong.setdefault(int(made.index[row]), []).append(what)
     for index in sorted(wrong)[:MOST_LINES]:
         findings.shard(shard, f"sample {index}: {'; '.join(wrong[index])}")
@@ -157,25 +143,6 @@ def _unlike(a: Any, b: Any) -> Any:
 def _shown(values: Any) -> str:
     text = str(values.tolist())
     return text if len(text) <= 80 else "others" if values.ndim > 1 else text[:77] + "..."
-
-
-def _file_names(task: CheckTask, made: Batch) -> list[str]:
-    """Return the file names that the labels of samples give."""
-    if task.plan.storage.format == "png":
-        from builder.storage.formats.png import png_name
-
-        return [png_name(int(i), text) for i, text in zip(made.index, made.texts, strict=True)]
-    return [task.expected.images.name]
-
-
-def _table_differences(stored: Any, made: Any) -> Iterator[tuple[int, str]]:
-    """Yield row and words for whatever of the stored Parquet labels is not as made anew."""
-    for name in stored.column_names:
-        if not stored.column(name).equals(made.column(name)):
-            pairs = zip(stored.column(name).to_pylist(), made.column(name).to_pylist(), strict=True)
-            for row, (kept, anew) in enumerate(pairs):
-                if kept != anew:
-                    yield row, f"{name} in Parquet is {kept}, expected {anew}"
 
 
 def spread(count: int, samples: int) -> Iterator[int]:

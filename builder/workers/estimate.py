@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builder.common.jit import log_compilation
 from builder.storage.config import DatasetConfig
-from builder.storage.manifest import Record
+from builder.storage.manifest import CompletionRecord
 from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
 
@@ -73,10 +73,10 @@ def _run_trial(
     trial = config.model_copy(update={"count": samples})
     shard = build_shard(ShardTask(folder, trial, 0, block_size))
     seconds = time.process_time() - started
-    record = folder.read(shard.record_name, Record)
-    for name in (record.images.name, record.labels.name, shard.record_name):
+    record = folder.read(shard.record_name, CompletionRecord)
+    for name in (*(file.name for file in record.files), shard.record_name):
         folder.remove(name)
-    return record.images.bytes + record.labels.bytes, seconds
+    return sum(file.bytes for file in record.files), seconds
 
 
 def _read_memory() -> tuple[int, int]:

@@ -16,13 +16,12 @@ from builder.planner.planner import planner_for
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig, Part, StorageOptions
-from builder.storage.manifest import LABELS, MANIFEST, Manifest, Totals, file_record
+from builder.storage.formats import format_of
+from builder.storage.manifest import LABELS, MANIFEST, Manifest, file_record
 from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, pool, retry
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
 from builder.workers.shard import ShardTask, find_record
-
-SHORT_NAMES = {("hdf5", "none"): "h5", ("hdf5", "gzip"): "h5gz", ("png", "none"): "png"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
 
 def default_folder(config: DatasetConfig) -> Path:
     """Return the default folder of a dataset. Different recipes have different folders."""
-    kind = SHORT_NAMES[config.storage.format, config.storage.compression]
+    kind = format_of(config.storage.format).suffixes[config.storage.compression]
     masks = "-masks" if config.storage.masks else ""
     return Path("shards") / f"{config.fingerprint[:12]}-{kind}{masks}"
 
@@ -234,17 +233,17 @@ def _describe_workers(options: BuildOptions, tasks: int) -> str:
 
 def _publish_manifest(folder: OutputFolder, config: DatasetConfig, recipe: Recipe) -> Manifest:
     """Publish the manifest. Raises `BuilderError` that names every missing shard."""
-    totals, missing = Totals(), []
+    records, missing = [], []
     for shard in config.all_shards():
         record = find_record(folder, config, shard)
         if record is None:
             missing.append(shard.name)
         else:
-            totals.add(*record)
+            records.append(record)
     if missing:
         raise BuilderError(f"{folder}: not finished: {', '.join(missing)}; call again to make them")
     labels = None if recipe.labels_file is None else file_record(folder.path / LABELS)
-    manifest = totals.manifest(config, recipe, labels)
+    manifest = Manifest.of(config, recipe, records, labels)
     folder.publish_json(MANIFEST, manifest.model_dump(mode="json"))
     log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

@@ -11,11 +11,11 @@ from builder.common.errors import BuilderError, BuildError, DatasetError
 from builder.generator.generator import generate
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
-from builder.storage import formats
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.manifest import LABELS, FileRecord, Record, file_record
+from builder.storage.formats import format_of
+from builder.storage.manifest import LABELS, CompletionRecord, Finished, file_record
 from builder.storage.output_folder import OutputFolder
-from builder.storage.statistics import Tally
+from builder.storage.statistics import Statistics
 from builder.workers import progress
 
 
@@ -41,28 +41,26 @@ def build_shard(task: ShardTask) -> Shard:
     """
     config, shard = task.config, task.shard
     recipe = _load_recipe(task.folder, config)
-    tally = Tally()
+    statistics = Statistics()
     with (
         signals.defer_signals(),
         progress.send_heartbeats(task.folder, shard.name) as send_heartbeat,
-        formats.format_of(config.storage.format).writer(task.folder, config, shard) as writer,
+        format_of(config.storage.format).writer(task.folder, config, shard) as writer,
     ):
         stop = shard.start + shard.count
         for start in range(shard.start, stop, task.block_size):
             signals.check()
             end = min(start + task.block_size, stop)
             batch = generate(recipe, range(start, end), config.storage.masks)
-            tally.add(batch)
+            statistics += Statistics.of(batch)
             writer.write(batch)
             send_heartbeat(end - shard.start)
-    images, labels = writer.files()
-    record = Record(
+    record = CompletionRecord(
         shard=shard,
-        images=images,
-        labels=labels,
+        files=writer.files,
+        statistics=statistics,
         fingerprint=config.fingerprint,
         generator_version=config.generator_version,
-        **tally.fields(),
     )
     task.folder.publish_json(shard.record_name, record.model_dump(mode="json"))
     return shard
@@ -87,22 +85,19 @@ def _load_recipe(folder: OutputFolder, config: DatasetConfig) -> Recipe:
     return recipe
 
 
-def find_record(
-    folder: OutputFolder, config: DatasetConfig, shard: Shard
-) -> tuple[Record, FileRecord] | None:
+def find_record(folder: OutputFolder, config: DatasetConfig, shard: Shard) -> Finished | None:
     """Return a shard's completion record and its file, or None if the shard must be built.
 
     The record must be of this dataset and shard. The files it lists must have the sizes listed.
     """
-    form = formats.format_of(config.storage.format)
+    names = format_of(config.storage.format).files(shard)
     expected = (shard, config.fingerprint, config.generator_version)
     try:
-        record = folder.read(shard.record_name, Record)
-        files = (record.images, record.labels)
+        record = folder.read(shard.record_name, CompletionRecord)
         if (
             (record.shard, record.fingerprint, record.generator_version) == expected
-            and [file.name for file in files] == [form.image_file(shard), form.labels_file(shard)]
-            and all(folder.size(file.name) == file.bytes for file in files)
+            and tuple(file.name for file in record.files) == names
+            and all(folder.size(file.name) == file.bytes for file in record.files)
         ):
             return record, file_record(folder.path / shard.record_name)
     except (DatasetError, OSError):

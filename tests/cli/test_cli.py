@@ -686,9 +686,9 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
 INSIDE_A_CALLBACK = """
 import signal, sys
 from builder.cli import main
-from builder.storage.formats.hdf5_writer import SteadyFile
+from builder.storage.formats.hdf5_writer import DeferredErrorFile
 
-write, calls = SteadyFile.write, []
+write, calls = DeferredErrorFile.write, []
 
 def interrupted(file, data):
     calls.append(data)
@@ -696,7 +696,7 @@ def interrupted(file, data):
         signal.raise_signal(signal.SIGTERM)
     return write(file, data)
 
-SteadyFile.write = interrupted
+DeferredErrorFile.write = interrupted
 raise SystemExit(main("build", sys.argv[1:]))
 """
 

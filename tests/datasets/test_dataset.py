@@ -18,7 +18,7 @@ from builder.common.errors import UsageError
 from builder.datasets import dataset, shard_cache
 from builder.generator.batch import FIELDS
 from builder.recipe import labels_file
-from builder.storage.formats import hdf5, hdf5_reader
+from builder.storage.formats import hdf5_reader
 from tests.conftest import OF_A_SAMPLE, read_all
 
 COUNT = 250
@@ -467,9 +467,9 @@ def test_a_bounded_number_of_files_is_open(stored, monkeypatch):
 def test_a_chunk_is_inflated_once_a_batch_and_not_kept_for_long(folders, monkeypatch):
     """A batch inflates each of its chunks once, and closed shards keep no chunk."""
     inflated = []
-    plain = hdf5_reader.Chunks.inflated
+    plain = hdf5_reader.Chunks.inflate
     monkeypatch.setattr(
-        hdf5_reader.Chunks, "inflated", lambda *args: inflated.append(args[2]) or plain(*args)
+        hdf5_reader.Chunks, "inflate", lambda *args: inflated.append(args[2]) or plain(*args)
     )
     data = open_dataset(folders["gzip"])
     assert data[[3, 20, 1, 30, 0, 24, 3, 26]].images.any()
@@ -494,8 +494,8 @@ def test_a_relative_path_stays_what_it_was(recipe, tmp_path, monkeypatch):
 def test_hdf5_is_asked_once_for_each_shard(folders, batch, monkeypatch):
     """A shard that was closed to make room is opened again without asking HDF5."""
     asked = []
-    plain = hdf5.locate
-    monkeypatch.setattr(hdf5, "locate", lambda *args: asked.append(args[1]) or plain(*args))
+    plain = hdf5_reader.locate
+    monkeypatch.setattr(hdf5_reader, "locate", lambda *args: asked.append(args[1]) or plain(*args))
     monkeypatch.setattr(shard_cache, "MAX_OPEN_SHARDS", 1)  # fewer than the shards
     data = open_dataset(folders["hdf5"])
     for index in [0, 30, 60, 0, 30, 60, 1]:

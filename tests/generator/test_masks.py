@@ -8,7 +8,6 @@ import pytest
 
 from builder import Recipe, build, generate, open_dataset
 from builder.cli.main import main
-from builder.common.errors import UsageError
 from builder.storage.config import DatasetConfig, StorageOptions
 from builder.workers.pipeline import default_folder
 
@@ -16,24 +15,22 @@ RECIPE = Recipe(seed=3, length=(1, 4), spacing=(-6, 2), width=90, augment="stron
 COUNT = 70
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_stored_masks_are_those_of_the_samples(tmp_path, compression):
+@pytest.mark.parametrize("storage", [{}, {"compression": "gzip"}, {"format": "png"}], ids=str)
+def test_stored_masks_are_those_of_the_samples(tmp_path, storage):
     """A dataset holds the masks that `generate` gives, in plain HDF5, and reads them back."""
     folder = tmp_path / "with"
-    build(
-        RECIPE, COUNT, folder, masks=True, compression=compression, shard_size=40, block_size=30,
-        backend="sequential",
-    )  # fmt: skip
+    options = {"masks": True, "shard_size": 40, "block_size": 30, "backend": "sequential"}
+    build(RECIPE, COUNT, folder, **options, **storage)
     expected = generate(RECIPE, range(COUNT), masks=True)
     assert expected.masks.max() == 4
     data = open_dataset(folder)
     assert np.array_equal(data[:].masks, expected.masks)
+    assert np.array_equal(data[:].images, expected.images)
     assert np.array_equal(data[41].mask, expected.masks[41])
     assert data[0:0].masks.shape == (0, *expected.masks.shape[1:])
     with h5py.File(folder / "shard-000001.h5") as shard:
         assert np.array_equal(shard["masks"][:], expected.masks[40:])
-        assert np.array_equal(shard["images"][:], expected.images[40:])
-        assert shard["masks"].compression == (None if compression == "none" else "gzip")
+        assert shard["masks"].compression == storage.get("compression")
 
 
 def test_masks_change_nothing_else(tmp_path):
@@ -47,13 +44,6 @@ def test_masks_change_nothing_else(tmp_path):
     same = generate(RECIPE, range(20)), generate(RECIPE, range(20), masks=True)
     for name in ("images", "boxes", "quads", "visible", "labels"):
         assert np.array_equal(getattr(same[0], name), getattr(same[1], name))
-
-
-def test_masks_are_not_for_png(tmp_path):
-    """A folder of PNG files holds images alone, so masks are refused before anything is made."""
-    with pytest.raises(UsageError, match="masks are for format 'hdf5'"):
-        build(RECIPE, COUNT, tmp_path / "x", format="png", masks=True)
-    assert not (tmp_path / "x").exists()
 
 
 def test_a_dataset_without_masks_is_not_continued_with_them(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 import cv2
@@ -16,11 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from builder import build
+from builder import LiveDataset, build, generate, open_dataset
+from builder.cli import main
 from builder.common.constants import FORMAT_VERSION, GENERATOR_VERSION
-from builder.storage.formats import png
+from builder.common.errors import DatasetError
+from builder.generator.batch import FIELDS
+from builder.storage.config import DatasetConfig
+from builder.storage.formats.png_file import encode
+from builder.storage.manifest import CompletionRecord, Manifest, read_model
+from builder.storage.statistics import Statistics
 
 COUNT = 250
+FIELD_NAMES = {"seeds": "seed"}
 
 
 @pytest.fixture(scope="module", params=["none", "gzip"])
@@ -35,7 +43,8 @@ def hdf5_folder(request, recipe, tmp_path_factory) -> Path:
 def png_folder(recipe, tmp_path_factory) -> Path:
     """Return a dataset of three PNG folders."""
     out = tmp_path_factory.mktemp("png") / "set"
-    build(recipe, COUNT, out, format="png", shard_size=110, block_size=33, workers=1)
+    storage = {"format": "png", "masks": True, "shard_size": 110}
+    build(recipe, COUNT, out, block_size=33, workers=1, **storage)
     return out
 
 
@@ -130,11 +139,110 @@ def test_opencv_reads_the_png_files(png_folder, batch):
     assert table["label"].tolist() == batch.texts
 
 
+def test_pandas_reads_the_labels_of_png_files(png_folder, batch):
+    """The Parquet file in a PNG folder has what the one beside an HDF5 shard has."""
+    table = pd.concat(map(pd.read_parquet, sorted(png_folder.glob("*/metadata.parquet"))))
+    assert table["seed"].tolist() == batch.seeds.tolist()
+    assert table["row"].tolist() == [n % 110 for n in range(COUNT)]
+    for row, sample in zip(table.itertuples(), batch, strict=True):
+        assert row.glyphs.tolist() == sample.glyphs.tolist()
+        assert np.array_equal(np.stack(row.boxes), sample.boxes)
+
+
+def test_plain_h5py_reads_the_fields_of_png_files(png_folder, recipe):
+    """The fields file of a PNG shard has every dataset but the images."""
+    expected = generate(recipe, range(110, 220), masks=True)
+    with h5py.File(png_folder / "shard-000001.h5") as file:
+        assert {*file} == {FIELD_NAMES.get(name, name) for name in FIELDS} - {"images"}
+        for name in FIELDS[1:]:
+            assert np.array_equal(file[FIELD_NAMES.get(name, name)], getattr(expected, name)), name
+
+
+def test_png_datasets_equal_hdf5_and_live_ones(hdf5_folder, png_folder, recipe):
+    """Every field of every sample is the same, quads, visible shares and masks too."""
+    png_data, live = open_dataset(png_folder), LiveDataset(recipe, COUNT, masks=True)
+    for data, names in ((live, FIELDS), (open_dataset(hdf5_folder), FIELDS[:-1])):
+        for name in names:
+            assert np.array_equal(getattr(png_data[:], name), getattr(data[:], name)), name
+    for index in (0, 109, 110, -1):
+        assert np.array_equal(png_data[index].mask, live[index].mask)
+        assert np.array_equal(png_data[index].image, live[index].image)
+
+
+def as_version_1(folder: Path) -> None:
+    """Rewrite the documents of a dataset as format version 1 had them."""
+    for path in folder.glob("*.json"):
+        values = json.loads(path.read_text())
+        for config in (values, values.get("plan", {})):
+            if "storage" in config:
+                config["format_version"] = 1
+        for entry in (values, *values.get("shards", [])):
+            if "files" in entry:
+                entry["images"], entry["labels"] = entry.pop("files")
+        if "statistics" in values:
+            values.update(values.pop("statistics"))
+            del values["format_version"]
+        path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("form", ["hdf5", "png"])
+def test_a_dataset_of_format_version_1_is_refused(recipe, tmp_path, form, capsys):
+    """One line says how to make the dataset again, and that command does it."""
+    folder, new = tmp_path / "old set", tmp_path / "new"
+    build(recipe, 30, folder, format=form, shard_size=20, workers=1)
+    as_version_1(folder)
+    command = f"digitseq build --recipe '{folder}/plan.json' --out NEW"
+    expected = f"has format version 1, expected 2; to make the dataset again: {command}"
+    for name, model in (
+        ("plan.json", DatasetConfig),
+        ("manifest.json", Manifest),
+        ("shard-000000.json", CompletionRecord),
+    ):
+        with pytest.raises(DatasetError) as caught:
+            read_model(folder / name, model)
+        assert str(caught.value) == f"{folder / name}: {expected}"
+    for call in (lambda: open_dataset(folder), lambda: build(recipe, 30, folder, format=form)):
+        with pytest.raises(DatasetError) as caught:
+            call()
+        assert str(caught.value).endswith(expected)
+    assert main("verify", [str(folder), "--quiet"]) == 1
+    assert expected in capsys.readouterr().out
+    verb, *arguments = shlex.split(command.replace("NEW", shlex.quote(str(new))))[1:]
+    assert main(verb, [*arguments, "--workers", "1", "--quiet"]) == 0
+    assert open_dataset(new).manifest.plan.storage.format == form
+    assert np.array_equal(open_dataset(new)[:].images, generate(recipe, range(30)).images)
+
+
+@pytest.mark.parametrize("label", [-1, 10, 100])
+def test_a_png_file_is_named_by_digits_alone(recipe, tmp_path, label):
+    """A stored label that is none names no file: the sample is refused with its index."""
+    build(recipe, 10, tmp_path / "set", format="png", workers=1)
+    with h5py.File(tmp_path / "set" / "shard-000000.h5", "r+") as file:
+        file["labels"][3, 0] = label
+    data = open_dataset(tmp_path / "set")
+    assert data[2].image.any()
+    with pytest.raises(
+        DatasetError, match=r"shard-000000\.h5: holds label '\?.* for sample 3, exp"
+    ):
+        data[3].image  # noqa: B018
+
+
+def test_statistics_add_up(recipe, batch):
+    """The statistics of parts add up to those of the whole, in any order."""
+    parts = [Statistics.of(generate(recipe, part)) for part in (range(100), range(100, COUNT))]
+    whole = Statistics.of(batch)
+    assert parts[0] + parts[1] == parts[1] + parts[0] == whole + Statistics() == whole
+    assert whole.count == COUNT
+    mean, deviation = whole.mean_and_deviation(recipe.width)
+    assert mean == pytest.approx(batch.images.mean(), rel=1e-12)
+    assert deviation == pytest.approx(batch.images.std(), rel=1e-12)
+
+
 @given(image=arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 300))))
 @settings(max_examples=50, deadline=None)
 def test_opencv_decodes_what_the_encoder_writes(image):
     """Any grey image comes back from its PNG bytes as it was."""
-    data = np.frombuffer(png.encoded(image), dtype=np.uint8)
+    data = np.frombuffer(encode(image), dtype=np.uint8)
     assert np.array_equal(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), image)
 
 
@@ -144,14 +252,9 @@ def test_recorded_sums_and_digests_are_those_of_the_files(hdf5_folder, png_folde
         manifest = json.loads((folder / "manifest.json").read_text())
         for entry in manifest["shards"]:
             record = json.loads((folder / entry["record"]["name"]).read_text())
-            for part in ("images", "labels"):
-                assert record[part] == entry[part]
-                assert sha256_and_size(folder / entry[part]["name"]) == (
-                    entry[part]["sha256"],
-                    entry[part]["bytes"],
-                )
-            own = sha256_and_size(folder / entry["record"]["name"])
-            assert own == (entry["record"]["sha256"], entry["record"]["bytes"])
+            assert record["files"] == entry["files"]
+            for file in (*entry["files"], entry["record"]):
+                assert sha256_and_size(folder / file["name"]) == (file["sha256"], file["bytes"])
 
 
 def sha256_and_size(path: Path) -> tuple[str, int]:

@@ -21,8 +21,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,9 +32,8 @@ from builder.common.errors import BuilderError, DatasetError
 from builder.recipe import idx, labels_file
 from builder.storage import manifest
 from builder.storage.config import DatasetConfig
-from builder.storage.formats import png
-from builder.storage.formats.parquet import SCHEMA
-from builder.storage.manifest import Manifest, Record
+from builder.storage.formats import png_file
+from builder.storage.manifest import CompletionRecord, Manifest
 from tests.conftest import read_all
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +120,7 @@ def edited(folder, change, name="manifest.json"):
 
 def first_image(form):
     """Return the name of a dataset's first file of images."""
-    return f"shard-000000/{png.png_name(0, '90')}" if form == "png" else "shard-000000.h5"
+    return f"shard-000000/{png_file.file_name(0, '90')}" if form == "png" else "shard-000000.h5"
 
 
 def test_the_canary_can_be_heard(originals, form):
@@ -141,7 +138,7 @@ def test_the_canary_can_be_heard(originals, form):
 
 def names_of(form):
     """Return every name of a dataset that a reader opens something by."""
-    inside = ["shard-000000", "shard-000000/metadata.parquet"] if form == "png" else []
+    inside = ["shard-000000", "shard-000000.h5"] if form == "png" else []
     return ["manifest.json", "labels.txt.gz", first_image(form), *inside]
 
 
@@ -193,46 +190,31 @@ def test_names_lead_nowhere_else(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["../canary", "/etc/passwd", "shard-000001.h5", "", "\x1b[2J"])
-@pytest.mark.parametrize("part", ["images", "labels", "record"])
+@pytest.mark.parametrize("part", [0, 1, "record"])
 def test_names_are_those_of_the_plan(copy, name, part):
     """A manifest that names other files than the plan implies is refused."""
     folder = copy("hdf5")
-    edited(folder, lambda m: m["shards"][0][part].update(name=name))
-    refused(folder, "shard-000000 names .*expected shard-000000.h5")
+
+    def rename(manifest):
+        entry = manifest["shards"][0]
+        (entry["record"] if part == "record" else entry["files"][part]).update(name=name)
+
+    edited(folder, rename)
+    refused(folder, "shard-000000: names .*expected shard-000000.h5")
 
 
-def test_labels_of_png_files_name_no_paths(copy, tmp_path):
-    """A label in Parquet is a part of a file's name, and so digits only, and in its place."""
-    path = copy("png") / "shard-000000" / "metadata.parquet"
+@pytest.mark.parametrize("length", [2, 0, 200])
+def test_labels_of_png_files_name_no_paths(copy, tmp_path, length):
+    """A label is a part of a file's name, and so digits only, as many as its length says."""
+    path = copy("png") / "shard-000000.h5"
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "canary.png").write_bytes(CANARY)
-    good = pq.read_table(path)
-    for column, value in (("label", "/../../../outside/canary"), ("label", "3x"), ("index", 7)):
-        values = good[column].to_pylist()
-        values[0] = value
-        at = good.schema.get_field_index(column)
-        changed = good.set_column(at, SCHEMA.field(column), pa.array(values, SCHEMA.types[at]))
-        rewrite(path, changed)
-        with unopened(outside):
-            refused(path.parents[1], "label|indices")
-
-
-def test_labels_of_png_files_are_text(copy):
-    """A label that is no UTF-8 is refused like any other that is no label."""
-    path = copy("png") / "shard-000000" / "metadata.parquet"
-    good = pq.read_table(path)
-    values = [b"\xff\xfe", *(text.encode() for text in good["label"].to_pylist()[1:])]
-    at = good.schema.get_field_index("label")
-    text = pa.array(values, pa.binary()).cast(pa.string(), safe=False)
-    rewrite(path, good.set_column(at, SCHEMA.field("label"), text))
-    refused(path.parents[1], "UTF")
-
-
-def rewrite(path, table, **options):
-    """Write a Parquet file as the program does."""
-    options = {"compression": "zstd", "use_dictionary": ["file_name", "length"], **options}
-    pq.write_table(table, path, **options)
+    with h5py.File(path, "r+") as file:
+        file["labels"][0] = ord("/") - ord("0")
+        file["lengths"][0] = length
+    with unopened(outside):
+        refused(path.parent, r"holds label .* for sample 0, expected 1 to 3 digits")
 
 
 # HDF5
@@ -537,7 +519,7 @@ def test_absurd_counts_take_no_memory(copy, size):
     edited(folder, lambda m: m["plan"].update(count=10**12))
     edited(folder, lambda m: m["plan"]["storage"].update(shard_size=size))
     with little_memory(50 << 20):
-        refused(folder, "lists 3 shards, expected")
+        refused(folder, "lists 3 shards, expected|is of 50000000000 shards, expected")
 
 
 @measured
@@ -590,6 +572,19 @@ def test_bombs_of_digits(tmp_path):
         idx.read_idx(path)
 
 
+def png_of(width, deflated):
+    """Return a grey PNG file 28 px high, of rows that are deflated already."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">II5B", width, 28, 8, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", deflated) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 @measured
 def test_bombs_of_pixels(copy):
     """A PNG of another size, or a larger file than a PNG can be, is refused undecoded."""
@@ -598,47 +593,15 @@ def test_bombs_of_pixels(copy):
     path = folder / first_image("png")
     good = path.read_bytes()
     rows = zlib.compress(bytes(28 * 900_001), 9)
-    path.write_bytes(png._head(28, 900_000) + png._chunk(b"IDAT", rows) + png._chunk(b"IEND", b""))
+    path.write_bytes(png_of(900_000, rows))
     with little_memory(20 << 20):
         refused(folder, "is not a grey PNG of 100 x 28 px")
     rows = zlib.compress(bytes(28 * (WIDTH + 1)) + bytes(10_000_000), 9)
-    path.write_bytes(png._head(28, WIDTH) + png._chunk(b"IDAT", rows) + png._chunk(b"IEND", b""))
+    path.write_bytes(png_of(WIDTH, rows))
     with little_memory(20 << 20):
         use(folder)  # what follows the rows is not inflated
     path.write_bytes(good + bytes(100_000))
     refused(folder, "has .* bytes, expected at most")
-
-
-def bomb_of(kind):
-    """Return 20 labels that look right, but for one column that inflates hugely."""
-    from builder.recipe.labels import texts
-
-    digits = np.tile(np.array([[9, 0]], dtype=np.int8), (SIZE, 1))
-    labels = texts(digits, np.full(SIZE, 2))
-    columns = {
-        "file_name": ["x.png"] * SIZE, "row": range(SIZE), "index": range(SIZE), "label": labels,
-        "length": [2] * SIZE, "seed": [0] * SIZE, "glyphs": [[1, 2]] * SIZE,
-        "boxes": [[[0.0] * 4] * 2] * SIZE,
-    }  # fmt: skip
-    huge = {"file_name": "x" * 20_000_000, "label": "1" * 20_000_000, "glyphs": [7] * 8_000_000}
-    columns[kind] = [*list(columns[kind])[:-1], huge[kind]]
-    return pa.table({n: pa.array(v, SCHEMA.field(n).type) for n, v in columns.items()}, SCHEMA)
-
-
-@measured
-@pytest.mark.parametrize("kind", ["label", "glyphs", "file_name"])
-@pytest.mark.parametrize("dictionary", [False, True])
-def test_bombs_of_parquet(copy, kind, dictionary):
-    """Pages that inflate hugely, or hold many values in few bytes, are refused by their headers."""
-    folder = copy("png")
-    path = folder / "shard-000000" / "metadata.parquet"
-    rewrite(path, bomb_of(kind), use_dictionary=dictionary)
-    assert path.stat().st_size < 1 << 20
-    pa.default_memory_pool().release_unused()
-    with little_memory(15 << 20):
-        refused(
-            folder, "is not there" if kind == "file_name" and not dictionary else "column|is not"
-        )
 
 
 def test_json_has_a_limit(copy, monkeypatch):
@@ -650,7 +613,7 @@ def test_json_has_a_limit(copy, monkeypatch):
     refused(folder, "expected at most 1000")
     (folder / "x.json").write_bytes(b" " * (manifest.MOST_OF_OTHERS + 1))
     with pytest.raises(DatasetError, match="expected at most"):
-        manifest.read(folder / "x.json", Record)
+        manifest.read_model(folder / "x.json", CompletionRecord)
 
 
 # JSON
@@ -686,12 +649,12 @@ def test_wrong_json(copy, text, said):
     [
         (lambda m: m["shards"].pop(), "lists 2 shards, expected 3"),
         (lambda m: m["shards"].append(m["shards"][0]), "lists 4 shards"),
-        (lambda m: m["shards"].reverse(), "lists Shard.number=2.*expected Shard.number=0"),
-        (lambda m: m["shards"].__setitem__(1, m["shards"][0]), "expected Shard.number=1"),
+        (lambda m: m["shards"].reverse(), "lists shard-000002 .*expected shard-000000 "),
+        (lambda m: m["shards"].__setitem__(1, m["shards"][0]), "expected shard-000001 "),
         (lambda m: m["shards"][0]["shard"].update(number=-1), "number"),
         (lambda m: m["shards"][0]["shard"].update(start=-20), "start"),
-        (lambda m: m["shards"][1]["shard"].update(start=0), "expected Shard"),
-        (lambda m: m["shards"][0]["shard"].update(count=19), "expected Shard"),
+        (lambda m: m["shards"][1]["shard"].update(start=0), "expected shard-0"),
+        (lambda m: m["shards"][0]["shard"].update(count=19), "expected shard-0"),
         (lambda m: m["shards"][0]["shard"].update(count=True), "count"),
         (lambda m: m["shards"][0]["shard"].update(count="20"), "count"),
         (lambda m: m["shards"][0]["shard"].update(count=20.0), "count"),
@@ -708,7 +671,7 @@ def test_wrong_json(copy, text, said):
         (lambda m: m.update({"\x1b[2Jx": 1}), r"no field '\\x1b\[2Jx'"),
         (lambda m: m.pop("licence"), "lacks the field 'licence'"),
         (lambda m: m["plan"].update(generator_version="2"), "generator_version"),
-        (lambda m: m["plan"].update(format_version=2), "format version 2, expected 1"),
+        (lambda m: m["plan"].update(format_version=3), "format version 3, expected 2"),
         (lambda m: m["plan"].update(fingerprint="0" * 64), "fingerprint"),
         (lambda m: m["plan"].update(count=-1), "count"),
         (lambda m: m["plan"].update(recipe=[]), "recipe"),
@@ -815,7 +778,7 @@ def harmless(call):
 
 FILES = [
     ("hdf5", "manifest.json"), ("hdf5", "labels.txt.gz"), ("hdf5", "shard-000000.h5"),
-    ("gzip", "shard-000000.h5"), ("png", "shard-000000/metadata.parquet"),
+    ("gzip", "shard-000000.h5"), ("png", "shard-000000.h5"),
     ("png", first_image("png")),
 ]  # fmt: skip
 
@@ -854,7 +817,11 @@ def paths_in(value, path=()):
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("manifest.json", Manifest), ("plan.json", DatasetConfig), ("shard-000000.json", Record)],
+    [
+        ("manifest.json", Manifest),
+        ("plan.json", DatasetConfig),
+        ("shard-000000.json", CompletionRecord),
+    ],
 )
 def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model):
     """Deleted, doubled and exchanged values of manifest, plan and record are read or refused."""
@@ -875,7 +842,7 @@ def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model
         else:
             holder[last] = value
         (folder / name).write_text(json.dumps(values))
-        harmless(lambda: manifest.read(folder / name, model))
+        harmless(lambda: manifest.read_model(folder / name, model))
         harmless(lambda: use(folder))
 
     any_value()
@@ -909,5 +876,5 @@ print("\\n".join({str(path) for path in seen if not isinstance(path, int)}))
                           capture_output=True, text=True, check=True)  # fmt: skip
     opened = set(done.stdout.split("\n")) - {""}
     names = {path.name for path in folder.rglob("*")} | {str(folder)}
-    assert {"manifest.json", "metadata.parquet", png.png_name(49, "99")} <= opened
+    assert {"manifest.json", "shard-000000.h5", png_file.file_name(49, "99")} <= opened
     assert opened <= names

@@ -14,7 +14,7 @@ import tqdm
 
 from builder import build
 from builder.storage.output_folder import OutputFolder
-from builder.storage.statistics import Tally
+from builder.storage.statistics import Statistics
 from builder.workers import pool, progress, shard
 
 
@@ -83,15 +83,16 @@ def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch
     """Within a shard of 40, blocks of 10 are heard of one by one; nothing of it stays."""
     heard = []
 
-    class Listening(Tally):
-        def add(self, batch):
+    class Listening(Statistics):
+        @classmethod
+        def of(cls, batch):
             told = progress.read_heartbeats(
                 OutputFolder(tmp_path / "set"), ["shard-000000", "shard-000001"]
             )
             heard.extend((name[-1], each.samples) for name, each in told.items())
-            super().add(batch)
+            return super().of(batch)
 
-    monkeypatch.setattr(shard, "Tally", Listening)
+    monkeypatch.setattr(shard, "Statistics", Listening)
     build(recipe, 80, tmp_path / "set", shard_size=40, block_size=10, workers=1)
     assert heard == [(shard, done) for shard in "01" for done in (0, 10, 20, 30)]
     assert not list((tmp_path / "set").glob(".tmp*"))

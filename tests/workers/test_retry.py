@@ -26,6 +26,7 @@ COUNT, SIZE = 600, 100
 PROGRAM = """
 import json, os, signal, sys, threading
 from pathlib import Path
+from typing import ClassVar
 from builder import Recipe, build
 from builder.workers import pool, progress, retry, shard
 from builder.common.errors import BuildError
@@ -39,12 +40,13 @@ def die():
 def hang():
     threading.Event().wait()
 
-class Faulty(shard.Tally):
-    fault = None
-    def add(self, batch):
-        if self.fault:
-            {"die": die, "raise": fail, "hang": hang}[self.fault]()
-        super().add(batch)
+class Faulty(shard.Statistics):
+    fault: ClassVar = None
+    @classmethod
+    def of(cls, batch):
+        if cls.fault:
+            {"die": die, "raise": fail, "hang": hang}[cls.fault]()
+        return super().of(batch)
 
 def faulty(task):
     # the first tries of some shards end in the middle of their work
@@ -52,7 +54,7 @@ def faulty(task):
     before = len(tried.read_text()) if tried.exists() else 0
     tried.write_text("x" * (before + 1))
     Faulty.fault = faults.get(str(task.number)) if before < times else None
-    shard.Tally = Faulty
+    shard.Statistics = Faulty
     return shard.build_shard(task)
 
 if __name__ == "__main__":

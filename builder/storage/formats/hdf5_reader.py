@@ -1,10 +1,10 @@
-"""Where the values of each dataset lie in an HDF5 file, and how they get out without HDF5.
+"""Where the values of each field lie in an HDF5 file, and how they are read without HDF5.
 
-HDF5 is asked once, at opening, where each dataset lies. Each must be exactly what the plan
-implies, so a file cannot name others (external links, external storage, virtual datasets), load
-filters, or claim more than it holds. From then on its bytes are taken from a map of the file that
-was checked, and inflated here into a buffer of the right size: HDF5's own deflate grows its buffer
-for as long as a chunk goes on. A single image takes 3 us so, and 1.2 ms with HDF5.
+HDF5 is asked once, at opening, where each dataset lies. Each must be exactly what the
+configuration implies. So a file cannot name other files (external links, external storage, virtual
+datasets), load filters, or claim more than it holds. From then on values are taken from a memory
+map of the file, and chunks are inflated here into a buffer of the right size: HDF5's own deflate
+grows its buffer for as long as a chunk goes on. A single image takes 3 us, and 1.2 ms with HDF5.
 """
 
 from __future__ import annotations
@@ -12,129 +12,149 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from builder.common import untrusted_files
+from builder.common.constants import Ints
 from builder.common.errors import DatasetError
+from builder.storage.config import Shard
+from builder.storage.formats.base import DATASET_NAMES, Field, Rows
 
-LONGER = 1024
-"""Bytes that a chunk may be longer by, deflated: what does not deflate is stored with a little."""
+if TYPE_CHECKING:
+    from h5py.h5d import DatasetID, StoreInfo
+    from h5py.h5f import FileID
 
-
-class Expected(NamedTuple):
-    """What a dataset must be: shape, type, and the shape of its chunks if it has any."""
-
-    shape: tuple[int, ...]
-    kind: np.dtype[Any]
-    chunk: tuple[int, ...] | None
-
-    def __str__(self) -> str:
-        stored = f"in deflated chunks of {self.chunk}" if self.chunk else "in one piece"
-        return f"{self.shape} of {self.kind} {stored}"
-
-    def bytes_of(self, shape: tuple[int, ...]) -> int:
-        """Return the bytes of an array of this type, of any size."""
-        size = self.kind.itemsize
-        for length in shape:
-            size *= length
-        return size
+EXCESS = 1024
+"""Bytes that a deflated chunk may exceed its values by: data that does not deflate is stored."""
 
 
-class MappedFile:
-    """An open file mapped into memory. The map keeps it open until nobody has a part of it."""
-
-    def __init__(self, file: io.BufferedReader, path: Path) -> None:
-        found = os.fstat(file.fileno())
-        self.identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-        self.path, self.size = path, found.st_size
-        if not self.size:
-            raise DatasetError(f"{path}: cannot be opened (it is empty)")
-        try:
-            self._map = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path}: cannot be mapped into memory ({error})") from None
-        self.bytes = memoryview(self._map)
-
-    def check(self) -> None:
-        """Raise `DatasetError` if the file got shorter: touching what is gone ends a process."""
-        if self._map.size() < self.size:
-            raise DatasetError(
-                f"{self.path}: was cut from {self.size} to {self._map.size()} bytes since it was "
-                "opened"
-            )
-
-
-class Piece:
-    """Where a contiguous dataset lies: its first byte, and the bytes of a row."""
+class Contiguous:
+    """Where a field in one piece lies: its first byte, and the bytes of a row."""
 
     def __init__(self, offset: int, row: int) -> None:
         self._offset, self._row = offset, row
 
-    def values(self, data: memoryview) -> Callable[[int, int], memoryview]:
-        """Return what gives the bytes of rows [start, stop) out of those of the file."""
+    def values(self, data: memoryview) -> Rows:
+        """Return the function that takes rows out of the bytes of the file."""
         offset, row = self._offset, self._row
         return lambda start, stop: data[offset + start * row : offset + stop * row]
 
 
 class Chunks:
-    """Where the deflated chunks of a dataset lie: `where` (C, 2) int64, first byte and bytes."""
+    """Where the deflated chunks of a field lie: `where` (C, 2) int64, first byte and bytes."""
 
-    def __init__(self, what: str, form: Expected, where: npt.NDArray[np.int64]) -> None:
-        assert form.chunk is not None
-        self._what, self._where, self.rows = what, where, form.chunk[0]
-        self.bytes, self.row = form.bytes_of(form.chunk), form.bytes_of(form.shape[1:])
+    def __init__(self, name: str, where: Ints, rows: int, row: int) -> None:
+        self._name, self._where = name, where
+        self.rows, self.row = rows, row
 
-    def values(self, data: memoryview) -> Callable[[int, int], memoryview]:
-        """Return what gives the bytes of rows [start, stop), all of one chunk."""
-        return Inflated(self, data).values
+    def values(self, data: memoryview) -> Rows:
+        """Return the function that takes rows, all of one chunk, out of the bytes of the file."""
+        return InflatedChunks(self, data).values
 
-    def inflated(self, data: memoryview, number: int) -> bytes:
-        """Return a chunk, inflated. Raises `DatasetError` for one of another length."""
+    def inflate(self, data: memoryview, number: int) -> bytes:
+        """Return the values of a chunk. Raises `DatasetError` unless they are as many as due."""
         from isal import igzip_lib as isal
 
         offset, size = self._where[number].tolist()
+        expected = self.rows * self.row
         inflate = isal.IgzipDecompressor(flag=isal.DECOMP_ZLIB)
         try:
-            chunk: bytes = inflate.decompress(data[offset : offset + size], self.bytes + 1)
-        except Exception as error:  # ISA-L's own, which is no kind of zlib's
-            said = f"is damaged in chunk {number}, expected zlib ({error})"
-            raise DatasetError(f"{self._what} {said}") from None
-        if len(chunk) != self.bytes or not inflate.eof:
-            said = f"is cut or longer in chunk {number}, expected {self.bytes} bytes"
-            raise DatasetError(f"{self._what} {said}")
+            chunk: bytes = inflate.decompress(data[offset : offset + size], expected + 1)
+        except Exception as error:  # ISA-L's own type, no subclass of zlib's
+            raise DatasetError(
+                f"{self._name} is damaged in chunk {number}, expected zlib ({error})"
+            ) from None
+        if len(chunk) != expected or not inflate.eof:
+            raise DatasetError(
+                f"{self._name} is cut or longer in chunk {number}, expected {expected} bytes"
+            )
         return chunk
 
 
-class Inflated:
-    """The chunks of a dataset in a file that is open; the one that was inflated last is kept."""
+class InflatedChunks:
+    """The chunks of a field in an open file. The last one inflated is kept."""
 
     def __init__(self, chunks: Chunks, data: memoryview) -> None:
         self._chunks, self._data = chunks, data
-        self._kept: tuple[int, bytes] = (-1, b"")
+        self._last: tuple[int, bytes] = (-1, b"")
 
     def values(self, start: int, stop: int) -> memoryview:
         """Return the bytes of rows [start, stop), all of one chunk."""
         chunks = self._chunks
-        number, chunk = self._kept  # both at once: other threads put theirs there
+        number, chunk = self._last  # both at once: other threads set them too
         if number != start // chunks.rows:
             number = start // chunks.rows
-            chunk = chunks.inflated(self._data, number)
-            self._kept = number, chunk
+            chunk = chunks.inflate(self._data, number)
+            self._last = number, chunk
         first = number * chunks.rows
         return memoryview(chunk)[(start - first) * chunks.row : (stop - first) * chunks.row]
 
 
-Place = Piece | Chunks
+class Layout(NamedTuple):
+    """Which file it is (device, inode, size, time), and where each field lies in it."""
+
+    identity: tuple[int, ...]
+    places: dict[str, Contiguous | Chunks]
 
 
-def locate(file: io.BufferedReader, path: Path, expected: dict[str, Expected]) -> dict[str, Place]:
-    """Return where the datasets of an open HDF5 file lie, each one found to be as expected.
+class Hdf5Reader:
+    """The fields file of a shard, open for reading: a memory map whose layout is verified.
 
-    Raises `DatasetError` for the first that is not, before any value of it is read.
+    Args:
+        folder: The dataset's folder.
+        fields: The fields that the file must have.
+        shard: The shard.
+        layout: That of an earlier reader. HDF5 is asked again only if the file has changed.
+
+    Raises:
+        DatasetError: The file is not there, or not what the fields imply.
+    """
+
+    def __init__(
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+    ) -> None:
+        self._path = path = folder / shard.fields_name
+        with untrusted_files.open_untrusted(folder, shard.fields_name) as file:
+            status = os.fstat(file.fileno())
+            self._size = status.st_size
+            if not self._size:
+                raise DatasetError(f"{path}: cannot be opened (it is empty)")
+            try:
+                self._map = mmap.mmap(file.fileno(), self._size, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise DatasetError(f"{path}: cannot be mapped into memory ({error})") from None
+            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if layout is None or layout.identity != identity:
+                layout = Layout(identity, locate(file, path, fields, shard.count))
+        self.layout = layout
+        self._data = memoryview(self._map)
+        self._rows: dict[str, Rows] = {}
+
+    def check(self) -> None:
+        """Raise `DatasetError` if the file got shorter: access beyond its end ends a process."""
+        if self._map.size() < self._size:
+            raise DatasetError(
+                f"{self._path}: was cut from {self._size} to {self._map.size()} bytes since it "
+                "was opened"
+            )
+
+    def values(self, field: str) -> Rows:
+        """Return the function that reads rows of a field."""
+        if field not in self._rows:
+            self._rows[field] = self.layout.places[field].values(self._data)
+        return self._rows[field]
+
+
+def locate(
+    file: io.BufferedReader, path: Path, fields: Mapping[str, Field], count: int
+) -> dict[str, Contiguous | Chunks]:
+    """Return where each field of `count` samples lies in an open HDF5 file.
+
+    Raises `DatasetError` for the first dataset that is not as expected, before any value is read.
     """
     import h5py
 
@@ -145,89 +165,96 @@ def locate(file: io.BufferedReader, path: Path, expected: dict[str, Expected]) -
             if opened.userblock_size:
                 raise DatasetError(f"{path}: has a user block, expected none")
             return {
-                name: _located(opened.id, _Wanted(f"{path}: dataset '{name}'", name, wanted, size))
-                for name, wanted in expected.items()
+                name: _Expected(path, DATASET_NAMES.get(name, name), field, count).locate(
+                    opened.id, size
+                )
+                for name, field in fields.items()
             }
     except DatasetError:
         raise
-    except Exception as error:  # a damaged file makes HDF5 raise errors of any kind
-        said = str(error).partition("\n")[0][:200]
-        raise DatasetError(f"{path}: cannot be opened ({said})") from None
+    except Exception as error:  # a damaged file makes HDF5 raise errors of any type
+        reason = str(error).partition("\n")[0][:200]
+        raise DatasetError(f"{path}: cannot be opened ({reason})") from None
 
 
-class _Wanted(NamedTuple):
-    """A dataset to be found in a file of `size` bytes, and how errors call it."""
+class _Expected:
+    """A dataset as it has to be: its shape, type, and the shape of its chunks if it has any."""
 
-    what: str
-    name: str
-    form: Expected
-    size: int
+    def __init__(self, path: Path, name: str, field: Field, count: int) -> None:
+        self._name, self._title = name, f"{path}: dataset '{name}'"
+        self._shape, self._dtype, self._row = (count, *field.tail), field.dtype, field.bytes
+        rows = min(field.chunk_rows, count)  # a chunk is not larger than its dataset
+        self._chunk = (rows, *field.tail) if rows else None
 
-    def wrong(self, found: object, wanted: object) -> DatasetError:
-        """Return the error that says what was found, and what was expected."""
-        return DatasetError(f"{self.what} is {found}, expected {wanted}")
+    def __str__(self) -> str:
+        stored = f"in deflated chunks of {self._chunk}" if self._chunk else "in one piece"
+        return f"{self._shape} of {self._dtype} {stored}"
 
+    def _error(self, value: object, expected: object = None) -> DatasetError:
+        return DatasetError(f"{self._title} is {value}, expected {expected or self}")
 
-def _located(group: Any, wanted: _Wanted) -> Place:
-    """Return where a dataset lies. What could open other files is looked at last."""
-    from h5py import h5d, h5l, h5s, h5t, h5z
+    def locate(self, file: FileID, size: int) -> Contiguous | Chunks:
+        """Return where the dataset lies in a file of `size` bytes.
 
-    key, form = wanted.name.encode(), wanted.form
-    if not group.links.exists(key):
-        raise wanted.wrong("not there", form)
-    if group.links.get_info(key).type != h5l.TYPE_HARD:
-        raise wanted.wrong("a link to elsewhere", form)
-    dataset = h5d.open(group, key)
-    made = dataset.get_create_plist()
-    layout = {h5d.CONTIGUOUS: "contiguous", h5d.CHUNKED: "chunked"}.get(made.get_layout())
-    if layout is None or (layout == "contiguous" and made.get_external_count()):
-        raise wanted.wrong("virtual, compact, or stored in other files", form)
-    kind, space = dataset.get_type(), dataset.get_space()
-    shape = space.shape if space.get_simple_extent_type() == h5s.SIMPLE else None
-    same_kind = kind.equal(h5t.py_create(form.kind)) and not kind.committed()
-    if shape != form.shape or not same_kind:
-        said = str(form.kind) if same_kind else "another type"
-        raise wanted.wrong(f"{shape} of {said}", form)
-    filters = [made.get_filter(number)[0] for number in range(made.get_nfilters())]
-    chunk = made.get_chunk() if layout == "chunked" else None
-    if chunk != form.chunk or filters != ([] if chunk is None else [h5z.FILTER_DEFLATE]):
-        raise wanted.wrong(f"{layout}, in chunks of {chunk}, with filters {filters}", form)
-    return _piece(dataset, wanted) if chunk is None else _chunks(dataset, wanted)
+        What could make HDF5 open other files is never asked for its values.
+        """
+        from h5py import h5d, h5l, h5s, h5t, h5z
 
+        key = self._name.encode()
+        if not file.links.exists(key):
+            raise self._error("not there")
+        if file.links.get_info(key).type != h5l.TYPE_HARD:
+            raise self._error("a link to elsewhere")
+        dataset = h5d.open(file, key)
+        properties = dataset.get_create_plist()
+        layout = {h5d.CONTIGUOUS: "contiguous", h5d.CHUNKED: "chunked"}.get(properties.get_layout())
+        if layout is None or (layout == "contiguous" and properties.get_external_count()):
+            raise self._error("virtual, compact, or stored in other files")
+        kind, space = dataset.get_type(), dataset.get_space()
+        shape = space.shape if space.get_simple_extent_type() == h5s.SIMPLE else None
+        same_kind = kind.equal(h5t.py_create(self._dtype)) and not kind.committed()
+        if shape != self._shape or not same_kind:
+            raise self._error(f"{shape} of {self._dtype if same_kind else 'another type'}")
+        filters = [properties.get_filter(n)[0] for n in range(properties.get_nfilters())]
+        chunk = properties.get_chunk() if layout == "chunked" else None
+        if chunk != self._chunk or filters != ([] if chunk is None else [h5z.FILTER_DEFLATE]):
+            raise self._error(f"{layout}, in chunks of {chunk}, with filters {filters}")
+        return self._contiguous(dataset, size) if chunk is None else self._chunks(dataset, size)
 
-def _piece(dataset: Any, wanted: _Wanted) -> Piece:
-    """Return where a contiguous dataset lies: all of it is in the file."""
-    offset, size = dataset.get_offset(), wanted.form.bytes_of(wanted.form.shape)
-    if offset is None or dataset.get_storage_size() != size or offset + size > wanted.size:
-        raise wanted.wrong(
-            f"{dataset.get_storage_size()} bytes at {offset} of {wanted.size}", f"{size} in it"
+    def _contiguous(self, dataset: DatasetID, size: int) -> Contiguous:
+        """Return where a contiguous dataset lies: all of it is in the file."""
+        offset, stored, expected = (
+            dataset.get_offset(),
+            dataset.get_storage_size(),
+            self._shape[0] * self._row,
         )
-    return Piece(offset, wanted.form.bytes_of(wanted.form.shape[1:]))
+        if offset is None or stored != expected or offset + expected > size:
+            raise self._error(f"{stored} bytes at {offset} of {size}", f"{expected} in it")
+        return Contiguous(offset, self._row)
 
+    def _chunks(self, dataset: DatasetID, size: int) -> Chunks:
+        """Return where each chunk lies: all are there, and the file has room for them."""
+        assert self._chunk is not None
+        rows, begin = self._chunk[0], (0,) * (len(self._shape) - 1)
+        count, most = -(-self._shape[0] // rows), rows * self._row + EXCESS
+        places: dict[int, tuple[int, int]] = {}
 
-def _chunks(dataset: Any, wanted: _Wanted) -> Chunks:
-    """Return where each chunk lies: all are there, and the file has room for them."""
-    form = wanted.form
-    assert form.chunk is not None
-    rows, most = form.chunk[0], form.bytes_of(form.chunk) + LONGER
-    count, begin = -(-form.shape[0] // rows), (0,) * (len(form.shape) - 1)
-    found: dict[int, tuple[int, int]] = {}
+        def add(chunk: StoreInfo) -> bool | None:
+            """Add a chunk; True, which ends the iteration, for one that cannot be."""
+            number = chunk.chunk_offset[0] // rows
+            fits = chunk.chunk_offset == (number * rows, *begin) and number not in places
+            if not fits or chunk.filter_mask or chunk.size > most:
+                return True
+            places[number] = (chunk.byte_offset, chunk.size)
+            return None if len(places) <= count else True
 
-    def note(chunk: Any) -> bool | None:
-        number, place = chunk.chunk_offset[0] // rows, chunk.chunk_offset
-        fits = place == (number * rows, *begin) and number not in found
-        if not fits or chunk.filter_mask or chunk.size > most:
-            return True
-        found[number] = (chunk.byte_offset, chunk.size)
-        return None if len(found) <= count else True
-
-    stopped = dataset.chunk_iter(note)
-    used = sum(size for _, size in found.values())
-    ends = max((offset + size for offset, size in found.values()), default=0)
-    if stopped or len(found) != count or max(used, ends) > wanted.size:
-        raise wanted.wrong(
-            f"{used} bytes in chunks of which {len(found)} fit into {wanted.size} bytes",
-            f"{count} whole ones",
-        )
-    where = np.array([found[number] for number in range(count)], dtype=np.int64)
-    return Chunks(wanted.what, form, where)
+        stopped = dataset.chunk_iter(add)
+        used = sum(length for _, length in places.values())
+        end = max((offset + length for offset, length in places.values()), default=0)
+        if stopped or len(places) != count or max(used, end) > size:
+            raise self._error(
+                f"{used} bytes in chunks of which {len(places)} fit into {size} bytes",
+                f"{count} whole ones",
+            )
+        where = np.array([places[number] for number in range(count)], dtype=np.int64)
+        return Chunks(self._title, where, rows, self._row)

@@ -1,126 +1,139 @@
-"""PNG folders: one folder a shard, one file an image, and `metadata.parquet` beside them.
-
-The encoder is a few lines over ISA-L's deflate, with no filter: 12 us an image against 66 us
-of OpenCV's, and 16 % larger. ISA-L's next level takes 26 us for 4 % less than OpenCV's size, but
-a file of either fills one block of 4 KiB on the disk. What OpenCV or any other reader decodes is
-the same array (tested). Format: ISO/IEC 15948, "Portable Network Graphics", sections 5 and 11.
-"""
+"""Format png: one folder a shard, one PNG file an image, and `metadata.parquet` beside them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import ClassVar
 
 from builder.common import atomic_files, untrusted_files
-from builder.common.constants import PAD
+from builder.common.constants import CLASSES, UInt8s
 from builder.common.errors import DatasetError
+from builder.common.validation import format_value
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.formats.fields import Field, all_fields
+from builder.storage.findings import Fault, kind_of
+from builder.storage.formats.base import (
+    Field,
+    FileWriter,
+    Format,
+    Rows,
+    ShardWriter,
+    check_entry,
+    check_size,
+    fields_of,
+)
+from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
+from builder.storage.formats.hdf5_writer import Hdf5Writer
+from builder.storage.formats.png_file import check_label_length, decode, encode_all, file_name
 from builder.storage.manifest import FileRecord
 from builder.storage.output_folder import OutputFolder
 
 METADATA = "metadata.parquet"
 """The name that generic image-folder loaders look for."""
 
-MORE_BYTES = 1 << 16
+EXCESS = 1 << 16
 """Bytes that a PNG file may have beside twice its pixels."""
 
-LABELS = ("labels", "lengths", "index", "seeds", "glyphs", "boxes")
-"""What a reader has from the labels file, by the names of a batch's fields."""
+IMAGE_NAME = re.compile(r"(0\d{11}|[1-9]\d{11,18})_(\d+)\.png", re.ASCII)
+"""Index of twelve digits or more, and label: see `png_file.file_name`."""
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-DEFLATE_LEVEL = 0
-GREY_8 = (8, 0, 0, 0, 0)
-"""Bit depth 8, greyscale, and the only compression, filter and interlace methods used."""
+CHARACTERS = bytes(range(ord("0"), ord("0") + CLASSES)).ljust(256, b"?")
+"""The character of each stored digit, by its byte; a question mark for what is no digit."""
 
 
-def image_file(shard: Shard) -> str:
-    """Return the name of a shard's folder."""
-    return shard.name
+class PngFormat(Format):
+    """Shards of a folder with PNG files and their labels, beside the fields file."""
+
+    suffixes: ClassVar = {"none": "png"}
+
+    def check_labels(self, longest: int) -> None:
+        """Raise `UsageError` for labels that no file name can hold."""
+        check_label_length(longest)
+
+    def files(self, shard: Shard) -> tuple[str, ...]:
+        """Return the names of the fields file and of the folder with the images."""
+        return shard.fields_name, shard.name
+
+    @contextmanager
+    def writer(
+        self, folder: OutputFolder, config: DatasetConfig, shard: Shard
+    ) -> Iterator[ShardWriter]:
+        """Yield the writer of a shard; publish its folder and fields file at the end."""
+        names, fields = self.files(shard), _without_images(fields_of(config))
+        with (
+            folder.publish(names[0]) as fields_path,
+            folder.publish(names[1]) as images_path,
+            Hdf5Writer(fields_path, config, shard, fields) as fields_writer,
+            PngFolderWriter(images_path, shard) as images_writer,
+        ):
+            writer = ShardWriter(names, fields_writer, images_writer)
+            yield writer
+            writer.close()
+
+    def open_shard(
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+    ) -> PngReader:
+        """Return a reader of a shard."""
+        return PngReader(folder, fields, shard, layout)
+
+    def check_files(
+        self, folder: Path, shard: Shard, files: Sequence[FileRecord]
+    ) -> Iterator[Fault]:
+        """Yield a fault for whatever of a shard is missing, or does not belong in its folder."""
+        fields_file, images = files
+        yield from super().check_files(folder, shard, [fields_file])
+        yield from check_entry(folder, shard, images.name, "folder")
+        if kind_of(folder / images.name) == "folder":
+            yield from _check_folder(folder, shard, images)
+
+    def sha256(self, folder: Path, name: str) -> str:
+        """Return the sha256 of a file, or of a folder as `PngFolderWriter` takes it."""
+        if kind_of(folder / name) != "folder":
+            return super().sha256(folder, name)
+        lines = []
+        for entry in OutputFolder(folder).entries(name):
+            size = entry.stat(follow_symlinks=False).st_size
+            sha256 = atomic_files.sha256_untrusted(folder, f"{name}/{entry.name}")
+            lines.append(f"{entry.name} {size} {sha256}\n")
+        return _sha256_of_lines(lines)
 
 
-def labels_file(shard: Shard) -> str:
-    """Return the name of a shard's labels."""
-    return f"{shard.name}/{METADATA}"
+FORMAT = PngFormat()
 
 
-def png_name(index: int, text: str) -> str:
-    """Return the file name of a sample: index, label."""
-    return f"{index:012d}_{text}.png"
+def _without_images(fields: Mapping[str, Field]) -> dict[str, Field]:
+    return {name: field for name, field in fields.items() if name != "images"}
 
 
-def encoded(image: npt.NDArray[np.uint8]) -> bytes:
-    """Return a grey image (H, W) uint8 as a PNG file."""
-    return next(encoded_all(image[None]))
+def _sha256_of_lines(lines: Sequence[str]) -> str:
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
-def encoded_all(images: npt.NDArray[np.uint8]) -> Iterator[bytes]:
-    """Yield each of some grey images (B, H, W) uint8 as a PNG file."""
-    from isal import isal_zlib
-
-    samples, height, width = images.shape
-    rows = np.zeros((samples, height, width + 1), dtype=np.uint8)  # a 0, no filter, before each row
-    rows[:, :, 1:] = images
-    head = _head(height, width)
-    end = _chunk(b"IEND", b"")
-    for row in rows.reshape(samples, -1):
-        yield head + _chunk(b"IDAT", isal_zlib.compress(row, DEFLATE_LEVEL)) + end
-
-
-def _head(height: int, width: int) -> bytes:
-    """Return what a grey PNG of a size begins with."""
-    return SIGNATURE + _chunk(b"IHDR", struct.pack(">II5B", width, height, *GREY_8))
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    from isal import isal_zlib
-
-    body = kind + data
-    return struct.pack(">I", len(data)) + body + struct.pack(">I", isal_zlib.crc32(body))
-
-
-@contextmanager
-def writer(folder: OutputFolder, plan: DatasetConfig, shard: Shard) -> Iterator[PngWriter]:
-    """Yield the writer of a shard; publish its folder at the end, or leave nothing."""
-    with folder.publish(image_file(shard)) as temporary:
-        temporary.mkdir()
-        opened = PngWriter(temporary, shard)
-        try:
-            yield opened
-            opened.close()
-        finally:
-            opened.abandon()
-
-
-class PngWriter:
-    """An open PNG folder with its labels."""
+class PngFolderWriter(FileWriter):
+    """An open folder of PNG files, with their labels as Parquet."""
 
     def __init__(self, folder: Path, shard: Shard) -> None:
         from builder.storage.formats.parquet import LabelsWriter
 
-        self._folder, self._shard, self._row = folder, shard, 0
-        self._labels = LabelsWriter(folder / METADATA)
+        folder.mkdir()
+        self._shard = shard
+        self._labels = LabelsWriter(folder / METADATA, _file_names)
         self._handle = os.open(folder, os.O_RDONLY)
         self._lines: list[str] = []
-        self._bytes = 0
+        self._size = 0
 
     def write(self, batch: Batch) -> None:
-        """Add the next samples."""
-        names = [png_name(int(i), text) for i, text in zip(batch.index, batch.texts, strict=True)]
-        for name, data in zip(names, encoded_all(batch.images), strict=True):
+        """Add the images and labels of the next samples."""
+        for name, data in zip(_file_names(batch), encode_all(batch.images), strict=True):
             self._create(name, data)
-            self._note(name, data)
-        self._labels.write(batch, names)
-        self._row += len(batch)
+            self._add(name, len(data), hashlib.sha256(data).hexdigest())
+        self._labels.write(batch)
 
     def _create(self, name: str, data: bytes) -> None:
         """Write a file. Named from the open folder, it takes 9 us, and 21 us by its path."""
@@ -134,120 +147,107 @@ class PngWriter:
             error.filename = f"{self._shard.name}/{name}"
             raise
 
-    def _note(self, name: str, data: bytes) -> None:
-        self._lines.append(f"{name} {len(data)} {hashlib.sha256(data).hexdigest()}\n")
-        self._bytes += len(data)
+    def _add(self, name: str, size: int, sha256: str) -> None:
+        self._lines.append(f"{name} {size} {sha256}\n")
+        self._size += size
 
-    def close(self) -> None:
-        """End the labels, or raise if not all samples came."""
-        if self._row != self._shard.count:
-            raise DatasetError(f"{self._shard.name}: {self._row} of {self._shard.count} samples")
-        self._labels.close()
-        data = (self._folder / METADATA).read_bytes()
-        self._note(METADATA, data)
-        self._labels_file = FileRecord(
-            name=labels_file(self._shard), bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
-        )
+    def close(self) -> tuple[int, str]:
+        """Complete the labels; return the bytes of all files, and the sha256 of the folder.
+
+        That sha256 is of the sorted lines `name size sha256` of the files.
+        """
+        self._add(METADATA, *self._labels.close())
+        return self._size, _sha256_of_lines(self._lines)
 
     def abandon(self) -> None:
-        """Close what is open; what goes wrong with that must not hide an error before it."""
+        """Close what is open."""
         os.close(self._handle)
-        with suppress(Exception):
-            self._labels.close()
-
-    def files(self) -> tuple[FileRecord, FileRecord]:
-        """Return the images' folder and the labels' file, after publishing.
-
-        The sha256 of the folder is that of its sorted lines `name size sha256`.
-        """
-        lines = "".join(sorted(self._lines)).encode()
-        digest = hashlib.sha256(lines).hexdigest()
-        folder = FileRecord(name=image_file(self._shard), bytes=self._bytes, sha256=digest)
-        return folder, self._labels_file
+        self._labels.abandon()
 
 
-def fields(plan: DatasetConfig) -> dict[str, Field]:
-    """Return what is stored of samples: images, and what the labels file has."""
-    stored = all_fields(plan)
-    return {name: stored[name] for name in ("images", *LABELS)}
-
-
-def block(plan: DatasetConfig) -> int:
-    """Return how many neighbours are had for the price of one: each image is a file."""
-    return 1
-
-
-def open_shard(folder: Path, plan: DatasetConfig, shard: Shard, layout: None = None) -> PngReader:
-    """Return a reader of a shard. Raises `DatasetError` where its labels cannot be read."""
-    return PngReader(folder, plan, shard)
+def _file_names(batch: Batch) -> list[str]:
+    """Return the file name of each sample of a batch."""
+    return [file_name(i, text) for i, text in zip(batch.index.tolist(), batch.texts, strict=True)]
 
 
 class PngReader:
-    """A PNG folder open for reading: labels in memory, images through OpenCV when asked for."""
+    """A PNG shard, open for reading: the fields file, and images through OpenCV one by one.
 
-    layout = None
+    An image is found by the index that its row has, and the label in the fields file.
+    """
 
-    def __init__(self, folder: Path, plan: DatasetConfig, shard: Shard) -> None:
-        from builder.storage.formats.parquet import stored_labels
+    def __init__(
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+    ) -> None:
+        self._fields = Hdf5Reader(folder, _without_images(fields), shard, layout)
+        self._folder, self._shard = folder, shard
+        height, width = fields["images"].tail
+        self._shape = height, width
+        self.layout, self.check = self._fields.layout, self._fields.check
 
-        stored, path = fields(plan), folder / labels_file(shard)
-        self._folder, self._name = folder, shard.name
-        self._shape = stored["images"].tail
-        self._head = _head(*self._shape)
-        (longest,) = stored["labels"].tail
-        table = stored_labels(folder, labels_file(shard), shard.count, longest)
-        self._texts = table["label"].to_pylist()
-        lengths, index = table["length"].to_numpy(), table["index"].to_numpy()
-        _check_labels(path, shard, longest, (self._texts, lengths, index))
-        shown = np.arange(longest) < lengths[:, None]
-        labels = np.full(shown.shape, PAD, dtype=np.int8)
-        labels[shown] = [int(digit) for text in self._texts for digit in text]
-        lists = {name: table[name].combine_chunks() for name in ("glyphs", "boxes")}
-        for values in lists.values():
-            if not np.array_equal(np.diff(values.offsets.to_numpy()), lengths):
-                raise DatasetError(f"{path}: lists and lengths differ")
-        glyphs = np.full(shown.shape, PAD, dtype=np.int32)
-        glyphs[shown] = lists["glyphs"].flatten().to_numpy()
-        boxes = np.zeros((*shown.shape, 4), dtype=np.float32)
-        boxes[shown] = lists["boxes"].flatten().flatten().to_numpy().reshape(-1, 4)
-        values = (labels, lengths, index, table["seed"].to_numpy(), glyphs, boxes)
-        self._values = dict(zip(LABELS, map(np.ascontiguousarray, values), strict=True))
+    def values(self, field: str) -> Rows:
+        """Return the function that reads rows of a field."""
+        return self._images if field == "images" else self._fields.values(field)
 
-    def check(self) -> None:
-        """Nothing can be amiss: what is read later is opened later."""
+    def _images(self, start: int, stop: int) -> bytes:
+        return b"".join(self._image(row).tobytes() for row in range(start, stop))
 
-    def values(self, field: str) -> Callable[[int, int], Any]:
-        """Return what gives the bytes of rows [start, stop) of a field."""
-        if field == "images":
-            return lambda start, stop: b"".join(
-                self._image(row).tobytes() for row in range(start, stop)
-            )
-        values = self._values[field].reshape(len(self._texts), -1).view(np.uint8)
-        return lambda start, stop: values[start:stop].reshape(-1)
-
-    def _image(self, row: int) -> npt.NDArray[np.uint8]:
-        import cv2
-
-        index = int(self._values["index"][row])
-        name = f"{self._name}/{png_name(index, self._texts[row])}"
+    def _image(self, row: int) -> UInt8s:
+        name = f"{self._shard.name}/{file_name(self._shard.start + row, self._label(row))}"
         height, width = self._shape
-        data = untrusted_files.read_untrusted(self._folder, name, MORE_BYTES + 2 * height * width)
-        image = None
-        if data.startswith(self._head):  # of another size, nothing is decoded
-            with suppress(cv2.error):
-                image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
-        if image is None or image.shape != self._shape:
+        data = untrusted_files.read_untrusted(self._folder, name, EXCESS + 2 * height * width)
+        image = decode(data, self._shape)
+        if image is None:
             raise DatasetError(f"{self._folder / name}: is not a grey PNG of {width} x {height} px")
-        return np.asarray(image, dtype=np.uint8)
+        return image
 
-
-def _check_labels(path: Path, shard: Shard, longest: int, columns: tuple[Any, Any, Any]) -> None:
-    """Raise `DatasetError` unless texts, lengths and indices name the shard's files, no others."""
-    texts, lengths, index = columns
-    if not np.array_equal(index, np.arange(shard.start, shard.start + shard.count)):
-        raise DatasetError(f"{path}: has other indices than those from {shard.start} on")
-    for text, length in zip(texts, lengths.tolist(), strict=True):
-        if not (text.isascii() and text.isdecimal() and len(text) == length <= longest):
+    def _label(self, row: int) -> str:
+        """Return the label in a row. Raises `DatasetError` for what is no label."""
+        (length,) = self._fields.values("lengths")(row, row + 1)
+        stored = bytes(self._fields.values("labels")(row, row + 1))
+        label = stored[:length].translate(CHARACTERS).decode("ascii")
+        if not label.isdecimal() or len(label) != length:
             raise DatasetError(
-                f"{path}: label '{text[:60]}' of length {length}, expected 1 to {longest} digits"
+                f"{self._folder / self._shard.fields_name}: holds label {format_value(label)} of "
+                f"length {length} for sample {self._shard.start + row}, expected "
+                f"1 to {len(stored)} digits"
             )
+        return label
+
+
+def _check_folder(folder: Path, shard: Shard, images: FileRecord) -> Iterator[Fault]:
+    """Yield a fault for what is missing from a shard's folder, or does not belong there.
+
+    No file is opened: names are held against the indices of the shard, and sizes added up.
+    """
+    size, seen, has_metadata = 0, Counter[int](), False
+    for entry in OutputFolder(folder).entries(images.name):
+        match = IMAGE_NAME.fullmatch(entry.name)
+        name = f"{images.name}/{entry.name}"
+        if not entry.is_file(follow_symlinks=False):
+            expected = "is no plain file, expected PNG files and labels only"
+            yield Fault(shard.name, f"{name}: {expected}", obstacle=name)
+            continue
+        if entry.name == METADATA:
+            has_metadata = True
+        elif match is not None and int(match[1]) in shard.indices:
+            seen[int(match[1])] += 1
+        else:
+            yield Fault(shard.name, f"{name}: does not belong to this shard", obstacle=name)
+            continue
+        size += entry.stat(follow_symlinks=False).st_size
+    if not has_metadata:
+        yield Fault(shard.name, f"{METADATA} is not there")
+    missing = [index for index in shard.indices if index not in seen]
+    several = [index for index in shard.indices if seen[index] > 1]
+    if missing:
+        yield Fault(
+            shard.name,
+            f"{len(missing)} of {shard.count} images are not there, as of index {missing[0]}",
+        )
+    if several:
+        yield Fault(
+            shard.name,
+            f"{len(several)} images are there more than once, as of index {several[0]}",
+        )
+    yield from check_size(shard, images, size)

@@ -272,7 +272,12 @@ def _require_format_version(path: Path, values: dict[str, object]) -> None:
     if "shard" in values and "images" in values:  # records of version 1 name no version
         found = 1
     if type(found) is int and found != FORMAT_VERSION:
+        remedy = "read it with the version of this program that made it"
+        if found < FORMAT_VERSION:
+            config_file = shlex.quote(str(path.parent / PLAN))
+            remedy = (
+                f"to make the dataset again: digitseq build --recipe {config_file} --out NEW"
+            )
         raise DatasetError(
-            f"{path}: has format version {found}, expected {FORMAT_VERSION}; to make the dataset "
-            f"again: digitseq build --recipe {shlex.quote(str(path.parent / PLAN))} --out NEW"
+            f"{path}: has format version {found}, expected {FORMAT_VERSION}; {remedy}"
         )

@@ -296,7 +296,7 @@ FAILED_OTHERS = [
     ("info", "manifest-blank", "manifest-blank/manifest.json: is not JSON"),
     ("info", "manifest-list", "manifest.json: holds list"),
     ("info", "foreign-manifest", "foreign-manifest/manifest.json: .*'plan'"),
-    ("info", "newer-format", "format version 99, expected 1"),
+    ("info", "newer-format", "format version 99, expected 2"),
     ("info", "no-width", "width|recipe|fingerprint"),
     ("info", "outside", "labels_file|recipe|fingerprint"),
     ("info", "wide-text", "width is 'wide'"),

@@ -258,14 +258,14 @@ def parse_model(path: Path, data: bytes, model: type[Model]) -> Model:
         raise DatasetError(f"{path}: is not JSON ({error})") from None
     if not isinstance(values, dict):
         raise DatasetError(f"{path}: holds {type(values).__name__}, expected a JSON object")
-    _require_format_version(path, values)
+    _require_version(path, values)
     try:
         return model(**values)
     except UsageError as error:
         raise DatasetError(f"{path}: {error}") from None
 
 
-def _require_format_version(path: Path, values: dict[str, object]) -> None:
+def _require_version(path: Path, values: dict[str, object]) -> None:
     """Raise `DatasetError` for a file of another format version, before its form is looked at."""
     config = values.get("plan", values)
     found = config.get("format_version") if isinstance(config, dict) else None
@@ -274,10 +274,7 @@ def _require_format_version(path: Path, values: dict[str, object]) -> None:
     if type(found) is int and found != FORMAT_VERSION:
         remedy = "read it with the version of this program that made it"
         if found < FORMAT_VERSION:
-            config_file = shlex.quote(str(path.parent / PLAN))
-            remedy = (
-                f"to make the dataset again: digitseq build --recipe {config_file} --out NEW"
-            )
-        raise DatasetError(
-            f"{path}: has format version {found}, expected {FORMAT_VERSION}; {remedy}"
-        )
+            file = shlex.quote(str(path.parent / PLAN))
+            remedy = f"to make the dataset again: digitseq build --recipe {file} --out NEW"
+        refusal = f"{path}: has format version {found}, expected {FORMAT_VERSION}"
+        raise DatasetError(f"{refusal}; {remedy}")

@@ -1,11 +1,11 @@
-"""Tell what the number of images in a gzipped chunk costs: bytes, deflating, reading one image.
+"""Compare sizes of gzipped chunks: bytes, time of deflating, time of reading one image.
 
     python benchmarks/chunks.py [--ram DIR]
 
-8,192 samples of five digits, 28 x 200, blurred and of all thicknesses, are stored by chunks of 1 to
-256 images, each deflated by ISA-L and passed through HDF5 whole, as in a build. Then single images
-are read in random order through h5py alone, the file in memory: each read inflates a chunk, since
-hardly any is still in h5py's cache. Medians of five turns, the processor's time.
+8,192 samples of five digits, 28 x 200, with blur and all thicknesses, are stored in chunks of 1 to
+256 images, which ISA-L deflates and HDF5 writes as they are, as in a build. Then h5py alone, with
+the file in memory, takes single images in random order: almost every time it inflates a chunk,
+since few are in its cache. Figures are medians of processor time over five rounds.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SAMPLES, READS, ROUNDS = 8192, 300, 5
 SIZES = (1, 4, 8, 16, 32, 64, 256)
 
 
-def deflated(images: np.ndarray, rows: int) -> list[bytes]:
-    """Return chunks of `rows` images, deflated."""
+def deflate(images: np.ndarray, rows: int) -> list[bytes]:
+    """Return the deflated bytes of chunks of `rows` images."""
     starts = range(0, len(images), rows)
     return [isal_zlib.compress(images[row : row + rows].data, DEFLATE_LEVEL) for row in starts]
 
@@ -49,8 +49,8 @@ def store(path: Path, images: np.ndarray, rows: int, chunks: list[bytes]) -> int
     return path.stat().st_size
 
 
-def read(path: Path, images: np.ndarray, rng: np.random.Generator) -> float:
-    """Return the seconds of reading an image, the mean of `READS` at random."""
+def time_reads(path: Path, images: np.ndarray, rng: np.random.Generator) -> float:
+    """Return the mean seconds of `READS` random accesses to an image."""
     with h5py.File(path) as file:
         dataset, order = file["images"], rng.integers(0, len(images), READS).tolist()
         assert np.array_equal(dataset[order[0]], images[order[0]])
@@ -75,11 +75,11 @@ def main() -> None:
         for _ in range(ROUNDS):
             for rows in SIZES:
                 began = time.thread_time()
-                chunks = deflated(images, rows)
+                chunks = deflate(images, rows)
                 packing[rows].append((time.thread_time() - began) / SAMPLES * 1e6)
                 path = Path(folder) / f"{rows}.h5"
                 packed[rows] = sum(map(len, chunks)), store(path, images, rows, chunks)
-                reading[rows].append(read(path, images, rng) * 1e6)
+                reading[rows].append(time_reads(path, images, rng) * 1e6)
     print("images/chunk   ratio   deflate us/image   file bytes   read us/image")
     for rows in SIZES:
         size, file = packed[rows]

@@ -56,16 +56,16 @@ def grey(image):
 
 def frames_in(image, classes, digits):
     """Return the columns at which frames of `digits` stand in a grey image, in their order."""
-    found, start = [], 0
+    columns, start = [], 0
     for digit in digits:
         for x in range(start, image.shape[1] - SIDE + 1):
             if image[:, x : x + SIDE].tobytes() in classes[digit]:
-                found.append(x)
+                columns.append(x)
                 start = x + SIDE
                 break
         else:
             pytest.fail(f"no unchanged frame of digit {digit} from column {start} on")
-    return found
+    return columns
 
 
 def groups(image, apart):
@@ -437,10 +437,10 @@ def images_of(folder, label, count, width):
 
 def test_the_classic_command_works_as_written(tmp_path, classes):
     """In an empty folder the documented command makes its 50 images, from the bundled digits."""
-    said = command(sys.executable, ROOT / "imgAug.py", *shlex.split(AS_WRITTEN), cwd=tmp_path)
-    assert said.code == 0, said.err
-    assert FALLBACK in said.err
-    assert "testout50" in said.out
+    result = command(sys.executable, ROOT / "imgAug.py", *shlex.split(AS_WRITTEN), cwd=tmp_path)
+    assert result.code == 0, result.err
+    assert FALLBACK in result.err
+    assert "testout50" in result.out
     images = images_of(tmp_path / "testout50", "123", 50, 200)
     assert len({image.tobytes() for image in images}) == 50
     for image in images[:5]:
@@ -538,9 +538,9 @@ def test_a_write_that_fails_leaves_no_half_image(tmp_path):
     limits = (80, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     hold = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
     load_dataset(tmp_path / "digits")
-    said = command(sys.executable, ROOT / "imgAug.py", *arguments, cwd=tmp_path, preexec_fn=hold)
-    assert (said.code, said.out) == (1, "")
-    assert re.fullmatch(r"imgAug\.py: .*File too large.*\n", said.err), said.err
+    result = command(sys.executable, ROOT / "imgAug.py", *arguments, cwd=tmp_path, preexec_fn=hold)
+    assert (result.code, result.out) == (1, "")
+    assert re.fullmatch(r"imgAug\.py: .*File too large.*\n", result.err), result.err
     assert not list(tmp_path.glob("o/*"))
 
 
@@ -559,9 +559,9 @@ print(sorted(name for name in opened if not name.endswith((".py", ".pyc"))))
 
 def test_importing_does_nothing(tmp_path):
     """An import parses no arguments, reads no file of the project's, and seeds nothing."""
-    said = command(sys.executable, "-c", IMPORTED, cwd=tmp_path)
-    assert (said.code, said.err) == (0, "")
-    opened = [Path(tmp_path, name).resolve() for name in ast.literal_eval(said.out)]
+    result = command(sys.executable, "-c", IMPORTED, cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    opened = [Path(tmp_path, name).resolve() for name in ast.literal_eval(result.out)]
     read = [path for path in opened if path.exists()]
     for folder in (tmp_path, ROOT / "builder", Path(os.environ["DIGITSEQ_CACHE"]).resolve()):
         assert not [path for path in read if path.is_relative_to(folder)]
@@ -574,5 +574,5 @@ def test_pandas_is_not_needed(tmp_path):
         "import sys; sys.modules['pandas'] = None; import imgAug; h = imgAug.load_dataset(); "
         "print(imgAug.generate_numbers_sequence_speedup([3, 5, 0], (10, 30), 100, *h).shape)"
     )
-    said = command(sys.executable, "-c", text, cwd=tmp_path)
-    assert said == (0, "(28, 100)\n", "")
+    result = command(sys.executable, "-c", text, cwd=tmp_path)
+    assert result == (0, "(28, 100)\n", "")

@@ -324,12 +324,12 @@ CALLS = [
 ]
 
 
-def assert_one_line(said, code, pattern):
+def assert_one_line(result, code, pattern):
     """Hold that a call ended with `code` and one line of error that says `pattern`."""
-    assert (said.code, said.out) == (code, "")
-    assert "Traceback" not in said.err
-    assert said.err.endswith("\n")
-    (line,) = said.err.splitlines()
+    assert (result.code, result.out) == (code, "")
+    assert "Traceback" not in result.err
+    assert result.err.endswith("\n")
+    (line,) = result.err.splitlines()
     assert re.match(r"(build|regenerate|info)\.py: ", line), line
     assert re.search(pattern, line), line
 
@@ -339,21 +339,21 @@ def test_bad_calls(capsys, faults, monkeypatch, verb, arguments, code, pattern):
     """A bad call gets one line and an exit code, prints no result, and changes no file."""
     monkeypatch.chdir(faults)
     before = tree(faults, but=[".lock"])
-    said = call(capsys, verb, *shlex.split(arguments))
-    assert_one_line(said, code, pattern)
+    result = call(capsys, verb, *shlex.split(arguments))
+    assert_one_line(result, code, pattern)
     assert tree(faults, but=[".lock"]) == before
 
 
 def test_a_folder_in_use_is_refused(capsys, tmp_path):
-    """While one build writes, another is told by whom, and leaves the first alone."""
+    """While one build writes, another is refused by the first one's name, and changes nothing."""
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / ".lock").write_text("process 7 on there")
     with (folder / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = tree(tmp_path)
-        said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder)
-        assert_one_line(said, 1, "data: another build .*process 7 on there")
+        result = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder)
+        assert_one_line(result, 1, "data: another build .*process 7 on there")
         assert tree(tmp_path) == before
     assert call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder).code == 0
 
@@ -363,8 +363,8 @@ def test_a_name_that_looks_like_an_address_is_a_folder(capsys, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     for form in ("hdf5", "png"):
         name = f"run:{form}"
-        said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--format", form, "--out", name)
-        assert said.code == 0, said.err
+        result = call(capsys, "build", *shlex.split(DATA), *ALONE, "--format", form, "--out", name)
+        assert result.code == 0, result.err
         again = call(capsys, "regenerate", name, "--index", 1, "--out", "out")
         assert again.out.endswith(", equal to the stored one\n")
 
@@ -405,8 +405,8 @@ def test_a_read_only_folder_is_refused(capsys, tmp_path, monkeypatch, below):
     folder = tmp_path / "fixed"
     folder.mkdir()
     refuse_writing(monkeypatch, folder)
-    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder / below)
-    assert_one_line(said, 1, "fixed.*: Read-only file system")
+    result = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", folder / below)
+    assert_one_line(result, 1, "fixed.*: Read-only file system")
     assert tree(tmp_path) == {"fixed": None}
 
 
@@ -415,10 +415,10 @@ def test_a_read_only_dataset_can_be_used(capsys, faults, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refuse_writing(monkeypatch, faults)
     assert call(capsys, "info", faults / "data").code == 0
-    said = call(capsys, "regenerate", faults / "data", "--index", 3)
-    assert said.out.endswith(", equal to the stored one\n")
-    said = call(capsys, "regenerate", faults / "data", "--index", 3, "--out", faults / "new")
-    assert_one_line(said, 1, "new: Read-only file system")
+    result = call(capsys, "regenerate", faults / "data", "--index", 3)
+    assert result.out.endswith(", equal to the stored one\n")
+    result = call(capsys, "regenerate", faults / "data", "--index", 3, "--out", faults / "new")
+    assert_one_line(result, 1, "new: Read-only file system")
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs /sys")
@@ -429,8 +429,8 @@ def test_a_folder_that_not_even_root_can_make(capsys, faults, verb):
         "build": [*shlex.split(DATA), *ALONE],
         "regenerate": [faults / "data", "--index", 0],
     }
-    said = call(capsys, verb, *arguments[verb], "--out", "/sys/kernel/digitseq/data")
-    assert_one_line(said, 1, "/sys/kernel/digitseq.*: .+")
+    result = call(capsys, verb, *arguments[verb], "--out", "/sys/kernel/digitseq/data")
+    assert_one_line(result, 1, "/sys/kernel/digitseq.*: .+")
 
 
 # Disks that are full
@@ -465,8 +465,8 @@ def test_a_disk_that_fills_up(capsys, faults, tmp_path, monkeypatch, form):
     arguments = [*shlex.split(DATA), *ALONE, *shlex.split(form), "--out", folder]
     with monkeypatch.context() as patched:
         fill_disk(patched, (folder / "shard-000000.json").exists)
-        said = call(capsys, "build", *arguments)
-    assert_one_line(said, 1, "No space left on device")
+        result = call(capsys, "build", *arguments)
+    assert_one_line(result, 1, "No space left on device")
     shards = [name for name in tree(folder) if name.startswith(("shard-", ".tmp-"))]
     assert shards
     assert all(name.startswith("shard-000000") for name in shards)
@@ -486,8 +486,8 @@ def test_a_disk_that_is_full_from_the_beginning(capsys, tmp_path, monkeypatch, f
     arguments = [*shlex.split(DATA), *ALONE, *shlex.split(form)]
     with monkeypatch.context() as patched:
         fill_disk(patched, lambda: next(writes) >= passed)
-        said = call(capsys, "build", *arguments, "--out", tmp_path / "new" / "data")
-    assert_one_line(said, 1, "No space left on device")
+        result = call(capsys, "build", *arguments, "--out", tmp_path / "new" / "data")
+    assert_one_line(result, 1, "No space left on device")
     assert tree(tmp_path) == {}
     assert call(capsys, "build", *arguments, "--out", tmp_path / "new" / "data").code == 0
 
@@ -496,8 +496,8 @@ def test_an_empty_folder_of_the_user_stays(capsys, tmp_path, monkeypatch):
     """A folder that was there before a build that failed is there after it, as empty as before."""
     (tmp_path / "data").mkdir()
     fill_disk(monkeypatch, lambda: True)
-    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
-    assert_one_line(said, 1, "No space left on device")
+    result = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
+    assert_one_line(result, 1, "No space left on device")
     assert tree(tmp_path) == {"data": None}
 
 
@@ -511,16 +511,16 @@ def test_a_log_that_cannot_be_written_is_no_noise(capsys, tmp_path, monkeypatch)
         flush(handler)
 
     monkeypatch.setattr(logging.StreamHandler, "flush", limited)
-    said = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
-    assert said.code in (0, 1)
-    assert len(said.err.splitlines()) == said.code, said.err
+    result = call(capsys, "build", *shlex.split(DATA), *ALONE, "--out", tmp_path / "data")
+    assert result.code in (0, 1)
+    assert len(result.err.splitlines()) == result.code, result.err
 
 
 def test_a_closed_output_is_no_crash(faults):
     """With standard output closed a call ends with at most one line."""
-    said = command(*script("info"), "data", cwd=faults, preexec_fn=partial(os.close, 1))
-    assert said.code in (0, 1)
-    assert len(said.err.splitlines()) == said.code, said.err
+    result = command(*script("info"), "data", cwd=faults, preexec_fn=partial(os.close, 1))
+    assert result.code in (0, 1)
+    assert len(result.err.splitlines()) == result.code, result.err
 
 
 @pytest.mark.parametrize(
@@ -533,8 +533,8 @@ def test_a_file_that_may_not_grow(tmp_path, form, limit):
     options = [*shlex.split(DATA), *ALONE, *shlex.split(form), "--out", "data"]
     limits = (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     hold = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
-    said = command(*script("build"), *options, cwd=tmp_path, preexec_fn=hold)
-    assert_one_line(said, 1, "File too large")
+    result = command(*script("build"), *options, cwd=tmp_path, preexec_fn=hold)
+    assert_one_line(result, 1, "File too large")
     assert tree(tmp_path) == {}
 
 
@@ -545,7 +545,7 @@ def test_workers_leave_nothing_behind(tmp_path, backend):
     options = [*shlex.split(DATA), "--shard-size", 5, "--quiet", "--backend", backend]
     limits = (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     hold = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
-    said = command(*script("build"), *options, "--workers", 2, "--out", "data",
+    result = command(*script("build"), *options, "--workers", 2, "--out", "data",
                    cwd=tmp_path, preexec_fn=hold)  # fmt: skip
-    assert_one_line(said, 1, "File too large")
+    assert_one_line(result, 1, "File too large")
     assert tree(tmp_path) == {"data": None}

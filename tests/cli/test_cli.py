@@ -37,8 +37,8 @@ SMALL = shlex.split("--count 60 --length 1:3 --width 100 --shard-size 25 --seed 
 ALONE = ("--quiet", "--backend", "sequential")
 
 
-class Said(NamedTuple):
-    """What a call came to: exit code, standard output, standard error."""
+class Result(NamedTuple):
+    """The outcome of a call: exit code, standard output, standard error."""
 
     code: int
     out: str
@@ -52,7 +52,7 @@ def call(capsys, verb, *arguments):
         code = main(verb, [str(argument) for argument in arguments])
     except SystemExit as end:
         code = end.code
-    return Said(code, *capsys.readouterr())
+    return Result(code, *capsys.readouterr())
 
 
 def command(*arguments, cwd, **options):
@@ -61,7 +61,7 @@ def command(*arguments, cwd, **options):
         [str(argument) for argument in arguments],
         cwd=cwd, capture_output=True, text=True, timeout=60, **options,
     )  # fmt: skip
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def script(verb):
@@ -104,7 +104,7 @@ def block_digits(folder):
 @pytest.fixture(scope="module", params=["hdf5", "png"])
 def dataset(request, tmp_path_factory):
     """Return the folder of a finished dataset of 60 images in three shards."""
-    folder = tmp_path_factory.mktemp("made") / request.param
+    folder = tmp_path_factory.mktemp("built") / request.param
     assert main("build", [*SMALL, *ALONE, "--format", request.param, "--out", str(folder)]) == 0
     return folder
 
@@ -112,7 +112,7 @@ def dataset(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def hdf5(tmp_path_factory):
     """Return the folder of the same dataset in HDF5 shards, for tests of one format."""
-    folder = tmp_path_factory.mktemp("made") / "data"
+    folder = tmp_path_factory.mktemp("built") / "data"
     assert main("build", [*SMALL, *ALONE, "--out", str(folder)]) == 0
     return folder
 
@@ -123,9 +123,9 @@ def hdf5(tmp_path_factory):
 @pytest.mark.parametrize("verb", ["build", "regenerate", "preview", "verify", "info"])
 def test_every_verb_has_help_with_examples(capsys, verb):
     """`--help` goes to standard output, ends with 0, and shows calls to copy."""
-    said = call(capsys, verb, "--help")
-    assert (said.code, said.err) == (0, "")
-    assert f"\n  {verb}.py " in said.out[said.out.index("examples:") :]
+    result = call(capsys, verb, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert f"\n  {verb}.py " in result.out[result.out.index("examples:") :]
 
 
 OPTIONS = {
@@ -165,54 +165,54 @@ def test_the_command_names_its_verbs(capsys):
     text = call(capsys, None, "--help").out
     assert all(verb in text for verb in ("build", "regenerate", "preview", "info"))
     for arguments in ([], ["bild"]):
-        said = call(capsys, None, *arguments)
-        assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+        result = call(capsys, None, *arguments)
+        assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
 
 
 # Build
 
 
-def test_build_ends_with_a_line_that_says_it_all(capsys, tmp_path):
+def test_build_ends_with_a_line_that_sums_it_up(capsys, tmp_path):
     """The one line on standard output has folder, images, rate, size, and content digest."""
-    said = call(capsys, "build", *SMALL, *ALONE, "--out", tmp_path / "new")
+    result = call(capsys, "build", *SMALL, *ALONE, "--out", tmp_path / "new")
     form = r"(.+): 60 images in [\d.]+ s \(([\d,]+) images/s\), ([\d.]+)kB, (c1:[0-9a-f]{32})\n"
-    found = re.fullmatch(form, said.out)
-    assert found, said.out
-    assert (said.code, said.err) == (0, "")
+    match = re.fullmatch(form, result.out)
+    assert match, result.out
+    assert (result.code, result.err) == (0, "")
     manifest = manifest_of(tmp_path / "new")
-    assert (found[1], found[4]) == (str(tmp_path / "new"), manifest["content_digest"])
-    assert int(found[2].replace(",", "")) > 0
+    assert (match[1], match[4]) == (str(tmp_path / "new"), manifest["content_digest"])
+    assert int(match[2].replace(",", "")) > 0
     size = sum(path.stat().st_size for path in (tmp_path / "new").glob("shard-*"))
     assert manifest["bytes"] == size
-    assert float(found[3]) == pytest.approx(size / 1000, rel=0.01)
+    assert float(match[3]) == pytest.approx(size / 1000, rel=0.01)
 
 
-def test_results_and_log_go_their_own_ways(tmp_path):
+def test_result_and_log_go_to_different_streams(tmp_path):
     """A real call has its result on standard output, log and progress on standard error."""
     arguments = shlex.split("--count 9 --workers 16 --out here")
-    said = command(*script("build"), *arguments, cwd=tmp_path)
-    assert said.code == 0
-    assert re.fullmatch(r"here: 9 images .*c1:[0-9a-f]{32}\n", said.out)
-    first, *rest = said.err.splitlines()
+    result = command(*script("build"), *arguments, cwd=tmp_path)
+    assert result.code == 0
+    assert re.fullmatch(r"here: 9 images .*c1:[0-9a-f]{32}\n", result.out)
+    first, *rest = result.err.splitlines()
     assert re.match(r"shards to make: 1 of 1; workers: 1 of the 16 asked for", first)
     assert "images/s]" in "".join(rest)
     log = (tmp_path / "here" / "build.log").read_text()
     assert first in log
 
 
-def test_quiet_workers_say_nothing(tmp_path):
+def test_quiet_workers_print_nothing(tmp_path):
     """With `--quiet` a build with worker processes leaves standard error empty."""
     digitseq = Path(sysconfig.get_path("scripts"), "digitseq")
     arguments = shlex.split("build --quiet --count 40 --shard-size 10 --workers 2 --out here")
-    said = command(digitseq, *arguments, cwd=tmp_path)
-    assert (said.code, said.err) == (0, "")
-    assert said.out.startswith("here: 40 images in ")
+    result = command(digitseq, *arguments, cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("here: 40 images in ")
     assert manifest_of(tmp_path / "here")["plan"]["count"] == 40
 
 
 def test_verbose_logs_every_shard(capsys, tmp_path, monkeypatch):
     """With `--verbose` each shard has its line in the log."""
-    monkeypatch.setattr(logging.getLogger("builder"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("builder"), "handlers", [])  # without pytest's
     arguments = [*SMALL, "--backend", "sequential", "--out", tmp_path / "new"]
     plain = call(capsys, "build", *arguments)
     shutil.rmtree(tmp_path / "new")
@@ -225,13 +225,13 @@ def test_verbose_logs_every_shard(capsys, tmp_path, monkeypatch):
 def test_a_call_leaves_the_process_as_it_was(capsys, tmp_path, monkeypatch):
     """A second call logs each line once, and the handling of SIGTERM is given back."""
     log = logging.getLogger("builder")
-    monkeypatch.setattr(log, "handlers", [])
+    monkeypatch.setattr(log, "handlers", [])  # without pytest's
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         for seed in (1, 2):
             arguments = ["--count", 5, "--seed", seed, "--out", tmp_path / f"{seed}"]
-            said = call(capsys, "build", *arguments, "--backend", "sequential")
-            assert said.err.count("shards to make") == 1
+            result = call(capsys, "build", *arguments, "--backend", "sequential")
+            assert result.err.count("shards to make") == 1
         assert log.handlers == []
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
@@ -247,9 +247,9 @@ def test_dry_run_answers_at_once_and_writes_nothing(capsys, tmp_path, monkeypatc
     """A million million images are planned without a loop over shards, and leave no trace."""
     monkeypatch.chdir(tmp_path)
     arguments = shlex.split("--dry-run --digits 3,5,0 --width 100 --shard-size 1000")
-    said = call(capsys, "build", "--count", 10**12, *arguments)
-    assert (said.code, said.err, tree(tmp_path)) == (0, "", {})
-    rows = rows_of(said.out)
+    result = call(capsys, "build", "--count", 10**12, *arguments)
+    assert (result.code, result.err, tree(tmp_path)) == (0, "", {})
+    rows = rows_of(result.out)
     fingerprint = Recipe(digits="350", width=100).fingerprint
     assert rows["images"] == "1,000,000,000,000"
     assert rows["shards"].startswith("1,000,000,000 of 1,000 images")
@@ -262,51 +262,51 @@ def test_dry_run_answers_at_once_and_writes_nothing(capsys, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("form", ["--format hdf5", "--compression gzip", "--format png"])
-def test_dry_run_foresees_the_bytes_of_a_dataset(capsys, tmp_path, form):
+def test_dry_run_estimates_the_bytes_of_a_dataset(capsys, tmp_path, form):
     """The bytes of a dry run are those of the files that a build makes, 2 % more or less."""
     arguments = ["--count", 2000, "--shard-size", 700, "--augment", "light", *form.split()]
     rows = rows_of(call(capsys, "build", *arguments, "--dry-run").out)
-    foretold = float(re.match(r"about ([\d.]+)MB", rows["bytes"])[1]) * 1e6
-    call(capsys, "build", *arguments, "--workers", 1, "--quiet", "--out", tmp_path / "made")
-    assert foretold == pytest.approx(manifest_of(tmp_path / "made")["bytes"], rel=0.02)
+    estimated = float(re.match(r"about ([\d.]+)MB", rows["bytes"])[1]) * 1e6
+    call(capsys, "build", *arguments, "--workers", 1, "--quiet", "--out", tmp_path / "built")
+    assert estimated == pytest.approx(manifest_of(tmp_path / "built")["bytes"], rel=0.02)
 
 
 def test_dry_run_times_a_little_and_multiplies(monkeypatch, recipe, tmp_path):
     """Seconds are those of a trial by the count, over the workers; the trial leaves nothing."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # to see what is left there
     clock = itertools.count()  # each trial takes a second: from one look at the clock to the next
-    monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))  # an exact clock
     plan = DatasetConfig.of(recipe, StorageOptions(), 10**9)
     assert estimate_build(plan, 4, 100).seconds == 10**9 / FIRST_TRIAL / 4
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dry_run_foresees_the_memory_of_large_blocks(tmp_path):
-    """A block of wide images is in the memory foretold: 1,500 of 8,192 px are 344 MB."""
+def test_dry_run_estimates_the_memory_of_large_blocks(tmp_path):
+    """A block of wide images is in the estimated memory: 1,500 of 8,192 px are 344 MB."""
     wide = shlex.split("--dry-run --count 3000 --length 1 --width 8192 --augment none")
-    said = [
+    result = [
         command(*script("build"), *wide, "--block-size", block, cwd=tmp_path).out
         for block in (10, 1500)
     ]
-    small, large = (float(re.match(r"about ([\d.]+)MB", rows_of(s)["memory"])[1]) for s in said)
+    small, large = (float(re.match(r"about ([\d.]+)MB", rows_of(s)["memory"])[1]) for s in result)
     assert large - small > 344
 
 
 def test_a_manifest_makes_the_same_dataset_elsewhere(capsys, dataset, tmp_path):
     """`--recipe manifest.json` takes recipe, storage and count, and gives the same bytes."""
-    said = call(capsys, "build", "--recipe", dataset / "manifest.json", *ALONE,
+    result = call(capsys, "build", "--recipe", dataset / "manifest.json", *ALONE,
                 "--out", tmp_path / "again")  # fmt: skip
-    assert said.code == 0
-    assert said.out.endswith(f"{manifest_of(dataset)['content_digest']}\n")
+    assert result.code == 0
+    assert result.out.endswith(f"{manifest_of(dataset)['content_digest']}\n")
     machine = (".lock", "build.log")
     assert tree(tmp_path / "again", but=machine) == tree(dataset, but=machine)
 
 
 def test_options_of_storage_go_beside_a_manifest(capsys, hdf5, tmp_path):
     """Format, shard size and count may differ from the manifest's; the samples stay."""
-    said = call(capsys, "build", "--recipe", hdf5 / "manifest.json", *ALONE, "--format", "png",
+    result = call(capsys, "build", "--recipe", hdf5 / "manifest.json", *ALONE, "--format", "png",
                 "--shard-size", 60, "--out", tmp_path / "again")  # fmt: skip
-    assert said.out.endswith(f"{manifest_of(hdf5)['content_digest']}\n")
+    assert result.out.endswith(f"{manifest_of(hdf5)['content_digest']}\n")
     assert [path.name for path in (tmp_path / "again").glob("shard-*.json")] == [
         "shard-000000.json"
     ]
@@ -373,8 +373,8 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("options", "fields"), RECIPE_OPTIONS)
 def test_every_option_arrives_in_the_recipe(capsys, place, options, fields):
     """What an option says stands in the recipe of the dataset; the rest is as by default."""
-    said = call(capsys, "build", "--count", 2, *ALONE, *shlex.split(options), "--out", "new")
-    assert said.code == 0, said.err
+    result = call(capsys, "build", "--count", 2, *ALONE, *shlex.split(options), "--out", "new")
+    assert result.code == 0, result.err
     recipe = manifest_of("new")["plan"]["recipe"]
     expected = {**Recipe().to_json(), **fields}
     assert {name: recipe.get(name) for name in fields} == fields
@@ -414,12 +414,12 @@ def test_a_dataset_brings_its_labels_to_another_machine(capsys, place, verb):
         if not entry.name.startswith("labels-"):
             (place / "cache" / entry.name).symlink_to(entry)
     where, more = ([], ["--index", 2]) if verb == "regenerate" else (["--recipe"], ALONE)
-    said = command(
+    result = command(
         *script(verb), *where, "here/manifest.json", *more, "--out", "there",
         cwd=place, env={**os.environ, "DIGITSEQ_CACHE": str(place / "cache")},
     )  # fmt: skip
-    assert (said.code, said.err) == (0, "")
-    assert "label 045," in said.out or "4 images" in said.out
+    assert (result.code, result.err) == (0, "")
+    assert "label 045," in result.out or "4 images" in result.out
 
 
 @pytest.mark.parametrize(
@@ -444,9 +444,9 @@ def test_a_second_identical_call_changes_nothing(capsys, dataset):
         return {path: (stat.st_mtime_ns, stat.st_ino) for path, stat in files.items()}
 
     before, contents = state(), tree(dataset, but=[".lock"])
-    said = call(capsys, "build", *arguments, "--out", dataset)
-    assert (said.code, said.err) == (0, "")
-    assert re.fullmatch(r".+: 60 images, finished before this call, .*kB, c1:\w{32}\n", said.out)
+    result = call(capsys, "build", *arguments, "--out", dataset)
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(r".+: 60 images, finished before this call, .*kB, c1:\w{32}\n", result.out)
     assert (state(), tree(dataset, but=[".lock"])) == (before, contents)
 
 
@@ -483,12 +483,12 @@ SEED_41 = int(rng.sample_seeds(5, np.array([41]))[0])
     [("--index", 41), ("--index", "0x29"), ("--sample-seed", SEED_41),
      ("--sample-seed", f"{SEED_41:#x}"), ("--sample-seed", f"0X{SEED_41:X}")],
 )  # fmt: skip
-def test_a_sample_comes_back_as_it_is_stored(capsys, dataset, tmp_path, which):
+def test_a_regenerated_sample_equals_the_stored_one(capsys, dataset, tmp_path, which):
     """By index or seed, a sample is written as a PNG equal to the stored image, and it says so."""
-    said = call(capsys, "regenerate", dataset, *which, "--out", tmp_path / "one")
+    result = call(capsys, "regenerate", dataset, *which, "--out", tmp_path / "one")
     image, label = stored(dataset, 41)
     path = tmp_path / "one" / f"{41:012d}_{label}.png"
-    assert said == (
+    assert result == (
         0,
         f"{path}: label {label}, seed {SEED_41:#018x}, equal to the stored one\n",
         "",
@@ -500,28 +500,28 @@ def test_a_sample_comes_back_as_it_is_stored(capsys, dataset, tmp_path, which):
     assert np.array_equal(read, image)
 
 
-def test_samples_come_back_by_the_handful(capsys, dataset, tmp_path, monkeypatch):
+def test_several_samples_are_regenerated_in_their_order(capsys, dataset, tmp_path, monkeypatch):
     """Several indices give a file and a line each, in their order, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    said = call(capsys, "regenerate", dataset, "--index", 59, 0, 25)
-    assert said.code == 0
-    names = [line.split(":")[0] for line in said.out.splitlines()]
+    result = call(capsys, "regenerate", dataset, "--index", 59, 0, 25)
+    assert result.code == 0
+    names = [line.split(":")[0] for line in result.out.splitlines()]
     assert [int(name.split("_")[0]) for name in names] == [59, 0, 25]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
-    assert said.out.count(", equal to the stored one\n") == 3
+    assert result.out.count(", equal to the stored one\n") == 3
 
 
 @pytest.mark.parametrize("column", ["images", "glyphs", "labels", "seed"])
-def test_a_changed_sample_is_told(capsys, hdf5, tmp_path, column):
+def test_a_changed_sample_is_reported(capsys, hdf5, tmp_path, column):
     """A sample of which one stored number was changed is NOT equal, and the exit code is 1."""
     folder = shutil.copytree(hdf5, tmp_path / "changed")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         place = {"images": (7, 14, 3), "seed": 7}.get(column, (7, 0))
         value = int(file[column][place])
         file[column][place] = (value + 1) % 10 if column == "labels" else value ^ 1
-    said = call(capsys, "regenerate", folder, "--index", 6, 7, 8, "--out", tmp_path / "out")
-    assert (said.code, said.err) == (1, "")
-    verdicts = [line.split(", ")[-1] for line in said.out.splitlines()]
+    result = call(capsys, "regenerate", folder, "--index", 6, 7, 8, "--out", tmp_path / "out")
+    assert (result.code, result.err) == (1, "")
+    verdicts = [line.split(", ")[-1] for line in result.out.splitlines()]
     equal, different = "equal to the stored one", "NOT equal to the stored one"
     assert verdicts == [equal, different, equal]
 
@@ -544,9 +544,9 @@ SEED_60 = int(rng.sample_seeds(5, np.array([60]))[0])
 )
 def test_samples_outside_the_dataset_are_refused(capsys, hdf5, tmp_path, which, complaint):
     """An index beyond the count, or the seed of one, is a wrong call that writes nothing."""
-    said = call(capsys, "regenerate", hdf5, *which, "--out", tmp_path / "out")
-    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
-    assert complaint in said.err
+    result = call(capsys, "regenerate", hdf5, *which, "--out", tmp_path / "out")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert complaint in result.err
     assert not (tmp_path / "out").exists()
 
 
@@ -559,23 +559,23 @@ def test_a_recipe_file_is_enough(capsys, hdf5, tmp_path, form, index):
     if form == "recipe":
         source = tmp_path / "recipe.json"
         source.write_text(json.dumps(recipe.to_json()))
-    said = call(capsys, "regenerate", source, "--index", index, "--out", tmp_path / "out")
+    result = call(capsys, "regenerate", source, "--index", index, "--out", tmp_path / "out")
     sample = generate(recipe, [index])[0]
     (path,) = (tmp_path / "out").iterdir()
     assert path.name == f"{index:012d}_{sample.text}.png"
-    assert said == (0, f"{path}: label {sample.text}, seed {sample.seed:#018x}\n", "")
+    assert result == (0, f"{path}: label {sample.text}, seed {sample.seed:#018x}\n", "")
     assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), sample.image)
 
 
 # Info
 
 
-def test_info_says_what_a_dataset_is(capsys, dataset):
-    """One screen has count, size, digest, fingerprint, every field of the recipe, and licence."""
-    said = call(capsys, "info", dataset)
-    assert (said.code, said.err) == (0, "")
+def test_info_describes_a_dataset(capsys, dataset):
+    """The rows are count, size, digest, fingerprint, every field of the recipe, and licence."""
+    result = call(capsys, "info", dataset)
+    assert (result.code, result.err) == (0, "")
     manifest = manifest_of(dataset)
-    rows = dict(re.findall(r"^ *(\w[\w ]*?)  +(.*)$", said.out, re.MULTILINE))
+    rows = dict(re.findall(r"^ *(\w[\w ]*?)  +(.*)$", result.out, re.MULTILINE))
     assert rows["dataset"] == str(dataset)
     assert rows["images"] == "60 of 28 x 100 px"
     assert rows["shards"].startswith(f"3 of 25 images, {manifest['plan']['storage']['format']}")
@@ -588,8 +588,8 @@ def test_info_says_what_a_dataset_is(capsys, dataset):
     assert rows["augment"].startswith("baseline 0.5, elastic 0.4, elastic_correlation 5.0")
     assert rows["split"] == "train"
     assert manifest["plan"]["recipe"].keys() <= rows.keys()
-    assert "CC BY-SA 3.0" in said.out
-    assert len(said.out.splitlines()) < 40
+    assert "CC BY-SA 3.0" in result.out
+    assert len(result.out.splitlines()) < 40
 
 
 def test_info_counts_what_is_stored(capsys, hdf5):
@@ -612,9 +612,9 @@ def test_scripts_work_from_another_folder(hdf5, tmp_path, verb):
     """The scripts find the program from anywhere, and take paths from where they are called."""
     where = os.path.relpath(hdf5, tmp_path)
     more = ["--index", 1, "--out", "out"] if verb == "regenerate" else []
-    said = command(*script(verb), where, *more, cwd=tmp_path)
-    assert (said.code, said.err) == (0, "")
-    assert said.out.startswith("out/000000000001_" if verb == "regenerate" else "dataset")
+    result = command(*script(verb), where, *more, cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("out/000000000001_" if verb == "regenerate" else "dataset")
 
 
 # Ending early
@@ -624,7 +624,7 @@ MANY = shlex.split("--count 320 --shard-size 4 --width 100 --length 1:3 --quiet 
 
 
 def stop_after_first_shard(process, folder, number):
-    """Send a signal once a completion record is there; return what the process said."""
+    """Send a signal once a completion record is there; return its result."""
     for _ in range(5000):
         if any(folder.glob("shard-*.json")):
             break
@@ -639,10 +639,10 @@ def stop_after_first_shard(process, folder, number):
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    return Said(process.returncode, out, err)
+    return Result(process.returncode, out, err)
 
 
-def listens():
+def enable_interrupts():
     """Have Ctrl-C noticed even where the tests themselves run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -662,10 +662,10 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
     process = subprocess.Popen(
         [str(argument) for argument in arguments],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=listens,
+        preexec_fn=enable_interrupts,
     )  # fmt: skip
-    said = stop_after_first_shard(process, tmp_path / "here", number)
-    assert said == (
+    result = stop_after_first_shard(process, tmp_path / "here", number)
+    assert result == (
         code,
         "",
         "build.py: stopped; what is finished is kept, and the same call goes on from there\n",
@@ -704,37 +704,37 @@ raise SystemExit(main("build", sys.argv[1:]))
 def test_a_signal_inside_a_callback_is_no_crash(tmp_path):
     """A signal that comes while HDF5 calls back for a write ends the build as any other does."""
     arguments = [*SMALL, *ALONE, "--out", "here"]
-    said = command(sys.executable, "-c", INSIDE_A_CALLBACK, *arguments, cwd=tmp_path)
-    assert (said.code, said.out, said.err.count("\n")) == (143, "", 1)
+    result = command(sys.executable, "-c", INSIDE_A_CALLBACK, *arguments, cwd=tmp_path)
+    assert (result.code, result.out, result.err.count("\n")) == (143, "", 1)
     assert tree(tmp_path) == {}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_inside_a_destructor_is_not_lost(capsys, tmp_path, monkeypatch, number, code):
-    """Python drops what a destructor raises; a build told to stop just then stops all the same."""
+    """Python drops what a destructor raises; a build stopped just then stops all the same."""
     from builder.workers import retry
 
-    class Unlucky:
+    class SignalsWhenDeleted:
         def __del__(self):
             signal.raise_signal(number)
 
-    made = []
+    numbers = []
 
     def interrupted(task, build_shard=retry.build_shard):
         if task.number == 1:
-            Unlucky()
-        made.append(task.number)
+            SignalsWhenDeleted()
+        numbers.append(task.number)
         return build_shard(task)
 
-    monkeypatch.setattr(retry, "build_shard", interrupted)
+    monkeypatch.setattr(retry, "build_shard", interrupted)  # a signal between two shards
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        said = call(capsys, "build", *SMALL, "--shard-size", 5, *ALONE, "--out", tmp_path / "new")
+        result = call(capsys, "build", *SMALL, "--shard-size", 5, *ALONE, "--out", tmp_path / "new")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (said.code, said.out) == (code, "")
-    assert len(made) < 6
+    assert (result.code, result.out) == (code, "")
+    assert len(numbers) < 6
     assert not (tmp_path / "new" / "manifest.json").exists()
 
 
@@ -748,7 +748,7 @@ def test_own_files_are_named_beside_a_recipe_where_they_are_not_known(
     call(capsys, "build", *build, tmp_path / "first", "--labels-file", labels)
     recipe = tmp_path / "recipe.json"
     recipe.write_text((tmp_path / "first" / "plan.json").read_text())
-    monkeypatch.setattr("builder.common.cache.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("builder.common.cache.cache_folder", lambda: tmp_path)  # another machine
     labels_file.open_lines.cache_clear()
     planner_for.cache_clear()
     again = [*build, tmp_path / "again", "--recipe", recipe]

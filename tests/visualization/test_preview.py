@@ -50,8 +50,8 @@ def frames(picture):
     """Return x, y, width, height of what the thin frames of a picture enclose, in reading order."""
     pale = np.all(picture == 190, axis=-1).astype(np.uint8)
     contours, _ = cv2.findContours(pale, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    found = [cv2.boundingRect(contour) for contour in contours]
-    inner = [(x + 1, y + 1, w - 2, h - 2) for x, y, w, h in found if h > 28]
+    boxes = [cv2.boundingRect(contour) for contour in contours]
+    inner = [(x + 1, y + 1, w - 2, h - 2) for x, y, w, h in boxes if h > 28]
     return sorted(inner, key=lambda frame: (frame[1], frame[0]))
 
 
@@ -62,9 +62,9 @@ def images_in(picture):
 
 def shows(picture, images):
     """Tell whether a picture shows these images (28, W), in this order, all equally enlarged."""
-    found = images_in(picture)
-    zoom = found[0].shape[0] // 28
-    pairs = zip(found, images, strict=True)
+    pictures = images_in(picture)
+    zoom = pictures[0].shape[0] // 28
+    pairs = zip(pictures, images, strict=True)
     return all(np.array_equal(there, squares(image, zoom)) for there, image in pairs)
 
 
@@ -106,7 +106,7 @@ def test_every_sample_has_its_label_and_index_below(samples):
     ("count", "width"), [(40, 200), (40, 100), (12, 28), (100, 150), (24, 320), (500, 60)]
 )
 def test_a_sheet_has_the_shape_of_a_screen(count, width):
-    """Unless told, columns and zoom are such that a sheet is broad and fits a screen's width."""
+    """By default columns and zoom make a sheet that is broad and fits a screen's width."""
     batch = generate(Recipe(digits="3", width=width, augment="none"), range(count))
     height, across, _ = contact_sheet.contact_sheet(batch).shape
     assert across <= 1800
@@ -236,7 +236,7 @@ def test_options_make_the_recipe(capsys, tmp_path):
 @pytest.fixture(scope="module", params=["hdf5", "png"])
 def dataset(request, tmp_path_factory):
     """Return the folder of a dataset of 9 images in three shards."""
-    folder = tmp_path_factory.mktemp("made") / request.param
+    folder = tmp_path_factory.mktemp("built") / request.param
     options = shlex.split("--count 9 --shard-size 4 --width 90 --length 1:2 --seed 6 --quiet")
     storage = ["--backend", "sequential", "--format", request.param, "--out", str(folder)]
     assert main("build", [*options, *storage]) == 0
@@ -323,7 +323,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), BAD)
-def test_a_wrong_call_is_told_in_one_line(capsys, tmp_path, monkeypatch, arguments, complaint):
+def test_a_wrong_call_is_reported_in_one_line(capsys, tmp_path, monkeypatch, arguments, complaint):
     """A call that cannot be met ends with 2, one line, and no file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.json").write_text(json.dumps(Recipe().to_json()))
@@ -335,7 +335,7 @@ def test_a_wrong_call_is_told_in_one_line(capsys, tmp_path, monkeypatch, argumen
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.json", "good.json"]
 
 
-def test_a_folder_that_is_no_dataset_is_told(capsys, tmp_path):
+def test_a_folder_that_is_no_dataset_is_reported(capsys, tmp_path):
     """A folder without a manifest ends with 1 and one line, sheet or ladder."""
     for more in ([], ["--ladder"]):
         code, out, err = call(capsys, tmp_path, *more, "--out", tmp_path / "a.png")
@@ -344,13 +344,13 @@ def test_a_folder_that_is_no_dataset_is_told(capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_written_is_told(capsys, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_written_is_reported(capsys, tmp_path, monkeypatch):
     """Where the system refuses the picture, the call ends with 1, one line, and no leftovers."""
 
     def refuse(path, data):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)  # no right to write
     code, out, err = call(capsys, "--count", 1, "--out", tmp_path / "a.png")
     assert (code, out) == (1, "")
     assert err == f"preview.py: {tmp_path / 'a.png'}: Permission denied\n"

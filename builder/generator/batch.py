@@ -238,8 +238,7 @@ class Sample:
         return None if values is None else values[row]
 
     def _digits(self, name: str) -> Any:
-        values = self._row(name)
-        return None if values is None else values[: self._row("lengths")]
+        return self._row(name)[: self._row("lengths")]
 
     def __reduce__(self) -> tuple[Any, ...]:
         rows = {name: self.image if name == "images" else self._row(name) for name in FIELDS}

@@ -89,7 +89,7 @@ def _choose_grid(count: int, width: int, columns: int | None, zoom: int | None) 
 
 def _outline_digits(picture: Picture, sample: Sample, zoom: int) -> None:
     """Draw the quads, and over them the boxes, of a sample's digits on its enlarged image."""
-    for position, quad in enumerate(() if sample.quads is None else sample.quads):
+    for position, quad in enumerate(sample.quads):
         red, green, blue = COLOURS[position % len(COLOURS)]
         drawing.draw_polygon(picture, quad * zoom, (red * 2 // 3, green * 2 // 3, blue * 2 // 3))
     for position, box in enumerate(sample.boxes):

@@ -1,7 +1,7 @@
-"""The user's cache folder: derived arrays under the digest of what they were derived from.
+"""The user's cache folder: derived arrays under the digest of their source.
 
-An entry is a folder of `.npy` files that appears by one rename, so it is whole or absent.
-It is mapped read-only by every process of a build, which share the memory of it.
+An entry is a folder of `.npy` files that appears by one rename, so it is whole or absent. Every
+process of a build maps it read-only, and they share its memory.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import platformdirs
 
-Arrays = dict[str, npt.NDArray[Any]]
+from builder.common.constants import AnyArray
+
+Arrays = dict[str, AnyArray]
 
 
 @cache
 def cache_folder() -> Path:
-    """Return a folder of this user's that can be written: the cache folder, or a temporary one.
+    """Return a writable folder of this user: the cache folder, or else a temporary one.
 
-    `DIGITSEQ_CACHE` names another place. The fallback has the same path in every process of
-    the user, so workers find there what their parent stored.
+    The environment variable `DIGITSEQ_CACHE` names another cache folder. The temporary folder has
+    the same path in every process of the user, so workers find there what their parent stored.
     """
     named = os.environ.get("DIGITSEQ_CACHE")
-    wanted = Path(named) if named else Path(platformdirs.user_cache_dir("digitseq"))
-    for folder in (wanted, Path(tempfile.gettempdir()) / f"digitseq-{os.getuid()}"):
-        if _is_ours(folder):
+    preferred = Path(named) if named else Path(platformdirs.user_cache_dir("digitseq"))
+    for folder in (preferred, Path(tempfile.gettempdir()) / f"digitseq-{os.getuid()}"):
+        if _is_usable(folder):
             return folder
     return Path(tempfile.mkdtemp(prefix="digitseq-"))
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_usable(folder: Path) -> bool:
     """Tell whether `folder` is (or can be made) writable and belongs to this user."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,15 +49,15 @@ def _is_ours(folder: Path) -> bool:
 
 
 def check_sha256(name: str, text: str) -> None:
-    """Raise `ValueError` unless `text` is 64 hex digits: it becomes a part of a path here."""
+    """Raise `ValueError` unless `text` is 64 hex digits: it becomes part of a path."""
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise ValueError(f"{name} is '{text[:70]}', expected 64 hex digits")
 
 
 def load(entry: str, names: Iterable[str]) -> Arrays | None:
-    """Return the named arrays of an entry, memory-mapped read-only, or None where it is not there.
+    """Return the named arrays of an entry, memory-mapped read-only, or None if it is missing.
 
-    An entry that does not read as these arrays (a truncated file, say) counts as not there.
+    An entry that cannot be read as these arrays, such as a truncated file, counts as missing.
     """
     folder = cache_folder() / entry
     try:
@@ -69,18 +69,18 @@ def load(entry: str, names: Iterable[str]) -> Arrays | None:
         return None
 
 
-def store(entry: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-    """Write an entry, taking the place of what stands there, and return it as `load` does."""
+def store(entry: str, arrays: Mapping[str, AnyArray]) -> Arrays:
+    """Write an entry, in place of an unreadable one, and return it as `load` does."""
     folder = cache_folder() / entry
-    made = Path(tempfile.mkdtemp(prefix=".new-", dir=cache_folder()))
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=cache_folder()))
     try:
         for name, array in arrays.items():
-            np.save(made / f"{name}.npy", array, allow_pickle=False)
-        if load(entry, arrays) is None:  # else another process has stored the same meanwhile
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        if load(entry, arrays) is None:  # another process may have stored it meanwhile
             shutil.rmtree(folder, ignore_errors=True)
-            with suppress(OSError):  # as above, just now
-                made.rename(folder)
+            with suppress(OSError):  # another process was faster
+                temporary.rename(folder)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     stored = load(entry, arrays)
     return stored if stored is not None else dict(arrays)

@@ -1,6 +1,8 @@
-"""Constants that every room uses: frame, classes, padding, versions, and aliases of arrays."""
+"""Constants that every room uses: frame, classes, padding, versions; and aliases of arrays."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,9 @@ Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 """Array of float32: stored annotations."""
 
+AnyArray = npt.NDArray[Any]
+"""Array of any dtype."""
+
 Integer = int | np.integer
 """A whole number that is Python's or numpy's."""
 
@@ -42,8 +47,8 @@ HALF = FRAME / 2
 """Distance of the frame's centre from its edges, px."""
 
 PADDED = 32
-"""Side of a padded glyph, px: two background pixels around the frame let the kernel clamp
-coordinates instead of testing them, and a power of two makes the address a shift."""
+"""Side of a padded glyph, px. With two background pixels around the frame the kernel clamps
+coordinates instead of testing them; with a power of two an address is a shift."""
 
 MARGIN = (PADDED - FRAME) // 2
 """Background pixels before the frame in a padded glyph."""
@@ -55,10 +60,10 @@ PAD = -1
 """Fills labels and glyphs from a sample's length on."""
 
 GENERATOR_VERSION = 2
-"""Rises when any pixel or label of any recipe changes; the golden digests hold it in place."""
+"""Rises when any pixel or label of any recipe changes; golden digests show such a change."""
 
 FORMAT_VERSION = 2
-"""Rises when the files of a dataset change in a way that a reader must know of."""
+"""Rises when the files of a dataset change in a way that concerns readers."""
 
 RECIPE_VERSION = 1
-"""Rises when the JSON form of a recipe changes in a way that a reader must know of."""
+"""Rises when the JSON form of a recipe changes in a way that concerns readers."""

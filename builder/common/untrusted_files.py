@@ -1,8 +1,8 @@
-"""Files of somebody else: opened without following links, read within limits.
+"""Files that anybody may have written: opened without following links, read within limits.
 
-A dataset's folder may come from anybody. So every file of one is opened here: by a name that
-the plan implies, step by step from the folder, and only if it is a regular file. The folder
-itself is the user's word and may be a link.
+A dataset's folder may come from anybody. So this module opens every file of one: by a name that
+the plan implies, folder by folder, and only if it is a regular file. The folder of the dataset
+itself is named by the user and may be a link.
 """
 
 from __future__ import annotations
@@ -19,50 +19,60 @@ from typing import Any, NoReturn
 
 from builder.common.errors import DatasetError
 
-PLACE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""Without `O_NONBLOCK` a FIFO would block for ever: its writer never comes."""
+FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""Without `O_NONBLOCK` opening a FIFO that nobody writes to would block for ever."""
 
 BYTES_PER_VALUE = 16
-"""Bytes of a large JSON file for each value in it, at the least; manifests have some 30. Python
-takes 60 bytes and more for a value, so a file of `{},{},{}` would take twenty times its size."""
+"""A large JSON file must have this many bytes for each of its values; manifests have some 30.
+Python takes 60 bytes or more for a value, so a file of `{},{},{}` would take twenty times its
+size in memory."""
 
 FREE_VALUES = 100_000
+"""Up to this many values a JSON file may have whatever its size."""
 
 
 def open_untrusted(folder: Path, name: str, most: int | None = None) -> io.BufferedReader:
-    """Return a file below `folder`, open for reading.
+    """Open a file below a folder for reading.
 
-    `name` has its folders before it, parted by `/`. Raises `DatasetError` for one that is not
-    there, for links anywhere in `name`, for anything but a regular file, and for more than
-    `most` bytes. Nobody can exchange what was checked for something else: it is open by then.
+    It is opened before it is checked, so nobody can exchange it in between.
+
+    Args:
+        folder: The folder, which may be a link.
+        name: The path from the folder to the file, with `/`.
+        most: The largest size of the file, bytes; None for any size.
+
+    Raises:
+        DatasetError: The file is missing, larger, or no regular file, or a part of `name` is a
+            link.
     """
     path = folder / name
     *folders, last = name.split("/")
     if not all(part and part.strip(".") for part in (*folders, last)):
         raise DatasetError(f"{path}: is no name of a dataset's file")
-    place = -1
+    parent = -1
     try:
-        place = os.open(folder, PLACE)
+        parent = os.open(folder, FOLDER_FLAGS)
         for part in folders:
-            outer, place = place, os.open(part, PLACE | os.O_NOFOLLOW, dir_fd=place)
+            outer, parent = parent, os.open(part, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
             os.close(outer)
-        handle = os.open(last, FILE, dir_fd=place)
+        handle = os.open(last, FILE_FLAGS, dir_fd=parent)
     except OSError as error:
-        raise DatasetError(f"{path}: {_why(error)}") from None
+        raise DatasetError(f"{path}: {_describe(error)}") from None
     finally:
-        if place >= 0:
-            os.close(place)
-    found = os.fstat(handle)
-    if stat.S_ISREG(found.st_mode) and (most is None or found.st_size <= most):
+        if parent >= 0:
+            os.close(parent)
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and (most is None or status.st_size <= most):
         return os.fdopen(handle, "rb")
     os.close(handle)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise DatasetError(f"{path}: is no regular file, expected one")
-    raise DatasetError(f"{path}: has {found.st_size} bytes, expected at most {most}")
+    raise DatasetError(f"{path}: has {status.st_size} bytes, expected at most {most}")
 
 
-def _why(error: OSError) -> str:
+def _describe(error: OSError) -> str:
+    """Return why a file could not be opened."""
     if error.errno == errno.ENOENT:
         return "is not there"
     if error.errno == errno.ELOOP:
@@ -73,7 +83,7 @@ def _why(error: OSError) -> str:
 
 
 def read_untrusted(folder: Path, name: str, most: int) -> bytes:
-    """Return the bytes of a file below `folder`, of which there are at most `most`."""
+    """Return the bytes of a file below a folder, at most `most`; see `open_untrusted`."""
     with open_untrusted(folder, name, most) as file:
         data = file.read(os.fstat(file.fileno()).st_size + 1)
     if len(data) > most:
@@ -82,36 +92,41 @@ def read_untrusted(folder: Path, name: str, most: int) -> bytes:
 
 
 def read_maybe_gzipped(file: io.BufferedReader, most: int) -> bytes:
-    """Return what a plain or gzipped file holds, but no more than `most` + 1 bytes of it.
+    """Return the contents of a plain or gzipped file, but at most `most` + 1 bytes.
 
-    Who gets one byte more than `most` knows that there is more.
+    A result longer than `most` tells that the file holds more than that.
     """
-    packed = file.peek(2)[:2] == b"\x1f\x8b"
-    return gzip.GzipFile(fileobj=file).read(most + 1) if packed else file.read(most + 1)
+    gzipped = file.peek(2)[:2] == b"\x1f\x8b"
+    return gzip.GzipFile(fileobj=file).read(most + 1) if gzipped else file.read(most + 1)
 
 
 def parse_json(data: bytes) -> Any:
-    """Return the value of a JSON text. Raises `ValueError` or `RecursionError` for anything else.
+    """Return the value of a JSON text.
 
-    It is UTF-8 without NaN, infinities, a key twice in an object, or half a character.
+    Raises:
+        ValueError: It is not JSON in UTF-8, or holds NaN, an infinity, a key twice in an object,
+            or half a character, or too many values for its size.
+        RecursionError: Its values are nested too deeply.
     """
     values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
     if values > FREE_VALUES + len(data) // BYTES_PER_VALUE:
         raise ValueError(f"{values} values in {len(data)} bytes")
-    value = json.loads(data.decode("utf-8"), parse_constant=_refused, object_pairs_hook=_once)
+    value = json.loads(
+        data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
+    )
     if re.search(rb"\\u[dD][89a-fA-F]", data):
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half a character
     return value
 
 
-def _refused(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it holds the key '{double[:60]}' twice")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it holds the key '{duplicate[:60]}' twice")
     return values

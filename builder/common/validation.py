@@ -1,4 +1,4 @@
-"""The base of every validated value: frozen, no unknown fields, errors of one line."""
+"""Validated values: frozen, without unknown fields, with errors of one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import operator
 import re
 import reprlib
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, SupportsIndex
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,9 +17,10 @@ from pydantic_core import ErrorDetails
 from builder.common.errors import UsageError
 
 WholeNumber = Annotated[int, Strict()]
-"""A whole number, and not a text, truth or fraction that looks like one."""
+"""An int, but no string, bool or float that equals one."""
 
 Count = Annotated[WholeNumber, Field(ge=0, lt=1 << 127)]
+"""A whole number from 0."""
 
 LowHigh = Annotated[
     tuple[WholeNumber, WholeNumber],
@@ -28,7 +29,7 @@ LowHigh = Annotated[
 """The limits of a range, both included. A single number is a range of one."""
 
 _REPR = reprlib.Repr()
-"""Writes the beginning of a value, however long or deep it is."""
+"""Formats the beginning of a value, however long or deep it is."""
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 100
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 30
 
@@ -44,11 +45,11 @@ class FrozenModel(BaseModel):
             try:
                 super().__init__(**{name: _plain(value) for name, value in data.items()})
             except ValidationError as error:
-                raise UsageError(_one_line(type(self), error.errors()[0])) from None
+                raise UsageError(_describe(type(self), error.errors()[0])) from None
 
 
-def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
-    """Say in one line which field is wrong, what it is, what was expected, and what it means."""
+def _describe(model: type[BaseModel], error: ErrorDetails) -> str:
+    """Return which field is wrong, its value, what was expected, and what the field means."""
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     path = [part for part in error["loc"] if isinstance(part, str) and "-" not in part]
@@ -60,16 +61,16 @@ def _one_line(model: type[BaseModel], error: ErrorDetails) -> str:
         return f"{model.__name__} has no field '{field}': {hint}"
     if error["type"] == "missing" and error["loc"][-1] == path[-1]:
         return f"{model.__name__} lacks the field '{field}'"
-    info = model.model_fields.get(field)  # of a field itself, not of one within it
+    info = model.model_fields.get(field)  # of a field of the model, not of one nested in it
     meaning = f" ({info.description})" if info and info.description else ""
-    wanted = _bounds(info) or error["msg"].removeprefix("Input should be ")
+    expected = _describe_bounds(info) or error["msg"].removeprefix("Input should be ")
     if error["type"] in ("missing", "too_long"):
-        wanted = "one value more" if error["type"] == "missing" else "fewer values"
-    return f"{field} is {format_value(error['input'])}, expected {wanted}{meaning}"
+        expected = "one value more" if error["type"] == "missing" else "fewer values"
+    return f"{field} is {format_value(error['input'])}, expected {expected}{meaning}"
 
 
-def _bounds(info: FieldInfo | None) -> str:
-    """Return the range of a field in words, or nothing where it has none."""
+def _describe_bounds(info: FieldInfo | None) -> str:
+    """Return the range of a field in words, or an empty text if it has none."""
     limits: dict[str, Any] = {}
     for item in info.metadata if info else ():
         limits.update(
@@ -81,11 +82,23 @@ def _bounds(info: FieldInfo | None) -> str:
     return f"{kind} from {limits['ge']:g} to {limits.get('le', limits.get('lt', 0) - 1)}"
 
 
-def whole_number(name: str, value: Any, least: int, most: int) -> int:
-    """Return a whole number in [least, most]. Raises `UsageError` for anything else."""
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """Return the value of an argument as an int.
+
+    Args:
+        name: The name of the argument, for the error.
+        value: The value; an int of Python or numpy is a whole number.
+        least: The smallest allowed value.
+        most: The largest allowed value.
+
+    Raises:
+        UsageError: The value is no whole number in [least, most].
+    """
     try:
-        if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
-            return number
+        if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+            number = operator.index(value)
+            if least <= number <= most:
+                return number
     except TypeError:
         pass
     raise UsageError(
@@ -109,29 +122,29 @@ def check_low_high(
 
 
 def format_limit(number: int) -> str:
-    """Return a number, those next to the limits of 63 and 64 bits as powers."""
+    """Return a number as text, the largest of 63 and of 64 bits as powers."""
     return {2**63 - 1: "2**63 - 1", 2**64 - 1: "2**64 - 1"}.get(number, str(number))
 
 
-def _plain(value: Any) -> Any:
-    """Return numpy's numbers and arrays as Python's, anything else as it is."""
+def _plain(value: object) -> object:
+    """Return numbers and arrays of numpy as numbers and lists, anything else as it is."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def format_value(value: Any) -> str:
-    """Return a value as errors show it: the first 60 characters of it, in one line."""
+def format_value(value: object) -> str:
+    """Return the first 60 characters of a value, in one line, for an error."""
     try:
         text = re.sub(r"\s*\n\s*", " ", _REPR.repr(value))
-    except ValueError:  # Python writes no number of more than 4,300 digits
+    except ValueError:  # Python formats no int of more than 4,300 digits
         text = f"{type(value).__name__} with too many digits to be shown"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def json_sha256(value: Any) -> str:
+def json_sha256(value: object) -> str:
     """Return the sha256 of a value's canonical JSON, as 64 hex digits."""
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()

@@ -1,8 +1,8 @@
 """Digit banks: the glyphs of one split, grouped by class, ready for the kernel.
 
-A source is known by the digest of its decoded arrays. What is derived from them (padded
-glyphs, ink bounds) lies in the user's cache folder under that digest, so a worker needs
-the digest alone to map the same memory as its neighbours.
+A source is identified by the digest of its decoded arrays. The arrays derived from them (padded
+glyphs, ink bounds, ...) lie in the user's cache folder under that digest, so a worker needs the
+digest alone to map the same memory as the others.
 """
 
 from __future__ import annotations
@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from builder.common import cache
-from builder.common.constants import CLASSES, FRAME, MARGIN, PADDED
+from builder.common.constants import (
+    CLASSES,
+    FRAME,
+    MARGIN,
+    PADDED,
+    AnyArray,
+    Float32s,
+    Int16s,
+    Int32s,
+    Ints,
+    UInt8s,
+)
 from builder.common.errors import BuilderError, UsageError
 from builder.recipe import idx
 from builder.recipe.glyph_metrics import diagonal_bounds, ink_bounds, stroke_widths
@@ -27,21 +37,22 @@ from builder.recipe.glyph_metrics import diagonal_bounds, ink_bounds, stroke_wid
 Split = Literal["train", "test", "validation", "fit"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-OF_GLYPHS = ("glyphs", "ink", "diagonals", "strokes")
-"""What is derived from each glyph of a file: see `DigitBank`."""
+GLYPH_ARRAYS = ("glyphs", "ink", "diagonals", "strokes")
+"""The arrays derived from the glyphs of a file: see `DigitBank`."""
 
-ARRAYS = tuple(f"{file}-{what}" for file in ("train", "test") for what in (*OF_GLYPHS, "labels"))
-"""What a cache entry of a source holds: see `_derived`."""
+ARRAYS = tuple(f"{file}-{what}" for file in ("train", "test") for what in (*GLYPH_ARRAYS, "labels"))
+"""The arrays of a cache entry: see `_derive_arrays`."""
 
 MNIST_LICENCE = "MNIST, copyright Yann LeCun and Corinna Cortes, CC BY-SA 3.0"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a recipe says of its digits: known by content, never by place or name.
+    """The identity of the digits of a recipe: their content, never a path or name.
 
-    `digest` is the sha256 over shape and bytes of the four decoded arrays; `ink_width` the
-    width of the widest glyph's ink, px, by which a recipe knows its longest strip.
+    Attributes:
+        digest: The sha256 over shape and bytes of the four decoded arrays, 64 hex digits.
+        ink_width: The width of the widest glyph's ink, px, which bounds the longest strip.
     """
 
     digest: str
@@ -54,7 +65,7 @@ class Source:
 
     @property
     def licence(self) -> str:
-        """Who holds the rights in these digits, as far as is known here."""
+        """Who holds the rights in these digits."""
         return MNIST_LICENCE if self == MNIST else "that of the digits given by the user"
 
     def __str__(self) -> str:
@@ -72,31 +83,35 @@ MNIST = Source(
 class DigitBank:
     """All glyphs of one split.
 
-    `glyphs` (K, 1024) uint8: every image of the split's MNIST file, padded to 32 x 32 and
-    flat. `ink` (K, 4) int16: x0, y0, x1, y1, the half-open bounds of pixels >= 1 in the
-    28 x 28 frame, zeros for a blank glyph. `diagonals` (K, 4) int16: the least x + y and x - y
-    of the corners of these pixels, and the largest: with the bounds, eight sides around the
-    ink. `strokes` (K,) float32: the mean width of a glyph's
-    strokes, px, 0 for a blank one. `members` (M,) int32: the rows of the split,
-    sorted by class and then by row; class c owns `members[starts[c]:starts[c + 1]]`.
+    Attributes:
+        source: The source of the digits.
+        split: The name of the split.
+        glyphs: Every image of the split's MNIST file, padded to 32 x 32 and flat, (K, 1024).
+        ink: x0, y0, x1, y1, the half-open bounds of pixels >= 1 in the 28 x 28 frame, zeros for
+            a blank glyph, (K, 4).
+        diagonals: The least x + y and x - y of the corners of these pixels, and the largest: with
+            `ink`, eight sides around it, (K, 4).
+        strokes: The mean width of a glyph's strokes, px, 0 for a blank one, (K,).
+        members: The rows of the split, sorted by class and then by row, (M,).
+        starts: Class c has `members[starts[c]:starts[c + 1]]`, (11,).
     """
 
     source: Source
     split: Split
-    glyphs: npt.NDArray[np.uint8]
-    ink: npt.NDArray[np.int16]
-    diagonals: npt.NDArray[np.int16]
-    strokes: npt.NDArray[np.float32]
-    members: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int64]
+    glyphs: UInt8s
+    ink: Int16s
+    diagonals: Int16s
+    strokes: Float32s
+    members: Int32s
+    starts: Ints
 
     @property
-    def class_sizes(self) -> npt.NDArray[np.int64]:
-        """How many glyphs each class has, (10,) int64."""
+    def class_sizes(self) -> Ints:
+        """How many glyphs each class has, (10,)."""
         return np.diff(self.starts)
 
-    def digits(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """Return the split's own images, (M, 28, 28) uint8, sorted by class, and classes (M,)."""
+    def digits(self) -> tuple[UInt8s, Ints]:
+        """Return the images of the split, (M, 28, 28), sorted by class, and their classes (M,)."""
         frame = slice(MARGIN, MARGIN + FRAME)
         padded = self.glyphs.reshape(-1, PADDED, PADDED)
         images = padded[self.members][:, frame, frame]
@@ -106,47 +121,59 @@ class DigitBank:
         """Raise `UsageError` unless each of `classes` has a glyph in this split."""
         empty = [c for c in sorted(set(classes)) if self.class_sizes[c] == 0]
         if empty:
-            there = [c for c in range(CLASSES) if self.class_sizes[c]]
+            present = [c for c in range(CLASSES) if self.class_sizes[c]]
             raise UsageError(
                 f"the labels need digit {empty[0]}, but split '{self.split}' of {self.source} has "
-                f"no glyph of it; it has glyphs of {there or 'no digit'}"
+                f"no glyph of it; it has glyphs of {present or 'no digit'}"
             )
 
 
 def register(folder: str | Path) -> Source:
-    """Load the IDX files of a folder, keep what is derived from them, and return their source.
+    """Load digits from a folder of IDX files, such as those of MNIST, for `Recipe(source=...)`.
 
-    After this call every process of the user can open the source by its digest alone.
-    Raises `UsageError` for a missing, truncated, swapped or otherwise bad file.
+    Arrays derived from them are cached: after this call every process of the user can open the
+    source by its digest alone.
+
+    Args:
+        folder: A folder with images and labels of a train and a test set, plain or gzipped.
+
+    Returns:
+        The source. That of the bundled digits equals the default of `Recipe`.
+
+    Raises:
+        UsageError: A file is missing, truncated, swapped or otherwise wrong.
     """
     folder = Path(folder)
     decoded = idx.load_folder(folder)
     digest = _digest(decoded)
     if digest == MNIST.digest:
         return MNIST
-    entry = _entry(digest)
-    arrays = cache.load(entry, ARRAYS) or cache.store(entry, _derived(decoded))
-    return Source(digest, _widest(arrays))
+    entry = _cache_entry(digest)
+    arrays = cache.load(entry, ARRAYS) or cache.store(entry, _derive_arrays(decoded))
+    return Source(digest, _widest_ink(arrays))
 
 
 @lru_cache(maxsize=8)
 def open_bank(source: Source, split: Split) -> DigitBank:
-    """Return the bank of one split, mapped from the cache; the bundled digits are stored first.
+    """Return the bank of one split, mapped from the cache, where bundled digits are stored first.
 
-    Raises `BuilderError` for a source that is neither bundled nor registered by this user.
+    Raises:
+        BuilderError: The source is neither bundled nor registered by this user.
     """
-    arrays = _stored(source)
-    if _widest(arrays) != source.ink_width:
+    arrays = _load_arrays(source)
+    if _widest_ink(arrays) != source.ink_width:
         raise BuilderError(
             f"{source} claim an ink width of {source.ink_width} px, but its glyphs "
-            f"have {_widest(arrays)}: the recipe was edited; make it anew from the digits"
+            f"have {_widest_ink(arrays)}: the recipe was edited; make it anew from the digits"
         )
     file = "test" if split == "test" else "train"
     labels = arrays[f"{file}-labels"]
     rows = np.arange(len(labels))[_rows_of(split, len(labels))]
     members = rows[np.argsort(labels[rows], kind="stable")].astype(np.int32)
     starts = np.searchsorted(labels[members], np.arange(CLASSES + 1)).astype(np.int64)
-    of_glyphs: dict[str, Any] = {name: np.asarray(arrays[f"{file}-{name}"]) for name in OF_GLYPHS}
+    of_glyphs: dict[str, AnyArray] = {
+        name: np.asarray(arrays[f"{file}-{name}"]) for name in GLYPH_ARRAYS
+    }
     return DigitBank(source, split, members=members, starts=starts, **of_glyphs)
 
 
@@ -156,12 +183,12 @@ def _rows_of(split: Split, count: int) -> slice:
     return {"fit": slice(0, cut), "validation": slice(cut, count)}.get(split, slice(0, count))
 
 
-def _entry(digest: str) -> str:
+def _cache_entry(digest: str) -> str:
     return f"digits-2-{digest[:32]}"
 
 
-def _stored(source: Source) -> cache.Arrays:
-    arrays = cache.load(_entry(source.digest), ARRAYS)
+def _load_arrays(source: Source) -> cache.Arrays:
+    arrays = cache.load(_cache_entry(source.digest), ARRAYS)
     if arrays is not None:
         return arrays
     if source.digest != MNIST.digest:
@@ -170,7 +197,7 @@ def _stored(source: Source) -> cache.Arrays:
             "or in Python with builder.register"
         )
     with as_file(files("builder") / "data") as folder:
-        return cache.store(_entry(source.digest), _derived(idx.load_folder(folder)))
+        return cache.store(_cache_entry(source.digest), _derive_arrays(idx.load_folder(folder)))
 
 
 def _digest(decoded: dict[str, idx.DigitFile]) -> str:
@@ -182,7 +209,7 @@ def _digest(decoded: dict[str, idx.DigitFile]) -> str:
     return digest.hexdigest()
 
 
-def _derived(decoded: dict[str, idx.DigitFile]) -> cache.Arrays:
+def _derive_arrays(decoded: dict[str, idx.DigitFile]) -> cache.Arrays:
     arrays: cache.Arrays = {}
     for split, digits in decoded.items():
         images = digits.images
@@ -196,6 +223,6 @@ def _derived(decoded: dict[str, idx.DigitFile]) -> cache.Arrays:
     return arrays
 
 
-def _widest(arrays: cache.Arrays) -> int:
+def _widest_ink(arrays: cache.Arrays) -> int:
     inks = (arrays["train-ink"], arrays["test-ink"])
     return max((int((ink[:, 2] - ink[:, 0]).max()) for ink in inks if len(ink)), default=0)

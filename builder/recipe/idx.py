@@ -1,8 +1,8 @@
-"""IDX files, the format of MNIST: big-endian arrays behind a four-byte magic number.
+"""IDX files, the format of MNIST: a four-byte magic number, lengths, and a big-endian array.
 
 Format: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits",
 section "File formats". QMNIST's eight-column labels (Yadav and Bottou 2019) are the one
-extension read here: their first column is the class.
+extension that is read: their first column is the class.
 """
 
 from __future__ import annotations
@@ -11,44 +11,51 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from builder.common import untrusted_files
+from builder.common.constants import CLASSES, FRAME, AnyArray, UInt8s
 from builder.common.errors import UsageError
 
-SIDE = 28
-"""Height and width of a glyph, px."""
+DTYPES: dict[int, np.dtype[np.uint8] | np.dtype[np.int32]] = {
+    0x08: np.dtype("u1"),
+    0x0C: np.dtype(">i4"),
+}
+"""The array's type by the third byte of the magic number."""
 
-TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
-MOST_BYTES = 1 << 31
-"""Bytes that are read at most: 2.7 million glyphs, four times the largest set there is (EMNIST)."""
+MAX_IDX_BYTES = 1 << 31
+"""Limit of what is read: 2.7 million glyphs, four times the largest known set (EMNIST)."""
 
-HEAD = 16
+MAX_HEADER_BYTES = 16
 """Bytes of the longest header: magic number and three lengths."""
 
 SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
+"""Words of which a file name of each split contains one."""
 
 
 @dataclass(frozen=True)
 class DigitFile:
     """The glyphs of one image file with their classes.
 
-    `images` (K, 28, 28) uint8, 0 is background; `labels` (K,) uint8, 0 to 9.
+    Attributes:
+        images: Images (K, 28, 28), 0 is background.
+        labels: Classes (K,), 0 to 9.
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
+    images: UInt8s
+    labels: UInt8s
 
 
 def load_folder(folder: Path) -> dict[str, DigitFile]:
     """Load the four IDX files of a folder, plain or gzipped, as `train` and `test`.
 
     Names need only contain `train` or `t10k`/`test`, `images` or `labels`, and `idx`, as
-    those of MNIST, EMNIST digits and QMNIST do. EMNIST's images are stored transposed and
-    are turned upright. Raises `UsageError` that names the file and what is wrong with it.
+    those of MNIST, EMNIST digits and QMNIST do. EMNIST stores images transposed; they are
+    transposed back.
+
+    Raises:
+        UsageError: A file is missing or wrong; the text names the file and the fault.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name one that holds the four IDX files")
@@ -56,10 +63,10 @@ def load_folder(folder: Path) -> dict[str, DigitFile]:
 
 
 def _load_split(folder: Path, split: str) -> DigitFile:
-    image_path = _find(folder, split, "images")
-    label_path = _find(folder, split, "labels")
-    images = _checked_images(image_path)
-    labels = _checked_labels(label_path)
+    image_path = _find_file(folder, split, "images")
+    label_path = _find_file(folder, split, "labels")
+    images = _read_images(image_path)
+    labels = _read_labels(label_path)
     if len(images) != len(labels):
         raise UsageError(
             f"{image_path}: {len(images)} images, but {label_path.name} has {len(labels)} labels; "
@@ -70,8 +77,9 @@ def _load_split(folder: Path, split: str) -> DigitFile:
     return DigitFile(images, labels)
 
 
-def _find(folder: Path, split: str, kind: str) -> Path:
-    found = sorted(
+def _find_file(folder: Path, split: str, kind: str) -> Path:
+    """Return the one file of a split and kind (`images` or `labels`) in a folder."""
+    paths = sorted(
         path
         for path in folder.iterdir()
         if path.is_file()
@@ -79,28 +87,28 @@ def _find(folder: Path, split: str, kind: str) -> Path:
         and "idx" in path.name
         and any(word in path.name for word in SPLIT_WORDS[split])
     )
-    stems = {path.name.removesuffix(".gz") for path in found}
+    stems = {path.name.removesuffix(".gz") for path in paths}
     if len(stems) != 1:
-        seen = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(path.name for path in paths) or "none"
         example = f"{SPLIT_WORDS[split][0]}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
         raise UsageError(
-            f"{folder}: expected one {split} {kind} file, such as {example} (or .gz), found {seen}"
+            f"{folder}: expected one {split} {kind} file, such as {example} (or .gz), found {names}"
         )
-    return found[0]
+    return paths[0]
 
 
-def _checked_images(path: Path) -> npt.NDArray[np.uint8]:
+def _read_images(path: Path) -> UInt8s:
     array = read_idx(path)
     if array.dtype != np.uint8 or array.ndim != 3:
         raise UsageError(f"{path}: holds {_describe(array)}; expected images (is it a label file?)")
-    if array.shape[1:] != (SIDE, SIDE):
+    if array.shape[1:] != (FRAME, FRAME):
         raise UsageError(
-            f"{path}: images are {array.shape[1]} x {array.shape[2]}, expected {SIDE} x {SIDE}"
+            f"{path}: images are {array.shape[1]} x {array.shape[2]}, expected {FRAME} x {FRAME}"
         )
     return array
 
 
-def _checked_labels(path: Path) -> npt.NDArray[np.uint8]:
+def _read_labels(path: Path) -> UInt8s:
     array = read_idx(path)
     if array.dtype != np.uint8 and array.ndim == 2 and array.shape[1] > 0:
         array = array[:, 0]
@@ -108,7 +116,7 @@ def _checked_labels(path: Path) -> npt.NDArray[np.uint8]:
         raise UsageError(
             f"{path}: holds {_describe(array)}; expected labels (is it an image file?)"
         )
-    wrong = np.flatnonzero((array < 0) | (array > 9))
+    wrong = np.flatnonzero((array < 0) | (array >= CLASSES))
     if wrong.size:
         raise UsageError(
             f"{path}: label {array[wrong[0]]} of item {wrong[0]} is not a digit, expected 0 to 9"
@@ -116,13 +124,14 @@ def _checked_labels(path: Path) -> npt.NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def read_idx(path: Path) -> npt.NDArray[Any]:
+def read_idx(path: Path) -> AnyArray:
     """Return the array of one IDX file, read-only: uint8 or big-endian int32.
 
-    Raises `UsageError` for a wrong magic number, or more or fewer bytes than the header says.
+    Raises:
+        UsageError: The magic number is wrong, or the file has another size than its header says.
     """
     data, expected = _read_bytes(path)
-    dtype, header = TYPES[data[2]], 4 + 4 * data[3]
+    dtype, header = DTYPES[data[2]], 4 + 4 * data[3]
     if len(data) != expected:
         state = "truncated" if len(data) < expected else "too long"
         more = " or more" if len(data) > expected else ""
@@ -133,32 +142,33 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_bytes(path: Path) -> tuple[bytes, int]:
-    """Return the bytes of a file, at most one more than its header says, and what that says."""
+    """Return the bytes of a file, at most one more than expected, and how many are expected."""
     try:
         with path.open("rb") as file:
-            head = untrusted_files.read_maybe_gzipped(file, HEAD - 1)
-        expected = _expected(path, head)
+            header = untrusted_files.read_maybe_gzipped(file, MAX_HEADER_BYTES - 1)
+        expected = _expected_size(path, header)
         with path.open("rb") as file:
-            return untrusted_files.read_maybe_gzipped(file, min(expected, MOST_BYTES)), expected
+            return untrusted_files.read_maybe_gzipped(file, min(expected, MAX_IDX_BYTES)), expected
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error}); fetch the file anew") from error
 
 
-def _expected(path: Path, head: bytes) -> int:
-    """Return how many bytes a file has that begins with `head`."""
-    magic = head[:4]
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 3:
+def _expected_size(path: Path, header: bytes) -> int:
+    """Return how many bytes a file with this header has."""
+    magic = header[:4]
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES or not 1 <= magic[3] <= 3:
         raise UsageError(
             f"{path}: begins with bytes '{magic.hex(' ')}'; expected an IDX file, which "
             "begins with 00 00 08 03 (images) or 00 00 08 01 (labels)"
         )
-    return 4 + 4 * magic[3] + math.prod(_shape(head)) * TYPES[magic[2]].itemsize
+    return 4 + 4 * magic[3] + math.prod(_shape(header)) * DTYPES[magic[2]].itemsize
 
 
 def _shape(data: bytes) -> tuple[int, ...]:
-    header = 4 + 4 * data[3]
-    return tuple(int(n) for n in np.frombuffer(data[4:header].ljust(header - 4, b"\0"), ">u4"))
+    """Return the shape of the array, which a file says after its magic number."""
+    end = 4 + 4 * data[3]
+    return tuple(int(n) for n in np.frombuffer(data[4:end].ljust(end - 4, b"\0"), ">u4"))
 
 
-def _describe(array: npt.NDArray[Any]) -> str:
+def _describe(array: AnyArray) -> str:
     return f"a {array.ndim}-dimensional array of {array.dtype.name}"

@@ -1,8 +1,8 @@
-"""Files of labels, one label a line: read, checked, and kept under their digest.
+"""Labels files, one label a line: read, checked, and cached under their digest.
 
 The canonical text of such a file is its lines without spaces and carriage returns at their
-ends, each ended by a newline. Recipes know the file by the sha256 of that text, datasets
-carry it along gzipped, and workers map it from the user's cache folder.
+ends, each ended by a newline. A recipe names the file by the sha256 of that text, a dataset
+carries a gzipped copy, and workers map the text from the user's cache folder.
 """
 
 from __future__ import annotations
@@ -17,22 +17,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from builder.common import cache, untrusted_files
+from builder.common.constants import Ints, UInt8s
 from builder.common.errors import BuilderError, DatasetError, UsageError
 
 LONGEST_LABEL = 255
-MOST_BYTES = 1 << 28
-"""Bytes of a file of labels at most: 44 million labels of five digits, which take 1.5 GB to read.
-A gzipped file can hold a thousand times its size."""
+"""Digits of the longest label."""
+
+MAX_TEXT_BYTES = 1 << 28
+"""Limit of what is read: 44 million labels of five digits, which take 1.5 GB. A gzipped file can hold
+a thousand times its size."""
 
 ARRAYS = ("text", "begins")
+"""The arrays of a cache entry: see `LabelLines`."""
 
 
 @dataclass(frozen=True)
 class LabelsFile:
-    """What a recipe says of a labels file: sha256 of its canonical text, lines, longest label."""
+    """The identity of a labels file in a recipe.
+
+    Attributes:
+        sha256: The sha256 of its canonical text, 64 hex digits.
+        lines: How many lines it has.
+        longest: Digits of its longest label.
+    """
 
     sha256: str
     lines: int
@@ -50,57 +59,69 @@ class LabelsFile:
 class LabelLines(NamedTuple):
     """A labels file: line i of `text` (uint8, ASCII) is text[begins[i]:begins[i + 1] - 1]."""
 
-    text: npt.NDArray[np.uint8]
-    begins: npt.NDArray[np.int64]
+    text: UInt8s
+    begins: Ints
 
 
 def register(path: str | Path) -> LabelsFile:
-    """Read and check a file of labels (plain or gzipped), keep its text, and return its identity.
+    """Read and check a labels file, cache its text, and return its identity.
 
-    Raises `UsageError` that names the line of the first blank line, letter, or label of more
-    than 255 digits, and for a file that cannot be read, holds no line, or more than 256 MiB.
+    Args:
+        path: The file, plain or gzipped.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no line or more than 256 MiB, or a line is
+            blank, holds anything but digits, or has more than 255; the text names the line.
     """
     try:
         with Path(path).open("rb") as file:
-            data = untrusted_files.read_maybe_gzipped(file, MOST_BYTES)
+            data = untrusted_files.read_maybe_gzipped(file, MAX_TEXT_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"labels file {path}: holds more than {MOST_BYTES} bytes of labels")
-    if re.search(rb"[ \r]", data):  # else it need not be taken to pieces, 35 bytes a line
+    if len(data) > MAX_TEXT_BYTES:
+        raise UsageError(f"labels file {path}: holds more than {MAX_TEXT_BYTES} bytes of labels")
+    if re.search(rb"[ \r]", data):  # splitting takes 35 bytes a line
         data = b"\n".join(line.strip(b" \r") for line in data.split(b"\n"))
-    return _kept(path, data)
+    return _store(path, data)
 
 
 def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
-    """Keep the text of the copy of a labels file that a dataset's folder holds under `name`.
+    """Cache the text of the copy of a labels file in a dataset.
 
-    Raises `DatasetError` where it is not the expected file, before it is looked at closer.
+    Its digest is compared before anything else is read from it.
+
+    Args:
+        folder: The folder of the dataset.
+        name: The name of the copy.
+        expected: The labels file of the recipe.
+
+    Raises:
+        DatasetError: The copy cannot be read, or is not the expected file.
     """
     path = folder / name
-    most = min(MOST_BYTES, expected.lines * (expected.longest + 1))
+    most = min(MAX_TEXT_BYTES, expected.lines * (expected.longest + 1))
     try:
-        with untrusted_files.open_untrusted(folder, name, MOST_BYTES) as file:
+        with untrusted_files.open_untrusted(folder, name, MAX_TEXT_BYTES) as file:
             text = untrusted_files.read_maybe_gzipped(file, most)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from None
     if len(text) > most or hashlib.sha256(text).hexdigest() != expected.sha256:
         raise DatasetError(f"{path}: is not the labels file of the recipe")
     try:
-        found = _kept(path, text)
+        copy = _store(path, text)
     except UsageError as error:
         raise DatasetError(str(error)) from None
-    if found != expected:
+    if copy != expected:
         raise DatasetError(
-            f"{path}: has {found.lines} lines of up to {found.longest} digits, "
+            f"{path}: has {copy.lines} lines of up to {copy.longest} digits, "
             f"expected {expected.lines} of up to {expected.longest}"
         )
 
 
-def _kept(path: str | Path, text: bytes) -> LabelsFile:
-    """Keep lines, stripped of spaces, in the cache, and return their identity."""
+def _store(path: str | Path, text: bytes) -> LabelsFile:
+    """Check and cache lines, stripped of spaces, and return their identity."""
     text += b"" if text.endswith(b"\n") or not text else b"\n"
-    _check(str(path), text)
+    _check_lines(str(path), text)
     flat = np.frombuffer(text, dtype=np.uint8)
     begins = np.concatenate([[0], np.flatnonzero(flat == ord("\n")) + 1]).astype(np.int64)
     lengths = np.diff(begins) - 1
@@ -111,8 +132,8 @@ def _kept(path: str | Path, text: bytes) -> LabelsFile:
             f"expected 1 to {LONGEST_LABEL}"
         )
     identity = LabelsFile(hashlib.sha256(text).hexdigest(), len(lengths), int(lengths.max()))
-    if cache.load(_entry(identity), ARRAYS) is None:
-        cache.store(_entry(identity), {"text": flat, "begins": begins})
+    if cache.load(_cache_entry(identity), ARRAYS) is None:
+        cache.store(_cache_entry(identity), {"text": flat, "begins": begins})
     return identity
 
 
@@ -120,9 +141,10 @@ def _kept(path: str | Path, text: bytes) -> LabelsFile:
 def open_lines(file: LabelsFile) -> LabelLines:
     """Return the lines of a registered labels file, mapped from the cache.
 
-    Raises `BuilderError` where this user has not registered it, or the identity is not its own.
+    Raises:
+        BuilderError: This user has not registered the file, or its lines are not as claimed.
     """
-    arrays = cache.load(_entry(file), ARRAYS)
+    arrays = cache.load(_cache_entry(file), ARRAYS)
     if arrays is None:
         raise BuilderError(
             f"the labels file with sha256 {file.sha256[:12]} is not known on this machine: "
@@ -138,16 +160,16 @@ def open_lines(file: LabelsFile) -> LabelLines:
     return lines
 
 
-def packed(file: LabelsFile) -> bytes:
-    """Return the canonical text of a registered labels file, gzipped, without a time in it."""
+def gzip_text(file: LabelsFile) -> bytes:
+    """Return the canonical text of a registered labels file, gzipped, without a time."""
     return gzip.compress(open_lines(file).text.tobytes(), mtime=0)
 
 
-def _entry(file: LabelsFile) -> str:
+def _cache_entry(file: LabelsFile) -> str:
     return f"labels-1-{file.sha256[:32]}"
 
 
-def _check(path: str, text: bytes) -> None:
+def _check_lines(path: str, text: bytes) -> None:
     """Raise `UsageError` unless `text` is one or more lines of one or more digits each."""
     if not text.strip():
         raise UsageError(f"labels file {path}: is empty, expected one label of digits a line")
@@ -156,8 +178,8 @@ def _check(path: str, text: bytes) -> None:
         return
     line = text.count(b"\n", 0, wrong.end()) + 1
     begin = text.rfind(b"\n", 0, wrong.end()) + 1
-    shown = text[begin : text.find(b"\n", begin)][:40].decode("ascii", "backslashreplace")
+    excerpt = text[begin : text.find(b"\n", begin)][:40].decode("ascii", "backslashreplace")
     if wrong.group() == b"\n":
         line -= wrong.start() == 0
         raise UsageError(f"labels file {path}: line {line} is blank, expected a label of digits")
-    raise UsageError(f"labels file {path}: line {line} is '{shown}', expected digits 0 to 9 only")
+    raise UsageError(f"labels file {path}: line {line} is '{excerpt}', expected digits 0 to 9 only")

@@ -200,7 +200,7 @@ def _publish_config(folder: OutputFolder, config: DatasetConfig, recipe: Recipe)
     folder.remove(MANIFEST)
     folder.publish_json(PLAN, config.model_dump(mode="json"))
     if recipe.labels_file is not None:
-        folder.publish_bytes(LABELS, labels_file.packed(recipe.labels_file))
+        folder.publish_bytes(LABELS, labels_file.gzip_text(recipe.labels_file))
 
 
 def _build_shards(

@@ -406,9 +406,9 @@ def test_shuffled_passes_differ(hundred_lines):
 
 def test_the_canonical_text_is_packed_without_a_time(tmp_path, seven_lines):
     """A packed file unpacks to its canonical text, holds no time, and is the same file again."""
-    data = labels_file.packed(seven_lines)
+    data = labels_file.gzip_text(seven_lines)
     assert data[4:8] == b"\0\0\0\0"
-    assert data == labels_file.packed(seven_lines)
+    assert data == labels_file.gzip_text(seven_lines)
     assert gzip.decompress(data).decode().split("\n") == [*SEVEN, ""]
     (tmp_path / "labels.txt.gz").write_bytes(data)
     assert labels_file.register(tmp_path / "labels.txt.gz") == seven_lines

@@ -553,7 +553,7 @@ def test_bombs_of_labels(copy, tmp_path):
 
 def test_labels_files_have_a_limit(monkeypatch, tmp_path):
     """A labels file of the user's own says so where it is too large."""
-    monkeypatch.setattr(labels_file, "MOST_BYTES", 1000)
+    monkeypatch.setattr(labels_file, "MAX_TEXT_BYTES", 1000)
     (tmp_path / "l.gz").write_bytes(gzip.compress(b"1\n" * 501))
     with pytest.raises(BuilderError, match="more than 1000 bytes"):
         Recipe(labels_file=tmp_path / "l.gz")

@@ -39,7 +39,12 @@ Recipe(length=3, spacing=5, classes="01", augment="strong")
 Recipe(digits="350", augment={"rotate": 20})
 Recipe(digits=[3, 5, 0], augment=Augment.preset("none", scale=0.1))
 assert_type(recipe.augment.rotate, float)
+Recipe(numbers="000:999", width=np.int64(100))
+Recipe(labels_file="labels.txt", labels_order="shuffled")
+assert_type(recipe.spacing, tuple[int, int])
 
+Recipe(augment="nonsense")  # type: ignore[arg-type]
+Recipe(spacing=(1, 2, 3))  # type: ignore[arg-type]
 Recipe(nonsense=3)  # type: ignore[call-arg]
 Recipe(width="x")  # type: ignore[arg-type]
 Recipe(fit="stretch")  # type: ignore[arg-type]

@@ -83,20 +83,19 @@ class StripLimits:
             ways.append("fit 'squeeze'")
         return ways
 
+    def check(self) -> None:
+        """Check that every strip fits into the image, and none is squeezed too far.
 
-def check_fit(limits: StripLimits) -> None:
-    """Check that every strip fits into the image, and none is squeezed too far.
-
-    Raises:
-        ValueError: Some strip does not fit; the text says what would do.
-    """
-    if limits.fits(limits.width):
-        return
-    longest, (low, high) = limits.lengths[1], limits.spacing
-    gaps = f"{low} px between ink" if limits.reach_back() > limits.width else f"up to {high} px"
-    ways = ", or ".join(limits.ways_to_fit())
-    raise ValueError(
-        f"width is {limits.width}, too small for {longest} digit{'s'[: longest > 1]}"
-        f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
-        f"{ways or f'expected fewer digits, as images are at most {WIDEST} wide'}"
-    )
+        Raises:
+            ValueError: Some strip does not fit; the text says what would do.
+        """
+        if self.fits(self.width):
+            return
+        longest, (low, high) = self.lengths[1], self.spacing
+        gaps = f"{low} px between ink" if self.reach_back() > self.width else f"up to {high} px"
+        ways = ", or ".join(self.ways_to_fit())
+        raise ValueError(
+            f"width is {self.width}, too small for {longest} digit{'s'[: longest > 1]}"
+            f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
+            f"{ways or f'expected fewer digits, as images are at most {WIDEST} wide'}"
+        )

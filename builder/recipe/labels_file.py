@@ -26,8 +26,8 @@ LONGEST_LABEL = 255
 """Digits of the longest label."""
 
 MAX_TEXT_BYTES = 1 << 28
-"""Limit of what is read: 44 million labels of five digits, which take 1.5 GB. A gzipped file can hold
-a thousand times its size."""
+"""Limit of what is read: 44 million labels of five digits, which take 1.5 GB. A gzipped file can
+hold a thousand times its size."""
 
 ARRAYS = ("text", "begins")
 """The arrays of a cache entry: see `LabelLines`."""

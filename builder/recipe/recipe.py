@@ -22,10 +22,8 @@ from builder.common.validation import (
 )
 from builder.recipe import labels
 from builder.recipe.digits import MNIST, Source, Split
-from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits, check_fit
+from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits
 from builder.recipe.labels_file import LONGEST_LABEL, LabelsFile, register
-
-DEFAULT_LENGTH = (1, 5)
 
 
 def _labels_file(value: object) -> object:
@@ -40,6 +38,8 @@ def _augment(value: Any) -> object:
     return Augment(**value) if isinstance(value, Mapping) else value
 
 
+DEFAULT_LENGTH = (1, 5)
+
 LabelsOrder = Literal["file", "shuffled"]
 Digits = Annotated[tuple[WholeNumber, ...], BeforeValidator(labels.split_digits)]
 
@@ -47,8 +47,7 @@ Digits = Annotated[tuple[WholeNumber, ...], BeforeValidator(labels.split_digits)
 class Recipe(FrozenModel):
     """Everything that decides the pixels and labels of sample i. Frozen, hashable, JSON both ways.
 
-    A sample is a pure function of (recipe, index). The labels have one source: `digits`,
-    `numbers`, `labels_file`, or random digits of `length`, which is the default.
+    The labels have one source: `digits`, `numbers`, `labels_file`, or random digits of `length`.
 
     Args:
         seed: The master seed, 0 to 2**64 - 1; 0 by default.
@@ -117,7 +116,7 @@ class Recipe(FrozenModel):
         default_factory=lambda: Augment.preset("standard"), description="a preset, or ranges"
     )
 
-    if TYPE_CHECKING:  # what fields take is more than what they hold; a test compares the names
+    if TYPE_CHECKING:  # fields take more types than they hold
 
         def __init__(  # noqa: PLR0913  # keywords, one for each field
             self,
@@ -141,19 +140,17 @@ class Recipe(FrozenModel):
 
     @field_validator("length")
     @classmethod
-    def _check_length(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+    def _check_length(cls, value: LowHigh | None) -> LowHigh | None:
         return value and check_low_high("length", value, 1, LONGEST_LABEL, "digits")
 
     @field_validator("spacing")
     @classmethod
-    def _check_spacing(cls, value: tuple[int, int]) -> tuple[int, int]:
+    def _check_spacing(cls, value: LowHigh) -> LowHigh:
         return check_low_high("spacing", value, LOWEST_GAP, WIDEST, "px")
 
     @field_validator("digits", "classes")
     @classmethod
-    def _check_digits(
-        cls, value: tuple[int, ...] | None, info: ValidationInfo
-    ) -> tuple[int, ...] | None:
+    def _check_digits(cls, value: Digits | None, info: ValidationInfo) -> Digits | None:
         if value is None:
             return None
         labels.check_digits(str(info.field_name), value)
@@ -165,18 +162,13 @@ class Recipe(FrozenModel):
     @field_validator("numbers")
     @classmethod
     def _check_numbers(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        return str(labels.NumberRange.parse(value))
+        return None if value is None else str(labels.NumberRange.parse(value))
 
     @model_validator(mode="before")
     @classmethod
     def _check_label_source(cls, data: dict[str, Any]) -> dict[str, Any]:
-        given = [
-            name
-            for name in ("length", "digits", "numbers", "labels_file")
-            if data.get(name) is not None
-        ]
+        sources = ("length", "digits", "numbers", "labels_file")
+        given = [name for name in sources if data.get(name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} are both given, expected one of them")
         if not given:
@@ -191,15 +183,14 @@ class Recipe(FrozenModel):
 
     @model_validator(mode="after")
     def _check_fit(self) -> Recipe:
-        limits = StripLimits(
+        StripLimits(
             width=self.width,
             lengths=(self.label_source.shortest, self.label_source.longest),
             spacing=self.spacing,
             extent=self.widest_extent,
             fit=self.fit,
             between=self.spacing_between,
-        )
-        check_fit(limits)
+        ).check()
         return self
 
     @cached_property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import inspect
 import json
 import re
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -648,3 +651,10 @@ def test_ranges_are_numbers(value):
     """A range is a number: what could be read as one is not taken for it."""
     with pytest.raises(UsageError, match="rotate is "):
         Recipe(augment={"rotate": value})
+
+
+def test_type_checkers_see_every_field():
+    """The parameters that `Recipe` states for type checkers are its fields, in their order."""
+    tree = ast.parse(inspect.getsource(sys.modules[Recipe.__module__]))
+    (function,) = (n for n in ast.walk(tree) if getattr(n, "name", None) == "__init__")
+    assert [argument.arg for argument in function.args.kwonlyargs] == list(Recipe.model_fields)

@@ -1,4 +1,4 @@
-"""Slow, obvious forms of the effects, in float64, whole Python integers and plain loops.
+"""Slow, obvious forms of the effects, with float64, Python's integers and plain loops.
 
 Each takes one image (28, W) and the numbers that were drawn for it, and returns the image with the
 effect, not rounded.
@@ -16,8 +16,8 @@ Numbers = npt.NDArray[np.int64]
 WORD = 1 << 32
 
 
-def hashed(place: int, key: int, other: int) -> int:
-    """Return the 32 random bits of a place."""
+def hash_pixel(place: int, key: int, other: int) -> int:
+    """Return the 32 random bits of pixel number `place`."""
     x = (place * 0x9E3779B9 + key) % WORD
     x = (x ^ x >> 16) * 0x7FEB352D % WORD ^ other
     x = (x ^ x >> 15) * 0x846CA68B % WORD
@@ -26,7 +26,7 @@ def hashed(place: int, key: int, other: int) -> int:
 
 def pixel_hashes(image: Image, numbers: Numbers) -> list[int]:
     """Return the hash that serves pixel i and the one half an image further, for each i."""
-    return [hashed(i, int(numbers[1]), int(numbers[2])) for i in range(image.size // 2)]
+    return [hash_pixel(i, int(numbers[1]), int(numbers[2])) for i in range(image.size // 2)]
 
 
 def contrast(image: Image, numbers: Numbers) -> Image:
@@ -65,7 +65,7 @@ def on_paper(image: Image, grey: Image) -> Image:
     return image + (255 - image) * grey / 255
 
 
-def slope(image: Image, numbers: Numbers) -> Image:
+def shade(image: Image, numbers: Numbers) -> Image:
     """Lay ink on paper whose grey is a plane through the image's middle."""
     height, width = image.shape
     middle, across, down = (int(n) / 256 for n in numbers)
@@ -84,7 +84,7 @@ def texture(image: Image, numbers: Numbers) -> Image:
     columns = width // 8 + 2
     grey = np.zeros_like(image)
     points = {
-        (row, column): (hashed(row * columns + column, key, other) >> 24) / 255 * level
+        (row, column): (hash_pixel(row * columns + column, key, other) >> 24) / 255 * level
         for row in range(height // 8 + 2)
         for column in range(columns)
     }

@@ -30,8 +30,8 @@ print(json.dumps(golden.digests({n})))
 WITHOUT_FEATURES = """
 import os
 import numpy as np
-from numpy._core._multiarray_umath import __cpu_features__ as there
-assert not any(there[name] for name in os.environ["NPY_DISABLE_CPU_FEATURES"].split())
+from numpy._core._multiarray_umath import __cpu_features__ as features
+assert not any(features[name] for name in os.environ["NPY_DISABLE_CPU_FEATURES"].split())
 print(np.exp(np.linspace(0.1, 80.0, 20_000, dtype={kind!r})).tobytes().hex())
 """
 
@@ -51,8 +51,7 @@ def in_subprocess(program, root=ROOT, python=sys.executable, **environment) -> s
 
 def digests_in_subprocess(samples=golden.SAMPLES, **more) -> dict[str, dict[str, str]]:
     """Return the digests of all golden recipes, computed by a fresh interpreter."""
-    found: dict[str, dict[str, str]] = json.loads(in_subprocess(DIGESTS.format(n=samples), **more))
-    return found
+    return json.loads(in_subprocess(DIGESTS.format(n=samples), **more))
 
 
 PINNED = json.loads(golden.FILE.read_text())
@@ -77,17 +76,17 @@ def test_equal_bits_without_compilation():
 )
 def test_equal_bits_on_other_processors(processor, features):
     """All golden digests hold when compiled for processors with vectors of other widths."""
-    made = digests_in_subprocess(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
-    assert made == PINNED
+    digests = digests_in_subprocess(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
+    assert digests == PINNED
 
 
 def test_equal_bits_without_numpys_processor_features():
     """All golden digests hold with numpy's dispatched features off, which change `numpy.exp`."""
-    umath = np._core._multiarray_umath
-    there = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
-    if not there:
+    umath = np._core._multiarray_umath  # numpy tells its processor features nowhere else
+    features = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
+    if not features:
         pytest.skip("numpy dispatches no feature that this processor has")
-    off = {"NPY_DISABLE_CPU_FEATURES": " ".join(there)}
+    off = {"NPY_DISABLE_CPU_FEATURES": " ".join(features)}
     controls = []
     for kind in ("f4", "f8"):
         values = np.exp(np.linspace(0.1, 80.0, 20_000, dtype=kind)).tobytes().hex()
@@ -104,13 +103,13 @@ def other_pythons() -> list[str]:
 
     `OTHER_PYTHONS` names more, such as those of virtual environments, with `:` between.
     """
-    found = [place for place in os.environ.get("OTHER_PYTHONS", "").split(os.pathsep) if place]
+    paths = [path for path in os.environ.get("OTHER_PYTHONS", "").split(os.pathsep) if path]
     for minor in range(10, 15):
         if minor != sys.version_info[1]:
             name = f"python3.{minor}"
             beside = sorted(Path(sys.base_prefix).parent.glob(f"3.{minor}*/bin/{name}"))
-            found += [str(path) for path in beside] or filter(None, [shutil.which(name)])
-    return found
+            paths += [str(path) for path in beside] or filter(None, [shutil.which(name)])
+    return paths
 
 
 @pytest.mark.parametrize("python", other_pythons())
@@ -230,19 +229,19 @@ def test_no_writable_cache_folder_is_no_obstacle(tmp_path):
     blocked.write_text("")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    made = digests_in_subprocess(5, DIGITSEQ_CACHE=str(blocked / "x"), TMPDIR=str(temporary))
-    assert made == golden.digests(5)
+    digests = digests_in_subprocess(5, DIGITSEQ_CACHE=str(blocked / "x"), TMPDIR=str(temporary))
+    assert digests == golden.digests(5)
     assert any(temporary.rglob("*.npy"))
 
 
 def test_other_users_of_numba_keep_their_cache_folder():
     """Importing the kernels leaves numba's own setting as it was."""
-    show = (
+    program = (
         "import numba; before = numba.config.CACHE_DIR; import builder.generator.kernels.mesh; "
         "print(before == numba.config.CACHE_DIR)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "True"
 

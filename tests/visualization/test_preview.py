@@ -141,7 +141,7 @@ def coloured(picture):
 
 
 def test_boxes_are_drawn_where_the_boxes_are():
-    """The outline of each box has its colour, and with no quads in the image nothing else has one."""
+    """The outline of each box has its colour; with no quads in the image nothing else has one."""
     batch = generate(Recipe(digits="358", width=120, spacing=(8, 8)), range(4))
     plain = list(batch.replace(quads=np.full_like(batch.quads, -1000)))
     shown = images_in(contact_sheet.contact_sheet(plain, columns=2, zoom=2, boxes=True))

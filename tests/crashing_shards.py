@@ -1,4 +1,4 @@
-"""Shards that kill their workers: a module of its own, which workers of a cluster import."""
+"""Tasks that kill their workers, in a module that workers of a cluster can import."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from builder.workers import shard
 NUMBER = 2
 
 
-def kills_once(task):
-    """Make a shard; the first process that is to make one of them is killed in the middle."""
+def kill_worker_once(task):
+    """Build a shard, but kill the first process that builds shard `NUMBER`."""
     marker = task.folder.path.with_name("killed-once")
     if task.number == NUMBER and not marker.exists():
         marker.touch()
-        return kills(task)
+        return kill_worker(task)
     return shard.build_shard(task)
 
 
-def kills(task):
-    """Make a shard, but be killed in the middle of one of them."""
+def kill_worker(task):
+    """Build a shard, but kill every process that builds shard `NUMBER`."""
     if task.number == NUMBER:
         shard.Statistics = Deadly
     return shard.build_shard(task)

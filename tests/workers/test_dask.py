@@ -24,8 +24,8 @@ distributed = pytest.importorskip("distributed", reason="pip install '.[dask]'")
 
 
 @contextmanager
-def running(folder, part, *arguments):
-    """Run a part of dask as a process, its log in a file."""
+def run_process(folder, part, *arguments):
+    """Run a scheduler or worker of dask as a process that logs to a file."""
     with (folder / f"{part}.log").open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{part}", *arguments, "--no-dashboard"],
@@ -40,7 +40,7 @@ def running(folder, part, *arguments):
 
 @contextmanager
 def scheduler_with_workers(folder, workers, *options):
-    """Yield the address of a scheduler that has so many workers of one thread."""
+    """Yield the address of a scheduler with so many workers of one thread."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,12 +48,12 @@ def scheduler_with_workers(folder, workers, *options):
     places = ["--host", "127.0.0.1", "--local-directory", folder / "workers"]
     with ExitStack() as stack:
         stack.enter_context(
-            running(folder, "scheduler", "--host", "127.0.0.1", "--port", str(port))
+            run_process(folder, "scheduler", "--host", "127.0.0.1", "--port", str(port))
         )
         client = stack.enter_context(distributed.Client(address, timeout=60))
         for _ in range(workers):
             stack.enter_context(
-                running(folder, "worker", address, "--nthreads", "1", *places, *options)
+                run_process(folder, "worker", address, "--nthreads", "1", *places, *options)
             )
         if workers:
             client.wait_for_workers(workers, timeout=60)
@@ -68,8 +68,8 @@ def digest(recipe, tmp_path_factory):
 
 
 def test_a_build_survives_a_worker_that_is_killed(recipe, digest, tmp_path, monkeypatch):
-    """One of two workers is killed in mid-run; the other ends the same dataset."""
-    monkeypatch.setattr(retry, "build_shard", crashing_shards.kills_once)
+    """If one of two workers is killed, the other one finishes the same dataset."""
+    monkeypatch.setattr(retry, "build_shard", crashing_shards.kill_worker_once)
     out = tmp_path / "set"
     with scheduler_with_workers(tmp_path, 2, "--no-nanny") as address:
         done = build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address)
@@ -80,8 +80,8 @@ def test_a_build_survives_a_worker_that_is_killed(recipe, digest, tmp_path, monk
 
 @pytest.mark.slow
 def test_a_shard_that_kills_every_worker_is_named(recipe, digest, tmp_path, monkeypatch):
-    """The scheduler may wait for it for ever; the build does not, and keeps all other shards."""
-    monkeypatch.setattr(retry, "build_shard", crashing_shards.kills)
+    """The scheduler may wait for the shard for ever; the build gives it up and keeps all others."""
+    monkeypatch.setattr(retry, "build_shard", crashing_shards.kill_worker)
     out = tmp_path / "set"
     with scheduler_with_workers(tmp_path, 2) as address:
         with pytest.raises(BuildError, match="given up after 3 attempts: shard-000002: no worker"):
@@ -94,7 +94,7 @@ def test_a_shard_that_kills_every_worker_is_named(recipe, digest, tmp_path, monk
 
 
 def test_a_scheduler_without_workers_is_refused(recipe, tmp_path):
-    """Nothing would ever be made."""
+    """The error says so, and no folder is left."""
     with (
         scheduler_with_workers(tmp_path, 0) as address,
         pytest.raises(BuildError, match="has no workers"),
@@ -103,40 +103,40 @@ def test_a_scheduler_without_workers_is_refused(recipe, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def test_a_scheduler_that_does_not_answer_is_told_of(recipe, tmp_path, monkeypatch):
+def test_a_scheduler_that_does_not_answer_is_an_error(recipe, tmp_path, monkeypatch):
     """The error names the address, and nothing is left behind."""
-    monkeypatch.setattr(dask, "TIMEOUT", 0.2)
+    monkeypatch.setattr(dask, "TIMEOUT", 0.2)  # instead of 10 s
     with pytest.raises(BuildError, match=r"scheduler tcp://127.0.0.1:1: cannot be reached"):
         build(recipe, 10, tmp_path / "set", backend="dask", scheduler="tcp://127.0.0.1:1")
     assert not (tmp_path / "set").exists()
 
 
 class Workers:
-    """A client whose workers answer as they are told to."""
+    """A client whose workers change the answers of `probe`."""
 
-    def __init__(self, **answers):
-        self.answers = answers
+    def __init__(self, **changes):
+        self.changes = changes
 
     def run(self, function, folder, name, on_error):
-        """Return what each worker answers."""
+        """Return the answer of each worker."""
         assert folder.exists(name)
-        return {worker: answer(function(folder, name)) for worker, answer in self.answers.items()}
+        return {worker: change(function(folder, name)) for worker, change in self.changes.items()}
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("change", "message"),
     [
         (lambda _: (1, True), r"worker b has generator version 1, not \d+"),
-        (lambda found: (found[0], False), "worker b does not see .*: name a folder that all"),
+        (lambda answer: (answer[0], False), "worker b does not see .*: name a folder that all"),
         (lambda _: ModuleNotFoundError("builder"), "worker b cannot run this program .*builder"),
     ],
 )
-def test_workers_that_will_not_do_are_named(tmp_path, answer, said):
-    """Each must run the same generator, and see the folder; what was looked at is gone."""
-    dask.check_workers(Workers(a=lambda found: found), "tcp://s", OutputFolder(tmp_path))
-    with pytest.raises(BuildError, match=said) as caught:
+def test_workers_that_cannot_build_are_named(tmp_path, change, message):
+    """Each worker must run the same generator and see the folder; no file is left there."""
+    dask.check_workers(Workers(a=lambda answer: answer), "tcp://s", OutputFolder(tmp_path))
+    with pytest.raises(BuildError, match=message) as caught:
         dask.check_workers(
-            Workers(a=lambda found: found, b=answer), "tcp://s", OutputFolder(tmp_path)
+            Workers(a=lambda answer: answer, b=change), "tcp://s", OutputFolder(tmp_path)
         )
     assert "worker a" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -144,13 +144,13 @@ def test_workers_that_will_not_do_are_named(tmp_path, answer, said):
 
 @pytest.mark.parametrize("wrong", [{"backend": "dask"}, {"scheduler": "tcp://localhost:8786"}])
 def test_backend_and_scheduler_go_together(recipe, tmp_path, wrong):
-    """One without the other is a wrong call."""
+    """One without the other is a usage error."""
     with pytest.raises(UsageError, match="expected both or neither"):
         build(recipe, 10, tmp_path / "set", **wrong)
 
 
-def test_without_dask_its_backend_says_what_to_install(recipe, tmp_path, monkeypatch):
-    """An import that fails is an error of one line."""
+def test_the_backend_dask_names_its_package(recipe, tmp_path, monkeypatch):
+    """A failed import becomes an error of one line that says what to install."""
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"pip install '.\[dask\]'"):
         build(recipe, 10, tmp_path / "set", backend="dask", scheduler="tcp://127.0.0.1:1")

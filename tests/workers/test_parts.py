@@ -1,12 +1,10 @@
-"""A dataset made in parts, each by a call of its own, on machines that share a folder."""
+"""Datasets built in parts, each by one call, on machines that share a folder."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import shlex
-from pathlib import Path
 
 import pytest
 
@@ -16,69 +14,61 @@ from builder.storage.config import DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.workers.options import BuildOptions
 from builder.workers.pipeline import build_dataset, build_part, finalise
+from tests.workers.files import hash_files
 
 COUNT = 250
 ALONE = BuildOptions(workers=1)
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file of a folder, without what names times and processes."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-        if not path.name.startswith(".lock") and path.name != "build.log"
-    }
-
-
-def plan_of(recipe, count=COUNT):
-    """Return the plan of a dataset in shards of 30."""
+def make_config(recipe, count=COUNT):
+    """Return the configuration of a dataset in shards of 30."""
     return DatasetConfig.of(recipe, StorageOptions(shard_size=30), count)
 
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
-    """Return a dataset made by one call."""
+    """Return a dataset built by one call."""
     out = tmp_path_factory.mktemp("whole") / "set"
-    build_dataset(plan_of(recipe), recipe, OutputFolder(out), ALONE)
+    build_dataset(make_config(recipe), recipe, OutputFolder(out), ALONE)
     return out
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4, 9, 20])
 def test_parts_in_any_order_are_the_whole(recipe, whole, tmp_path, parts):
-    """Every file is that of one call, and images are made once; more parts than shards are fine."""
-    plan, out = plan_of(recipe), tmp_path / "set"
-    made = [
-        build_part(plan, recipe, OutputFolder(out), ALONE, Part(number, parts))
+    """All parts together equal one build, file by file; there may be more parts than shards."""
+    config, out = make_config(recipe), tmp_path / "set"
+    counts = [
+        build_part(config, recipe, OutputFolder(out), ALONE, Part(number, parts))
         for number in range(parts, 0, -1)
     ]
-    assert sum(made) == COUNT
-    assert max(made) - min(made) <= 30
-    assert finalise(plan, recipe, OutputFolder(out)).manifest == open_dataset(whole).manifest
-    assert contents(out) == contents(whole)
-    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, parts)) == 0
+    assert sum(counts) == COUNT
+    assert max(counts) - min(counts) <= 30
+    assert finalise(config, recipe, OutputFolder(out)).manifest == open_dataset(whole).manifest
+    assert hash_files(out) == hash_files(whole)
+    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(1, parts)) == 0
     assert (out / "manifest.json").exists()
 
 
 def test_a_finished_dataset_that_lost_a_shard_is_no_longer_one(recipe, whole, tmp_path):
-    """The part that makes it again takes the manifest away, and finalising brings it back."""
-    plan, out = plan_of(recipe), tmp_path / "set"
-    build_dataset(plan, recipe, OutputFolder(out), ALONE)
+    """The part that rebuilds the shard removes the manifest, and `finalise` publishes it again."""
+    config, out = make_config(recipe), tmp_path / "set"
+    build_dataset(config, recipe, OutputFolder(out), ALONE)
     (out / "shard-000001.h5").unlink()
-    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) == 0
+    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 2)) == 0
     assert (out / "manifest.json").exists()
-    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2)) == 30
+    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2)) == 30
     assert not (out / "manifest.json").exists()
-    finalise(plan, recipe, OutputFolder(out))
-    assert contents(out) == contents(whole)
+    finalise(config, recipe, OutputFolder(out))
+    assert hash_files(out) == hash_files(whole)
 
 
 def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
-    """Two processes make two parts in one folder."""
+    """Two processes build two parts in one folder."""
     context = multiprocessing.get_context("spawn")
-    plan, out = plan_of(recipe), tmp_path / "set"
+    config, out = make_config(recipe), tmp_path / "set"
     makers = [
         context.Process(
-            target=build_part, args=(plan, recipe, OutputFolder(out), ALONE, Part(n, 2))
+            target=build_part, args=(config, recipe, OutputFolder(out), ALONE, Part(n, 2))
         )
         for n in (1, 2)
     ]
@@ -87,76 +77,76 @@ def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
     for maker in makers:
         maker.join(120)
         assert maker.exitcode == 0
-    finalise(plan, recipe, OutputFolder(out))
-    assert contents(out) == contents(whole)
+    finalise(config, recipe, OutputFolder(out))
+    assert hash_files(out) == hash_files(whole)
 
 
 def test_a_dataset_is_not_finalised_before_all_parts_are_made(recipe, tmp_path):
-    """The error lists every shard that is missing; a part made again is made again alone."""
-    plan, out = plan_of(recipe), tmp_path / "set"
+    """The error names every missing shard; a part that is built again builds only its shards."""
+    config, out = make_config(recipe), tmp_path / "set"
     with pytest.raises(UsageError, match="make the parts first"):
-        finalise(plan, recipe, OutputFolder(out))
-    build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4))
+        finalise(config, recipe, OutputFolder(out))
+    build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 4))
     missing = ", ".join(f"shard-00000{n}" for n in (0, 1, 4, 5, 6, 7, 8))
     with pytest.raises(BuilderError, match=f"not finished: {missing};"):
-        finalise(plan, recipe, OutputFolder(out))
+        finalise(config, recipe, OutputFolder(out))
     assert not (out / "manifest.json").exists()
     (out / "shard-000003.h5").unlink()
-    assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 4)) == 30
+    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 4)) == 30
 
 
 def test_parts_share_a_folder_with_each_other_only(recipe, tmp_path):
-    """A whole build and a part shut each other out, and so do two builds of one part."""
-    plan, out = plan_of(recipe), tmp_path / "set"
-    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    """A whole build excludes builds of parts, and a build of a part excludes another of it."""
+    config, out = make_config(recipe), tmp_path / "set"
+    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
     with OutputFolder(out).lock(shared=True):
         with pytest.raises(BuilderError, match="another build is writing here"):
-            build_dataset(plan, recipe, OutputFolder(out), ALONE)
+            build_dataset(config, recipe, OutputFolder(out), ALONE)
         with pytest.raises(BuilderError, match="another build is writing here"):
-            finalise(plan, recipe, OutputFolder(out))
-        assert build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2)) > 0
+            finalise(config, recipe, OutputFolder(out))
+        assert build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 2)) > 0
         with (
             OutputFolder(out).lock(".lock-part-1-of-2"),
             pytest.raises(BuilderError, match="another"),
         ):
-            build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+            build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
     with OutputFolder(out).lock(), pytest.raises(BuilderError, match="another build"):
-        build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+        build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
 
 
 def test_a_part_leaves_what_others_have_begun(recipe, tmp_path):
-    """Temporary files of another part that is being made stay; a whole build removes them."""
-    plan, out = plan_of(recipe), tmp_path / "set"
-    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    """A part keeps temporary files, which may be of another part; a whole build removes them."""
+    config, out = make_config(recipe), tmp_path / "set"
+    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
     begun = out / ".tmp-12345678-shard-000008.h5"
     begun.write_text("half")
-    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
     assert begun.exists()
-    build_dataset(plan, recipe, OutputFolder(out), ALONE)
+    build_dataset(config, recipe, OutputFolder(out), ALONE)
     assert not begun.exists()
 
 
 def test_parts_extend_a_dataset(recipe, tmp_path):
-    """A larger count takes the manifest away until all parts are made."""
+    """A larger count removes the manifest until all parts are built."""
     out = tmp_path / "set"
-    build_dataset(plan_of(recipe, 100), recipe, OutputFolder(out), ALONE)
-    plan = plan_of(recipe)
-    first = build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_dataset(make_config(recipe, 100), recipe, OutputFolder(out), ALONE)
+    config = make_config(recipe)
+    first = build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
     assert not (out / "manifest.json").exists()
-    second = build_part(plan, recipe, OutputFolder(out), ALONE, Part(2, 2))
+    second = build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 2))
     assert first + second == COUNT - 90  # three whole shards stay
-    assert finalise(plan, recipe, OutputFolder(out)).manifest.plan.count == COUNT
+    assert finalise(config, recipe, OutputFolder(out)).manifest.plan.count == COUNT
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1/0", "-1/2"])
 def test_a_part_is_one_of_them(text):
-    """Its number is from 1 to how many there are."""
+    """The number of a part is between 1 and the number of parts."""
     with pytest.raises(UsageError, match="expected I/N"):
         Part(*map(int, text.split("/")))
 
 
 def test_parts_on_the_command_line(capsys, tmp_path):
-    """`--part` and `--finalise` make what one call makes."""
+    """`--part` and `--finalise` build the files of one call."""
     from builder.cli import main
 
     call = [*shlex.split("--count 90 --shard-size 20 --quiet --workers 1 --seed 5 --out")]
@@ -165,7 +155,7 @@ def test_parts_on_the_command_line(capsys, tmp_path):
         assert f"part {number}/3 is made" in capsys.readouterr().out
     assert main("build", [*call, str(tmp_path / "set"), "--finalise"]) == 0
     assert main("build", [*call, str(tmp_path / "whole")]) == 0
-    assert contents(tmp_path / "set") == contents(tmp_path / "whole")
+    assert hash_files(tmp_path / "set") == hash_files(tmp_path / "whole")
     capsys.readouterr()
     for wrong in ("1", "a/b", "3/2"):
         with pytest.raises(SystemExit) as end:
@@ -175,43 +165,43 @@ def test_parts_on_the_command_line(capsys, tmp_path):
 
 
 def test_an_unfinished_dataset_names_the_command_that_finishes_it(recipe, whole, tmp_path):
-    """It does not open, and what it says is a call that works."""
+    """The error of `open_dataset` has a command that works."""
     from builder.cli import main
 
     out = tmp_path / "set"
-    build_part(plan_of(recipe), recipe, OutputFolder(out), ALONE, Part(2, 3))
+    build_part(make_config(recipe), recipe, OutputFolder(out), ALONE, Part(2, 3))
     with pytest.raises(DatasetError, match="is not finished; to finish it: digitseq ") as caught:
         open_dataset(out)
     verb, *call = shlex.split(str(caught.value).partition("digitseq ")[2])
     assert main(verb, [*call, "--workers", "1", "--quiet"]) == 0
-    assert contents(out) == contents(whole)
+    assert hash_files(out) == hash_files(whole)
 
 
 def test_verify_makes_damaged_shards_again(capsys, recipe, tmp_path):
-    """A flipped byte that a record does not tell of is found when a build goes on with --verify."""
+    """`--verify` finds a flipped byte in a finished shard, and the build replaces the shard."""
     from builder.cli import main
 
     out, call = tmp_path / "set", shlex.split("--count 90 --shard-size 20 --quiet --workers 1")
     call = [*call, "--out", str(out)]
     assert main("build", call) == 0
-    before = contents(out)
+    before = hash_files(out)
     damaged = out / "shard-000003.h5"
     data = bytearray(damaged.read_bytes())
     data[-1000] ^= 1
     damaged.write_bytes(data)
     assert main("build", call) == 0
-    assert contents(out) != before  # sizes and records hold
+    assert hash_files(out) != before  # sizes and records hold
     assert main("build", [*call, "--verify"]) == 0
-    assert contents(out) == before
+    assert hash_files(out) == before
     capsys.readouterr()
     assert main("build", [*call, "--verify", "--seed", "8"]) == 2
     assert "holds another dataset" in capsys.readouterr().err
 
 
-def test_two_programs_agree_on_what_is_whole(recipe, tmp_path):
-    """What `build` makes of a folder of parts is no other than what `finalise` does."""
-    plan, out = plan_of(recipe), tmp_path / "set"
-    build_part(plan, recipe, OutputFolder(out), ALONE, Part(1, 3))
+def test_a_whole_build_finishes_a_folder_of_parts(recipe, tmp_path):
+    """`build` finishes a folder of parts."""
+    config, out = make_config(recipe), tmp_path / "set"
+    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 3))
     done = build(recipe, COUNT, out, shard_size=30, workers=1)
     assert done.made == COUNT - 90
     assert json.loads((out / "manifest.json").read_text())["plan"]["count"] == COUNT

@@ -1,9 +1,8 @@
-"""Builds: the same dataset however it is made, whole or not there, and never mixed up."""
+"""Builds: the same dataset with any options, complete or absent, never mixed with another."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import re
 import signal
@@ -20,23 +19,15 @@ from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuilderError, BuildError, DatasetError, UsageError
 from builder.storage.output_folder import OutputFolder
 from builder.workers import shard
+from tests.workers.files import hash_files
 
 COUNT = 1200
 ROOT = Path(__file__).parents[2]
 
 
-def contents(folder: Path, but: tuple[str, ...] = (".lock", "build.log")) -> dict[str, str]:
-    """Return the sha256 of every file of a folder, without what names times and processes."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in but
-    }
-
-
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory) -> Path:
-    """Return an undisturbed dataset of 1,200 samples in shards of 500, made in this process."""
+    """Return a dataset of 1,200 samples in shards of 500, built in this process."""
     out = tmp_path_factory.mktemp("whole") / "set"
     build(recipe, COUNT, out, shard_size=500, workers=1)
     return out
@@ -44,12 +35,12 @@ def whole(recipe, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def digest(whole) -> str:
-    """Return the content digest of the undisturbed dataset."""
+    """Return the content digest of that dataset."""
     return open_dataset(whole).manifest.content_digest
 
 
 @pytest.mark.parametrize(
-    "how",
+    "options",
     [
         {"workers": 2, "shard_size": 500},
         {"workers": 5, "shard_size": 100},
@@ -60,20 +51,20 @@ def digest(whole) -> str:
         {"workers": 1, "shard_size": 123, "compression": "gzip", "block_size": 50},
         {"workers": 2, "shard_size": 1000, "format": "png"},
     ],
-    ids=lambda how: " ".join(f"{name}={value}" for name, value in how.items()),
+    ids=lambda options: " ".join(f"{name}={value}" for name, value in options.items()),
 )
-def test_content_digest_depends_on_the_recipe_alone(recipe, digest, tmp_path, monkeypatch, how):
-    """Workers, shard size, block size, format and backend leave the content digest as it is."""
-    monkeypatch.setattr("builder.workers.pool.usable_cores", lambda: 5)
-    made = build(recipe, COUNT, tmp_path / "set", **how)
-    assert made.manifest.content_digest == digest
-    assert made.made == COUNT
+def test_content_digest_depends_on_the_recipe_alone(recipe, digest, tmp_path, monkeypatch, options):
+    """The content digest is independent of workers, shard size, block size, format and backend."""
+    monkeypatch.setattr("builder.workers.pool.usable_cores", lambda: 5)  # on any machine
+    result = build(recipe, COUNT, tmp_path / "set", **options)
+    assert result.manifest.content_digest == digest
+    assert result.made == COUNT
 
 
 def test_equal_builds_have_equal_bytes(recipe, whole, tmp_path):
     """Two builds with other workers and block sizes give the same bytes in every file."""
     build(recipe, COUNT, tmp_path / "set", shard_size=500, workers=2, block_size=77)
-    assert contents(tmp_path / "set") == contents(whole)
+    assert hash_files(tmp_path / "set") == hash_files(whole)
 
 
 def test_another_master_seed_gives_another_digest(recipe, digest, tmp_path):
@@ -83,7 +74,7 @@ def test_another_master_seed_gives_another_digest(recipe, digest, tmp_path):
 
 
 def test_a_smaller_dataset_begins_a_larger_one(recipe, whole, tmp_path):
-    """The first samples of a dataset are the dataset of so many samples."""
+    """A smaller dataset has the digest of the first samples of a larger one."""
     small = build(recipe, 500, tmp_path / "set", shard_size=500, workers=1)
     first = json.loads((whole / "shard-000000.json").read_text())
     assert small.manifest.content_digest == first["content_digest"]
@@ -91,8 +82,8 @@ def test_a_smaller_dataset_begins_a_larger_one(recipe, whole, tmp_path):
 
 def test_one_image_is_a_dataset(recipe, tmp_path):
     """A count of one works in every format."""
-    for n, how in enumerate([{}, {"compression": "gzip"}, {"format": "png"}]):
-        build(recipe, 1, tmp_path / str(n), **how)
+    for n, options in enumerate([{}, {"compression": "gzip"}, {"format": "png"}]):
+        build(recipe, 1, tmp_path / str(n), **options)
         assert open_dataset(tmp_path / str(n))[0].image.any()
 
 
@@ -104,15 +95,15 @@ def test_every_file_of_a_dataset_is_accounted_for(whole):
     assert {path.name for path in whole.iterdir()} == expected
 
 
-def edit(path: Path, old: str, new: str) -> None:
+def replace_text(path: Path, old: str, new: str) -> None:
     """Replace a piece of text in a file, which must be there."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
 
 
-def failing(monkeypatch, name: str, after: int, error: BaseException) -> None:
-    """Let `sync`, `write_at` or `publish_json` raise `error` from its call number `after` on."""
+def make_fail(monkeypatch, name: str, after: int, error: BaseException) -> None:
+    """Make `sync`, `write_at` or `publish_json` raise `error` after so many calls."""
     owner = OutputFolder if name == "publish_json" else atomic_files
     original, calls = getattr(owner, name), []
 
@@ -129,10 +120,10 @@ def failing(monkeypatch, name: str, after: int, error: BaseException) -> None:
 @pytest.mark.parametrize("step", ["sync", "publish_json"])
 @pytest.mark.parametrize("after", [0, 1, 4, 7, 12])
 def test_a_fault_leaves_nothing_half_made(recipe, digest, tmp_path, monkeypatch, form, step, after):
-    """Wherever publishing fails, no temporary file stays, and the next call ends whole."""
+    """Wherever publishing fails, no temporary file stays, and the next call succeeds."""
     out = tmp_path / "parent" / "set"
     with monkeypatch.context() as patched:
-        failing(patched, step, after, OSError(errno.ENOSPC, "No space left on device"))
+        make_fail(patched, step, after, OSError(errno.ENOSPC, "No space left on device"))
         with suppress(BuildError) if after > 5 else pytest.raises(BuildError, match="No space"):
             build(recipe, COUNT, out, format=form, shard_size=500, workers=1)
     if not (out / "manifest.json").exists():
@@ -144,11 +135,11 @@ def test_a_fault_leaves_nothing_half_made(recipe, digest, tmp_path, monkeypatch,
     assert not list(tmp_path.rglob(".tmp-*"))
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, monkeypatch):
-    """Finished shards are kept, the rest is made, and every file equals an undisturbed build's."""
+def test_an_interrupted_build_is_resumed(recipe, whole, tmp_path, monkeypatch):
+    """Finished shards are kept, the others are built, and all files equal those of one build."""
     out = tmp_path / "set"
     with monkeypatch.context() as patched:
-        failing(patched, "publish_json", 2, KeyboardInterrupt())
+        make_fail(patched, "publish_json", 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             build(recipe, COUNT, out, shard_size=500, workers=1)
     with pytest.raises(DatasetError, match="not finished"):
@@ -157,7 +148,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, 
     done = build(recipe, COUNT, out, shard_size=500, workers=1)
     assert done.made == COUNT - 500
     assert (out / "shard-000000.h5").stat().st_mtime_ns == kept
-    assert contents(out) == contents(whole)
+    assert hash_files(out) == hash_files(whole)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +159,12 @@ def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, 
         (lambda folder: (folder / "shard-000001.h5").unlink(), 500),
         (lambda folder: (folder / "shard-000002.parquet").write_bytes(b"PAR1"), 200),
         (lambda folder: (folder / "manifest.json").unlink(), 0),
-        (lambda folder: edit(folder / "manifest.json", '"count": 1200', '"count": 1100'), 0),
         (
-            lambda folder: edit(
+            lambda folder: replace_text(folder / "manifest.json", '"count": 1200', '"count": 1100'),
+            0,
+        ),
+        (
+            lambda folder: replace_text(
                 folder / "shard-000001.json", '"fingerprint": "', '"fingerprint": "0'
             ),
             500,
@@ -195,8 +189,8 @@ def test_an_interrupted_build_goes_on_where_it_stopped(recipe, whole, tmp_path, 
         "swap",
     ],
 )
-def test_only_what_is_missing_is_made_again(recipe, whole, tmp_path, damage, made):
-    """A shard counts as done by its record, and only with its files at their sizes."""
+def test_only_missing_shards_are_built_again(recipe, whole, tmp_path, damage, made):
+    """A shard is complete if it has a valid record and files of the recorded sizes."""
     out = tmp_path / "set"
     build(recipe, COUNT, out, shard_size=500, workers=1)
     damage(out)
@@ -205,15 +199,15 @@ def test_only_what_is_missing_is_made_again(recipe, whole, tmp_path, damage, mad
             build(recipe, COUNT, out, shard_size=500, workers=1)
         return
     assert build(recipe, COUNT, out, shard_size=500, workers=1).made == made
-    assert contents(out) == contents(whole)
+    assert hash_files(out) == hash_files(whole)
 
 
-def test_a_shard_made_again_is_not_done_meanwhile(recipe, tmp_path, monkeypatch):
-    """While a damaged shard is made again, no old record calls it done."""
+def test_a_shard_that_is_rebuilt_has_no_record(recipe, tmp_path, monkeypatch):
+    """While a damaged shard is rebuilt, its old record is gone."""
     out = tmp_path / "set"
     build(recipe, COUNT, out, shard_size=500, workers=1)
     (out / "shard-000001.h5").unlink()
-    failing(monkeypatch, "sync", 2, OSError(errno.EIO, "Input/output error"))
+    make_fail(monkeypatch, "sync", 2, OSError(errno.EIO, "Input/output error"))
     with pytest.raises(BuildError, match="Input/output error"):
         build(recipe, COUNT, out, shard_size=500, workers=1)
     assert not (out / "shard-000001.json").exists()
@@ -221,10 +215,10 @@ def test_a_shard_made_again_is_not_done_meanwhile(recipe, tmp_path, monkeypatch)
 
 
 def test_a_dataset_does_not_open_while_it_is_extended(recipe, tmp_path, monkeypatch):
-    """From the first step of an extension to the last there is no manifest."""
+    """From the first step of an extension to the last, there is no manifest."""
     out = tmp_path / "set"
     build(recipe, 700, out, shard_size=500, workers=1)
-    failing(monkeypatch, "publish_json", 0, OSError(errno.EIO, "Input/output error"))
+    make_fail(monkeypatch, "publish_json", 0, OSError(errno.EIO, "Input/output error"))
     with pytest.raises(BuildError, match="Input/output error"):
         build(recipe, COUNT, out, shard_size=500, workers=1)
     with pytest.raises(DatasetError, match="not finished"):
@@ -232,12 +226,12 @@ def test_a_dataset_does_not_open_while_it_is_extended(recipe, tmp_path, monkeypa
 
 
 def test_an_extension_that_fails_loses_no_dataset(recipe, tmp_path, monkeypatch):
-    """Where the only shard of a dataset cannot be made larger, the same call still can."""
+    """If the only shard cannot be extended, the folder stays and the same call can be repeated."""
     out = tmp_path / "set"
     build(recipe, 30, out, workers=1)
     (out / "notes.txt").write_text("mine")
     with monkeypatch.context() as patched:
-        failing(patched, "write_at", 0, OSError(errno.ENOSPC, "No space left on device"))
+        make_fail(patched, "write_at", 0, OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(BuildError, match="No space"):
             build(recipe, 50, out, workers=1)
     assert {"plan.json", "notes.txt", "shard-000000.h5"} <= {path.name for path in out.iterdir()}
@@ -245,11 +239,11 @@ def test_an_extension_that_fails_loses_no_dataset(recipe, tmp_path, monkeypatch)
 
 
 def test_a_program_that_was_interrupted_can_build_again(recipe, digest, tmp_path, monkeypatch):
-    """An interrupt ends a build as `KeyboardInterrupt`, and the next one knows nothing of it."""
+    """An interrupt raises `KeyboardInterrupt`, and a later build is not affected."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(shard, "generate", interrupted)
+            patched.setattr(shard, "generate", generate_interrupted)
             with pytest.raises(KeyboardInterrupt):
                 build(recipe, COUNT, tmp_path / "set", workers=1, block_size=100)
         assert not (tmp_path / "set").exists()
@@ -259,23 +253,23 @@ def test_a_program_that_was_interrupted_can_build_again(recipe, digest, tmp_path
     assert done.manifest.content_digest == digest
 
 
-def interrupted(recipe, indices, masks):
-    """Return the samples as ever, and have Ctrl-C pressed meanwhile."""
+def generate_interrupted(recipe, indices, masks):
+    """Generate samples and send SIGINT."""
     signal.raise_signal(signal.SIGINT)
     return generate(recipe, indices)
 
 
-def unmarked(path):
-    """Return a file's name, a temporary one without what sets it apart from all others."""
+def strip_marker(path):
+    """Return the name of a file without the random digits of a temporary name."""
     return re.sub(r"^(\.tmp-)[0-9a-f]{8}-", r"\1", path.name)
 
 
 def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):
-    """A file is synced, then renamed, then its folder synced; a folder's file system before."""
+    """A file is synced, renamed, and its folder synced."""
     steps = []
     rename = Path.replace
     monkeypatch.setattr(
-        atomic_files, "sync", lambda path, **_: steps.append(("sync", unmarked(path)))
+        atomic_files, "sync", lambda path, **_: steps.append(("sync", strip_marker(path)))
     )
     monkeypatch.setattr(
         Path, "replace", lambda old, new: (steps.append(("rename", new.name)), rename(old, new))
@@ -291,18 +285,18 @@ def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):
 
 
 def test_a_larger_count_extends(recipe, whole, tmp_path):
-    """The same call with a larger count keeps whole shards and remakes the partial last one."""
+    """A larger count keeps full shards and rebuilds the last, partial one."""
     out = tmp_path / "set"
     build(recipe, 700, out, shard_size=500, workers=1)
     first = (out / "shard-000000.h5").stat().st_mtime_ns
     done = build(recipe, COUNT, out, shard_size=500, workers=1)
     assert done.made == COUNT - 500
     assert (out / "shard-000000.h5").stat().st_mtime_ns == first
-    assert contents(out) == contents(whole)
+    assert hash_files(out) == hash_files(whole)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"count": 1100}, "can be extended, not cut"),
         ({"shard_size": 400}, "shard_size: 500, not 400"),
@@ -310,25 +304,25 @@ def test_a_larger_count_extends(recipe, whole, tmp_path):
         ({"compression": "gzip"}, "compression: none, not gzip"),
     ],
 )
-def test_a_folder_keeps_its_dataset(recipe, whole, change, said):
-    """A call that would mix two datasets is refused with the difference, and touches nothing."""
-    before = contents(whole, but=())
+def test_a_folder_keeps_its_dataset(recipe, whole, change, message):
+    """A call that would mix two datasets names the difference and changes nothing."""
+    before = hash_files(whole, exclude=(".none",))
     call = {"count": COUNT, "out": whole, "shard_size": 500, "workers": 1, **change}
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         build(recipe, **call)
     with pytest.raises(UsageError, match=r"width: 170, not 171"):
         build(recipe.model_copy(update={"width": 171}), COUNT, whole, shard_size=500)
-    assert contents(whole, but=()) == before
+    assert hash_files(whole, exclude=(".none",)) == before
 
 
 def test_another_generator_version_is_refused(recipe, whole, tmp_path, monkeypatch):
-    """A folder begun by another version of the generator is not gone on with."""
-    monkeypatch.setattr("builder.storage.config.DatasetConfig.of", _plan_of_next_version())
+    """A build does not resume a dataset of another generator version."""
+    monkeypatch.setattr("builder.storage.config.DatasetConfig.of", _config_of_next_version())
     with pytest.raises(UsageError, match=f"generator_version: {GENERATOR_VERSION}, not 99"):
         build(recipe, COUNT, whole, shard_size=500)
 
 
-def _plan_of_next_version():
+def _config_of_next_version():
     from builder.storage.config import DatasetConfig
 
     def of(recipe, storage, count):
@@ -340,8 +334,8 @@ def _plan_of_next_version():
     return of
 
 
-def test_two_builders_on_one_folder_are_one_too_many(recipe, tmp_path):
-    """While one build holds a folder, another is refused with the first one's process."""
+def test_a_folder_takes_one_build_at_a_time(recipe, tmp_path):
+    """While one build holds a folder, another one fails and names the process of the first."""
     out = tmp_path / "set"
     out.mkdir()
     with (
@@ -353,23 +347,23 @@ def test_two_builders_on_one_folder_are_one_too_many(recipe, tmp_path):
 
 
 def test_an_incomplete_dataset_names_what_is_missing(recipe, tmp_path, monkeypatch):
-    """A shard that vanishes before the manifest is named, and no manifest appears."""
+    """The error names shards whose records vanish before the manifest is published."""
     original = shard.build_shard
 
-    def forgetful(task):
-        made = original(task)
+    def remove_record(task):
+        shard = original(task)
         if task.number in (0, 2):
             task.folder.remove(f"shard-{task.number:06d}.json")
-        return made
+        return shard
 
-    monkeypatch.setattr("builder.workers.retry.build_shard", forgetful)
+    monkeypatch.setattr("builder.workers.retry.build_shard", remove_record)
     with pytest.raises(BuilderError, match="shard-000000, shard-000002"):
         build(recipe, COUNT, tmp_path / "set", shard_size=500, workers=1)
     assert not (tmp_path / "set" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("run", "said"),
+    ("options", "message"),
     [
         ({"workers": 0}, "workers is 0"),
         ({"block_size": 0}, "block_size is 0"),
@@ -379,15 +373,15 @@ def test_an_incomplete_dataset_names_what_is_missing(recipe, tmp_path, monkeypat
         ({"count": 0}, "count is 0"),
     ],
 )
-def test_bad_options_are_refused_before_anything_is_made(recipe, tmp_path, run, said):
-    """A wrong option names itself and its value, and no folder is made."""
-    with pytest.raises(UsageError, match=said):
-        build(recipe, **{"count": 10, "out": tmp_path / "set", **run})
+def test_wrong_options_are_refused_first(recipe, tmp_path, options, message):
+    """The error names the option and its value, and no folder is created."""
+    with pytest.raises(UsageError, match=message):
+        build(recipe, **{"count": 10, "out": tmp_path / "set", **options})
     assert not (tmp_path / "set").exists()
 
 
 def test_parent_never_needs_the_kernel(recipe, tmp_path):
-    """A build by worker processes renders nothing in the parent, which loads no numba for it."""
+    """A build by worker processes does not load numba in the parent."""
     program = """
 import sys
 from builder import Recipe, build
@@ -407,7 +401,7 @@ if __name__ == "__main__":
     assert done.stdout.strip() == "False"
 
 
-def test_labels_and_digits_of_ones_own_build_in_workers(tmp_path):
+def test_workers_find_a_registered_labels_file(tmp_path):
     """Workers find a labels file by its digest alone."""
     (tmp_path / "labels.txt").write_text("007\n42\n")
     recipe = Recipe(labels_file=tmp_path / "labels.txt")

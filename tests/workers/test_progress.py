@@ -1,4 +1,4 @@
-"""Progress: told by workers within their shards, and shown without ever going back."""
+"""Heartbeats of workers, and the progress bar."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from builder.workers import pool, progress, shard
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Let workers tell after every block."""
-    monkeypatch.setattr(progress, "INTERVAL", 0)
+    """Send a heartbeat after every block."""
+    monkeypatch.setattr(progress, "INTERVAL", 0)  # no waiting for the clock
 
 
-def test_workers_tell_their_samples_process_and_host(tmp_path, at_once):
-    """A shard is told of from its beginning; one that ends, by an error too, no more."""
+def test_heartbeats_have_samples_process_and_host(tmp_path, at_once):
+    """A shard has a heartbeat from its start until it ends, with or without an error."""
     names = ["shard-000003", "shard-000004", "shard-000005"]
     here = (os.getpid(), platform.node())
     other = progress.send_heartbeats(OutputFolder(tmp_path), "shard-000004")
-    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000003") as tell:
+    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000003") as send:
         assert progress.read_heartbeats(OutputFolder(tmp_path), names) == {
             "shard-000003": progress.Heartbeat(0, *here)
         }
-        tell(5)
-        with suppress(ZeroDivisionError), other as tell_other:
-            tell_other(10)
-            tell_other(30)
+        send(5)
+        with suppress(ZeroDivisionError), other as send_other:
+            send_other(10)
+            send_other(30)
             assert progress.read_heartbeats(OutputFolder(tmp_path), names) == {
                 "shard-000003": progress.Heartbeat(5, *here),
                 "shard-000004": progress.Heartbeat(30, *here),
@@ -49,15 +49,15 @@ def test_workers_tell_their_samples_process_and_host(tmp_path, at_once):
     assert progress.shards_in_progress(OutputFolder(tmp_path)) == set()
 
 
-def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
-    """The clock decides when a file is written, however often a worker calls."""
+def test_heartbeats_are_an_interval_apart(tmp_path, monkeypatch):
+    """The clock decides when a heartbeat is written, however often a worker calls."""
     clock = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     heard = []
-    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000000") as tell:
+    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000000") as send:
         for step in range(1, 11):
             clock[0] = 100 + step * 0.2
-            tell(step)
+            send(step)
             heard.append(
                 progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000000"])[
                     "shard-000000"
@@ -66,10 +66,10 @@ def test_nothing_is_told_before_an_interval_has_passed(tmp_path, monkeypatch):
     assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
 
 
-def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
-    """A folder that is gone, and a file half written, are told of by nobody."""
-    with progress.send_heartbeats(OutputFolder(tmp_path / "gone"), "shard-000000") as tell:
-        tell(5)
+def test_errors_of_heartbeats_stop_no_shard(tmp_path, at_once):
+    """A missing folder and a half-written file raise nothing."""
+    with progress.send_heartbeats(OutputFolder(tmp_path / "gone"), "shard-000000") as send:
+        send(5)
     assert progress.shards_in_progress(OutputFolder(tmp_path / "gone")) == set()
     (tmp_path / progress.HEARTBEATS).mkdir()
     (tmp_path / progress.HEARTBEATS / "shard-000001").write_text("")
@@ -79,17 +79,17 @@ def test_no_shard_fails_for_want_of_progress(tmp_path, at_once):
     assert progress.shards_in_progress(OutputFolder(tmp_path)) == set()
 
 
-def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch, at_once):
-    """Within a shard of 40, blocks of 10 are heard of one by one; nothing of it stays."""
+def test_a_build_sends_a_heartbeat_for_each_block(recipe, tmp_path, monkeypatch, at_once):
+    """A shard of 40 in blocks of 10 sends four heartbeats; no file of them is left."""
     heard = []
 
     class Listening(Statistics):
         @classmethod
         def of(cls, batch):
-            told = progress.read_heartbeats(
+            heartbeats = progress.read_heartbeats(
                 OutputFolder(tmp_path / "set"), ["shard-000000", "shard-000001"]
             )
-            heard.extend((name[-1], each.samples) for name, each in told.items())
+            heard.extend((name[-1], each.samples) for name, each in heartbeats.items())
             return super().of(batch)
 
     monkeypatch.setattr(shard, "Statistics", Listening)
@@ -99,7 +99,7 @@ def test_a_build_tells_of_the_blocks_of_its_shards(recipe, tmp_path, monkeypatch
 
 
 def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
-    """What is shown is counted shards and told samples, grows only, and ends at what was made."""
+    """The bar shows finished shards and samples in progress, and ends at the number built."""
     shown = []
 
     class Bar(tqdm.tqdm):
@@ -109,8 +109,8 @@ def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
     with pool.ProgressBar(200, 50, show=True) as bar:
-        for told in (10, 40, 25, 60):
-            bar.show(told)
+        for samples in (10, 40, 25, 60):
+            bar.show(samples)
         bar.add(100)
         bar.show(20)
         bar.show(900)
@@ -126,7 +126,7 @@ from builder.storage.config import DatasetConfig, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
 
-def make_and_look(task):
+def build_and_inspect(task):
     build_shard(task)
     import pyarrow
     unused = "cv2 pandas tqdm torch builder.cli builder.workers.pipeline".split()
@@ -134,13 +134,13 @@ def make_and_look(task):
 
 plan = DatasetConfig.of(Recipe(), StorageOptions(shard_size=20), 40)
 tasks = [ShardTask(OutputFolder(Path(sys.argv[1])), plan, number, 20) for number in range(2)]
-results = pool.map_unordered(make_and_look, tasks, workers=2, backend="loky")
+results = pool.map_unordered(build_and_inspect, tasks, workers=2, backend="loky")
 print(json.dumps([os.getpid(), *results]))
 """
 
 
 def test_a_worker_loads_only_what_it_uses_and_takes_one_core(tmp_path):
-    """Neither OpenCV nor the parent's parts are in a worker, and libraries get one thread."""
+    """A worker loads no OpenCV and no module of the parent, and libraries have one thread."""
     done = subprocess.run(
         [sys.executable, "-c", WORKER, str(tmp_path)], capture_output=True, text=True, timeout=120
     )

@@ -1,8 +1,7 @@
-"""A crash at every step of publishing a dataset: the next call ends as if there had been none."""
+"""A crash at every step of publishing a dataset, and the next call, which finishes it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from builder import Recipe, build, open_dataset
 from builder.common import atomic_files
 from builder.common.errors import DatasetError
+from tests.workers.files import hash_files
 
 STEPS = {"hdf5": 40, "png": 42}
 """How many steps a dataset of two shards takes to publish; a test counts them."""
@@ -18,23 +18,14 @@ STEPS = {"hdf5": 40, "png": 42}
 COUNT = 30
 
 
-def contents(folder):
-    """Return the sha256 of every file of a folder, without what names times and processes."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in (".lock", "build.log")
-    }
-
-
-def made(recipe, out, form):
+def build_in_process(recipe, out, form):
     """Build a dataset of two shards in this process."""
     return build(recipe, COUNT, out, format=form, shard_size=20, workers=1)
 
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    """Return a recipe with a labels file, so that there is nothing that is not published."""
+    """Return a recipe with a labels file, so that every kind of file is published."""
     from builder.recipe import labels_file
 
     lines = tmp_path_factory.mktemp("labels") / "labels.txt"
@@ -44,19 +35,19 @@ def labelled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(labelled, tmp_path_factory):
-    """Return, of each form, the contents of a dataset made without a crash."""
+    """Return the hashes of the files of a dataset built without a crash, by format."""
     found = {}
     for form in STEPS:
         out = tmp_path_factory.mktemp("whole") / form
-        made(labelled, out, form)
-        found[form] = contents(out)
+        build_in_process(labelled, out, form)
+        found[form] = hash_files(out)
     return found
 
 
-def watched(monkeypatch, at_step):
-    """Have `at_step(number)` called before each step: a write, sync, rename or removal.
+def observe_steps(monkeypatch, at_step):
+    """Call `at_step(number)` before each step: a write, sync, rename or removal.
 
-    Writes one after another to a shard are one step, after the first two.
+    Consecutive writes to a shard are one step, after the first two.
     """
     steps, writes = iter(range(10**6)), [0]
 
@@ -79,33 +70,35 @@ def watched(monkeypatch, at_step):
 
 @pytest.mark.parametrize("form", STEPS)
 def test_every_step_is_tried(labelled, tmp_path, monkeypatch, form):
-    """The tests below crash at each step that there is."""
+    """The number of steps is the one in the table."""
     taken = []
     with monkeypatch.context() as patched:
-        watched(patched, taken.append)
-        made(labelled, tmp_path / "set", form)
+        observe_steps(patched, taken.append)
+        build_in_process(labelled, tmp_path / "set", form)
     assert len(taken) == STEPS[form]
 
 
 @pytest.mark.parametrize(
     ("form", "step"), [(f, n) for f, steps in STEPS.items() for n in range(steps)]
 )
-def test_a_crash_at_a_step_is_made_good(labelled, whole, tmp_path, monkeypatch, form, step):
-    """A process that ends just before a step leaves no wrong dataset, and the same call ends it."""
+def test_a_build_recovers_from_a_crash_at_any_step(
+    labelled, whole, tmp_path, monkeypatch, form, step
+):
+    """A process that ends before a step leaves no wrong dataset, and the same call finishes it."""
     out = tmp_path / "set"
     child = os.fork()
-    if child == 0:  # what follows is as if the process were killed: nothing is cleaned up
+    if child == 0:  # ends like a killed process, without clean-up
         try:
-            watched(monkeypatch, lambda number: os._exit(9) if number == step else None)
-            made(labelled, out, form)
+            observe_steps(monkeypatch, lambda number: os._exit(9) if number == step else None)
+            build_in_process(labelled, out, form)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     try:
-        assert len(open_dataset(out)) == COUNT  # whole already, or it does not open
+        assert len(open_dataset(out)) == COUNT  # complete already, or it does not open
     except DatasetError:
-        made(labelled, out, form)
-    assert {n: c for n, c in contents(out).items() if ".tmp-" not in n} == whole[form]
-    made(labelled, out, form)
-    assert contents(out) == whole[form]
+        build_in_process(labelled, out, form)
+    assert {n: c for n, c in hash_files(out).items() if ".tmp-" not in n} == whole[form]
+    build_in_process(labelled, out, form)
+    assert hash_files(out) == whole[form]
     assert not list(out.glob(".tmp-*"))

@@ -1,4 +1,4 @@
-"""Workers that die, raise or hang: the build goes on without them, and blames the right shard."""
+"""Workers that die, raise or hang: shards are attempted again, and the right shard is blamed."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def fail():
 """A module of its own: cloudpickle 3.1.3 names no file for functions of a script."""
 
 
-def built_with_faults(recipe, folder, faults, times):
-    """Build 6 shards by 2 workers; `times` tries of some shards fail. Returns output and log."""
+def build_with_faults(recipe, folder, faults, times):
+    """Build 6 shards by 2 workers; some fail `times` times. Returns the output and the log."""
     program = folder.with_name("program.py")
     program.write_text(PROGRAM)
     folder.with_name("luck.py").write_text(LUCK)
@@ -91,8 +91,8 @@ def built_with_faults(recipe, folder, faults, times):
     return done.stdout.strip(), (folder / "build.log").read_text()
 
 
-def tries(folder):
-    """Return how often each shard was tried."""
+def count_attempts(folder):
+    """Return the number of attempts at each shard."""
     return {int(path.name[6:]): len(path.read_text()) for path in folder.parent.glob("tried-*")}
 
 
@@ -104,20 +104,20 @@ def digest(recipe, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("faults", "times", "said"),
+    ("faults", "times", "message"),
     [
         ({"1": "die", "4": "raise"}, 2, r"a worker process died \(SIGKILL\(-9\)\)"),
         ({"1": "hang"}, 1, "it made no progress for 4 s"),
     ],
     ids=["die and raise", "hang"],
 )
-def test_a_build_survives_its_workers(recipe, digest, tmp_path, faults, times, said):
-    """Where shards fail once or twice, they are made again until the dataset is whole."""
+def test_a_build_survives_its_workers(recipe, digest, tmp_path, faults, times, message):
+    """Shards that fail once or twice are attempted again until the dataset is complete."""
     out = tmp_path / "set"
-    told, log = built_with_faults(recipe, out, faults, times)
-    assert told == digest
-    assert re.search(rf"shard-000001 failed \({times} of 3\): {said}", log)
-    assert {n: tries(out)[int(n)] for n in faults} == dict.fromkeys(faults, times + 1)
+    output, log = build_with_faults(recipe, out, faults, times)
+    assert output == digest
+    assert re.search(rf"shard-000001 failed \({times} of 3\): {message}", log)
+    assert {n: count_attempts(out)[int(n)] for n in faults} == dict.fromkeys(faults, times + 1)
     assert not list(out.glob(".tmp*"))
 
 
@@ -131,11 +131,11 @@ def test_a_build_survives_its_workers(recipe, digest, tmp_path, faults, times, s
 def test_a_shard_that_always_fails_is_named_and_all_others_are_kept(
     recipe, digest, tmp_path, fault, reason
 ):
-    """After three tries the run ends with that shard's name and reason, and nobody else's."""
+    """After three attempts, the error has the name and reason of that shard alone."""
     out = tmp_path / "set"
-    told, _ = built_with_faults(recipe, out, {"3": fault}, 99)
-    assert re.match(f"failed: given up after 3 attempts: shard-000003: {reason}; all other", told)
-    assert tries(out)[3] == 3
+    output, _ = build_with_faults(recipe, out, {"3": fault}, 99)
+    assert re.match(f"failed: given up after 3 attempts: shard-000003: {reason}; all other", output)
+    assert count_attempts(out)[3] == 3
     records = {path.stem for path in out.glob("shard-*.json")}
     assert records == {f"shard-00000{n}" for n in (0, 1, 2, 4, 5)}
     assert not list(out.glob(".tmp*"))
@@ -144,8 +144,8 @@ def test_a_shard_that_always_fails_is_named_and_all_others_are_kept(
     assert (again.made, again.manifest.content_digest) == (SIZE, digest)
 
 
-def test_shards_that_fail_together_are_all_named(recipe, tmp_path, monkeypatch):
-    """Each shard that is given up is named with its own reason, in this process too."""
+def test_all_shards_that_fail_are_named(recipe, tmp_path, monkeypatch):
+    """The error has the name and reason of each shard that is given up."""
     original = shard.build_shard
 
     def faulty(task):
@@ -162,8 +162,8 @@ def test_shards_that_fail_together_are_all_named(recipe, tmp_path, monkeypatch):
     assert (tmp_path / "set" / "shard-000001.json").exists()
 
 
-def test_a_folder_that_vanishes_ends_the_run(recipe, tmp_path, monkeypatch):
-    """There is one line with the reason, no folder half made, and the next run is whole."""
+def test_a_folder_that_vanishes_ends_the_build(recipe, tmp_path, monkeypatch):
+    """The error is one line, no folder is left, and the next build succeeds."""
     out, original = tmp_path / "set", shard.build_shard
 
     def vanishing(task):
@@ -181,46 +181,46 @@ def test_a_folder_that_vanishes_ends_the_run(recipe, tmp_path, monkeypatch):
     assert build(recipe, 300, out, shard_size=100, workers=1).made == 300
 
 
-def watching(tmp_path, monkeypatch, host, process, limit=10.0):
-    """Return a watch, its clock, what it kills, and a function that tells of a shard."""
+def make_monitor(tmp_path, monkeypatch, host, process, limit=10.0):
+    """Return a monitor, its clock, the processes it kills, and a function that sends heartbeats."""
     clock, killed = [0.0], []
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(progress.os, "kill", lambda *call: killed.append(call))
     (tmp_path / progress.HEARTBEATS).mkdir()
 
-    def tell(samples):
+    def send(samples):
         (tmp_path / progress.HEARTBEATS / "shard-000000").write_text(f"{samples} {process} {host}")
 
     return (
         progress.Monitor(OutputFolder(tmp_path), ["shard-000000"], limit, lambda _: None),
         clock,
         killed,
-        tell,
+        send,
     )
 
 
-def test_a_worker_hangs_when_nothing_is_heard_for_the_limit(tmp_path, monkeypatch):
-    """Each new word of it begins the time anew; then it is killed, and told of once."""
-    looking, clock, killed, tell = watching(tmp_path, monkeypatch, platform.node(), 7)
+def test_a_worker_without_progress_is_killed(tmp_path, monkeypatch):
+    """Each change of the heartbeat restarts the time limit; the worker is killed once."""
+    monitor, clock, killed, send = make_monitor(tmp_path, monkeypatch, platform.node(), 7)
     for second in range(0, 40, 5):
         clock[0] = second
-        tell(second)
-        looking.poll()
+        send(second)
+        monitor.poll()
     for second in (40, 45, 46, 60):
         clock[0] = second
-        looking.poll()
+        monitor.poll()
         assert killed == ([(7, signal.SIGKILL)] if second > 45 else []), second
-    assert looking.hangs == {"shard-000000": "it made no progress for 10 s"}
+    assert monitor.hangs == {"shard-000000": "it made no progress for 10 s"}
 
 
-def test_slow_shards_are_given_more_time(tmp_path, monkeypatch):
-    """Twenty times what the slowest shard took is waited for, if that is more than the limit."""
-    looking, clock, killed, tell = watching(tmp_path, monkeypatch, platform.node(), 7)
-    looking.slowest = 3.0
-    tell(1)
+def test_slow_shards_have_more_time(tmp_path, monkeypatch):
+    """The limit is 20 times the duration of the slowest shard, if that is more."""
+    monitor, clock, killed, send = make_monitor(tmp_path, monkeypatch, platform.node(), 7)
+    monitor.slowest = 3.0
+    send(1)
     for second in (0, 59, 60, 61):
         clock[0] = second
-        looking.poll()
+        monitor.poll()
         assert bool(killed) == (second > 60)
 
 
@@ -230,13 +230,13 @@ def test_slow_shards_are_given_more_time(tmp_path, monkeypatch):
     ids=["of another machine", "this process"],
 )
 def test_only_other_processes_of_this_machine_are_killed(tmp_path, monkeypatch, host, process):
-    """A process of the same number on another machine, or this one, is not; it is told of."""
-    looking, clock, killed, tell = watching(tmp_path, monkeypatch, host, process)
-    tell(1)
+    """Neither this process nor one of another machine is killed; the hang is noted."""
+    monitor, clock, killed, send = make_monitor(tmp_path, monkeypatch, host, process)
+    send(1)
     for second in (0, 100):
         clock[0] = second
-        looking.poll()
-    assert (killed, list(looking.hangs)) == ([], ["shard-000000"])
+        monitor.poll()
+    assert (killed, list(monitor.hangs)) == ([], ["shard-000000"])
 
 
 ORPHANED = """
@@ -259,7 +259,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux's process handles")
 def test_workers_of_a_killed_build_end(tmp_path):
-    """They end within seconds by themselves, and the next build is whole."""
+    """Workers exit within seconds after their parent, and the next build succeeds."""
     program, pipe = tmp_path / "program.py", tmp_path / "pipe"
     program.write_text(ORPHANED)
     os.mkfifo(pipe)

@@ -1,4 +1,4 @@
-"""Cells of a digit onto an image: clipped at its edges, combined by maximum, with box and mask."""
+"""Compositing: cells are clipped to an image and combined with it by maximum; box and mask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from builder.generator.kernels.buffers import CELL, STEP, Buffers, Canvas, Cells
 i32, u32 = np.int32, np.uint32
 
 HIGH = u32(0x80808080)
+"""The highest bit of each byte of a word."""
+
 REST = u32(0x7F7F7F7F)
+"""The other bits."""
 
 
 @jit
@@ -74,7 +77,7 @@ def update_mask(cells: Cells, canvas: Canvas, b: int, number: int, buffers: Buff
         y = STEP * (grid.y + buffers.cells[n] // grid.columns)
         for k in range(CELL):
             column, row, value = x + k % STEP, y + k // STEP, values[CELL * n + k]
-            if value > 0 and value > canvas.pixels[b, row, column]:  # clipped ones are 0
+            if value > 0 and value > canvas.pixels[b, row, column]:  # 0 outside of the image
                 canvas.masks[b, row, column] = number
 
 

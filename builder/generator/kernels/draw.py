@@ -1,4 +1,4 @@
-"""Drawing: the digits of a block, one after the other, each through its mesh onto its image."""
+"""Drawing: each digit of a block is rasterized through its mesh and composited onto its image."""
 
 from __future__ import annotations
 
@@ -120,11 +120,11 @@ def project(warp: Floats, p: float, q: float) -> tuple[float, float]:
 
 @jit
 def prefetch(glyph: UInt8s, buffers: Buffers) -> None:
-    """Have the processor fetch a glyph, 16 lines of its cache, while it draws another.
+    """Read a glyph, 16 lines of the processor's cache, so that it is there when it is drawn.
 
-    Glyphs lie all over the bank, so each comes from afar: this saved 5 % of the time.
+    Glyphs lie all over the bank, and each read misses the cache: this saved 5 % of the time.
     """
     total = 0
     for i in range(0, PADDED * PADDED, CACHE_LINE):
         total += int(glyph[i])
-    buffers.halfway[0] = np.int16(total)  # of no use, but the compiler keeps the reading so
+    buffers.halfway[0] = np.int16(total)  # stored so that the compiler keeps the reads

@@ -2,10 +2,10 @@
 
 White noise on a lattice of 16 x 16 points is smoothed by the binomial weights 1 4 6 4 1 along
 both axes. Between the 12 x 12 points that are left it is interpolated bilinearly. The weights
-have a variance of one lattice step squared and the interpolation adds a sixth. So this is noise
-smoothed by a Gaussian (Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural
-Networks", ICDAR 2003) whose sigma is `SIGMA` steps, for all that 28 px can tell. The noise is
-drawn here, sixteen small numbers from a word, and never stored.
+have a variance of one lattice step squared, and the interpolation adds a sixth. As far as 28 px
+can resolve, this is noise smoothed by a Gaussian whose sigma is `SIGMA` steps (Simard, Steinkraus
+and Platt, "Best Practices for Convolutional Neural Networks", ICDAR 2003). The noise is drawn
+here, sixteen small numbers from each word, and never stored.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DISPLACEMENT_SCALE = 1024
 """Units of displacement in a pixel."""
 
 REACH = i32(32 * DISPLACEMENT_SCALE)
-"""Beyond this distance from the frame's centre, 1/1024 px, displacements stay the same: no ink
+"""Distance from the frame's centre, 1/1024 px, beyond which displacements stay the same. No ink
 lies further out."""
 
 
@@ -129,7 +129,10 @@ def displace(centre: float, correlation: float, count: int, buffers: Buffers) ->
 
 @jit
 def fetch_points(field: UInt32s, places: UInt32s, count: int, around: UInt32s) -> None:
-    """Set around (4, N) to the four points of the field around each place, `count` of them."""
+    """Set around (4, N) to the four points of the field around each place, `count` of them.
+
+    Inside of `displace` the same loop took 3 % more of the time of an image.
+    """
     right, below, opposite = field[1:], field[NOISE:], field[NOISE + 1 :]
     a, b, c, d = around[0], around[1], around[2], around[3]
     for n in range(count):

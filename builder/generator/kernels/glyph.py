@@ -20,6 +20,9 @@ DIAGONAL = 362
 
 HALF_LEVEL = u16(128)
 
+KEEP = 64
+"""The gain that leaves grey values as they are, and the unit of gains."""
+
 
 class Span(NamedTuple):
     """A run of `size` addresses of a padded glyph (1024,), from `first` on."""
@@ -29,35 +32,49 @@ class Span(NamedTuple):
 
 
 @jit
-def move_edges(glyph: UInt8s, span: Span, distance: int, flip: int, out: UInt8s) -> None:
-    """Set a span of `out` to the glyph with the edges of strokes `distance` / 256 px further out.
+def thicken(glyph: UInt8s, span: Span, growth: int, out: UInt8s) -> None:
+    """Set a span of `out` to the glyph with the edges of strokes `growth` / 256 px further out.
 
     The glyph is shifted by that much along each of eight directions, linear between pixels, and
-    the largest value is kept. So straight edges stay as sharp as they are. `distance` is 0 to
-    256. `flip` is 0; with 255 the same is done to the negative, and edges move inward.
+    the largest value is kept. So straight edges stay as sharp as they are. `growth` is 0 to 256.
     """
-    first, f = span.first, u8(flip)
+    first = span.first
     g, result = glyph[first:], out[first:]
     left, right = glyph[first - 1 :], glyph[first + 1 :]
     up, down = glyph[first - PADDED :], glyph[first + PADDED :]
     up_left, up_right = glyph[first - PADDED - 1 :], glyph[first - PADDED + 1 :]
     down_left, down_right = glyph[first + PADDED - 1 :], glyph[first + PADDED + 1 :]
-    straight, slanted = u16(distance), u16((distance * GROWTH_SCALE + DIAGONAL // 2) // DIAGONAL)
+    straight, slanted = u16(growth), u16((growth * GROWTH_SCALE + DIAGONAL // 2) // DIAGONAL)
     for i in range(span.size):
-        own = u8(g[i] ^ f)
-        near = max(max(left[i] ^ f, right[i] ^ f), max(up[i] ^ f, down[i] ^ f))
-        far = max(max(up_left[i] ^ f, up_right[i] ^ f), max(down_left[i] ^ f, down_right[i] ^ f))
-        more = u16(u16(max(near, own) - own) * straight)
-        other = u16(u16(max(far, own) - own) * slanted)
-        result[i] = u8(own + u8(u16(max(more, other) + HALF_LEVEL) >> 8)) ^ f
+        near = max(max(left[i], right[i]), max(up[i], down[i]))
+        far = max(max(up_left[i], up_right[i]), max(down_left[i], down_right[i]))
+        more = u16(u16(max(near, g[i]) - g[i]) * straight)
+        other = u16(u16(max(far, g[i]) - g[i]) * slanted)
+        result[i] = u8(g[i] + u8(u16(max(more, other) + HALF_LEVEL) >> 8))
 
 
 @jit
-def raise_contrast(glyph: UInt8s, span: Span, gain: int) -> None:
-    """Multiply grey values by `gain` / 64, below 4, up to white."""
-    values = glyph[span.first :]
+def thin(glyph: UInt8s, span: Span, growth: int, gain: int, out: UInt8s) -> None:
+    """Set a span of `out` to the glyph with the edges of strokes `growth` / 256 px further in.
+
+    It is `thicken` of the negative. Then values are multiplied by `gain` / 64, below 4, since the
+    brightest line of a thin stroke loses some where edges come near it. One function for both,
+    with values flipped by an exclusive or, took 8 % more of the time of an image.
+    """
+    first = span.first
+    g, result = glyph[first:], out[first:]
+    left, right = glyph[first - 1 :], glyph[first + 1 :]
+    up, down = glyph[first - PADDED :], glyph[first + PADDED :]
+    up_left, up_right = glyph[first - PADDED - 1 :], glyph[first - PADDED + 1 :]
+    down_left, down_right = glyph[first + PADDED - 1 :], glyph[first + PADDED + 1 :]
+    straight, slanted = u16(growth), u16((growth * GROWTH_SCALE + DIAGONAL // 2) // DIAGONAL)
     for i in range(span.size):
-        values[i] = u8(min(u16(u16(values[i] * u16(gain)) + u16(32)) >> 6, u16(255)))
+        near = min(min(left[i], right[i]), min(up[i], down[i]))
+        far = min(min(up_left[i], up_right[i]), min(down_left[i], down_right[i]))
+        less = u16(u16(g[i] - min(near, g[i])) * straight)
+        other = u16(u16(g[i] - min(far, g[i])) * slanted)
+        value = u16(g[i] - u8(u16(max(less, other) + HALF_LEVEL) >> 8))
+        result[i] = u8(min(u16(u16(value * u16(gain) + u16(32)) >> 6), u16(255)))
 
 
 @jit
@@ -95,9 +112,10 @@ def prepare_glyph(glyph: UInt8s, ink: Int16s, growth: int, gain: int, buffers: B
     while rest != 0 and right > left:
         part = min(max(rest, -GROWTH_SCALE), GROWTH_SCALE)
         out = buffers.glyphs[turn]
-        move_edges(glyph, span, abs(part), 0 if part > 0 else 255, out)
-        if part < 0 and part == rest:  # thin strokes lose brightness where their edges come near
-            raise_contrast(out, span, gain)
+        if part > 0:
+            thicken(glyph, span, part, out)
+        else:
+            thin(glyph, span, -part, gain if part == rest else KEEP, out)
         if left == 0 or right == FRAME:
             clear_margins(out)
         glyph, turn, rest = out, 1 - turn, rest - part

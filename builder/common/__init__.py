@@ -1,1 +1,1 @@
-"""Words that every room uses: errors, constants, validation, randomness, files, signals, log."""
+"""What every room uses: errors, constants, validation, randomness, files, signals, log."""

@@ -1,1 +1,1 @@
-"""What is asked for, validated: recipe, labels, digits."""
+"""Recipes, which say what is asked for, with the labels and the digits that they name."""

@@ -32,9 +32,9 @@ class StorageOptions(FrozenModel):
         shard_size: Samples in a shard, 1 to 10**8; default 10,000.
     """
 
-    format: FormatName = Field(default="hdf5", description="the format of the shards")
-    compression: Literal["none", "gzip"] = Field(default="none", description="of HDF5 images")
-    masks: bool = Field(default=False, description="whether masks are stored beside the images")
+    format: FormatName = Field(default="hdf5", description="HDF5 shards or folders of PNG files")
+    compression: Literal["none", "gzip"] = Field(default="none", description="of images in HDF5")
+    masks: bool = Field(default=False, description="store which digit each pixel belongs to")
     shard_size: WholeNumber = Field(default=10_000, ge=1, le=10**8, description="images per shard")
 
     @model_validator(mode="after")

@@ -39,7 +39,7 @@ def contact_sheet(
         columns: Images in a row, from 1. By default chosen with the zoom, for the shape of a
             screen and a width of at most `MAX_WIDTH`.
         zoom: Factor by which images are enlarged, from 1; each pixel becomes a square.
-        boxes: Whether to draw the box of each digit and, darker, the quad of its glyph.
+        boxes: Whether to draw the box of each digit and, darker, the quad of its glyph's frame.
 
     Returns:
         The picture, (H, W, 3) uint8.

@@ -19,6 +19,7 @@ labels: Parquet, records. encode: deflate or PNG. write: files, h5py, sync.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import statistics
@@ -42,9 +43,9 @@ from builder import Recipe, build
 from builder.common import atomic_files
 from builder.generator import generator
 from builder.planner.planner import Planner
-from builder.storage.formats import hdf5, parquet, png
+from builder.storage.formats import hdf5_writer, parquet, png
 from builder.storage.output_folder import OutputFolder
-from builder.storage.statistics import Tally
+from builder.storage.statistics import Statistics
 from builder.workers import pipeline
 
 SHARDS = 8
@@ -59,10 +60,10 @@ RAW_BYTES = 28 * 200 + 302
 PLACES: dict[str, list[Place]] = {
     "plan": [(Planner, "plan")],
     "render": [(generator, "render")],
-    "hash": [(Tally, "add")],
+    "hash": [(Statistics, "of")],
     "sha256": [
         (atomic_files, "sha256_of_file"),
-        (png.PngWriter, "_note"),
+        (hashlib, "sha256"),
         *((atomic_files.StreamingSha256, name) for name in ("update", "read_to", "hexdigest")),
     ],
     "labels": [
@@ -72,15 +73,15 @@ PLACES: dict[str, list[Place]] = {
     ],
     "encode": [],
     "write": [
-        *((hdf5.Hdf5Writer, name) for name in ("__init__", "write", "close")),
-        *((png.PngWriter, name) for name in ("__init__", "write", "close")),
+        *((hdf5_writer.Hdf5Writer, name) for name in ("__init__", "write", "close")),
+        *((png.PngFolderWriter, name) for name in ("__init__", "write", "close")),
         (atomic_files, "sync"),
     ],
 }
 RAW = {"format": "hdf5"}
 GZIP = {"format": "hdf5", "compression": "gzip"}
 PNG = {"format": "png"}
-ENCODERS: dict[str, Place] = {"hdf5": (igzip_lib, "compress"), "png": (png, "encoded_all")}
+ENCODERS: dict[str, Place] = {"hdf5": (igzip_lib, "compress"), "png": (png, "encode_all")}
 
 
 @dataclass

@@ -21,7 +21,8 @@ from builder.generator.batch import Batch, Sample
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN
-from builder.storage.manifest import LABELS, MANIFEST, Manifest, check_manifest, read_model
+from builder.storage.manifest import LABELS, MANIFEST, Manifest, read_model
+from builder.storage.manifest_check import check_manifest
 
 
 def open_dataset(path: str | Path) -> StoredDataset:

@@ -65,13 +65,11 @@ class Chunks:
         try:
             chunk: bytes = inflate.decompress(data[offset : offset + size], expected + 1)
         except Exception as error:  # ISA-L's own type, no subclass of zlib's
-            raise DatasetError(
-                f"{self._name} is damaged in chunk {number}, expected zlib ({error})"
-            ) from None
+            fault = f"is damaged in chunk {number}, expected zlib ({error})"
+            raise DatasetError(f"{self._name} {fault}") from None
         if len(chunk) != expected or not inflate.eof:
-            raise DatasetError(
-                f"{self._name} is cut or longer in chunk {number}, expected {expected} bytes"
-            )
+            fault = f"is cut or longer in chunk {number}, expected {expected} bytes"
+            raise DatasetError(f"{self._name} {fault}")
         return chunk
 
 
@@ -137,10 +135,8 @@ class Hdf5Reader:
     def check(self) -> None:
         """Raise `DatasetError` if the file got shorter: access beyond its end ends a process."""
         if self._map.size() < self._size:
-            raise DatasetError(
-                f"{self._path}: was cut from {self._size} to {self._map.size()} bytes since it "
-                "was opened"
-            )
+            sizes = f"{self._size} to {self._map.size()} bytes"
+            raise DatasetError(f"{self._path}: was cut from {sizes} since it was opened")
 
     def values(self, field: str) -> Rows:
         """Return the function that reads rows of a field."""
@@ -165,9 +161,7 @@ def locate(
             if opened.userblock_size:
                 raise DatasetError(f"{path}: has a user block, expected none")
             return {
-                name: _Expected(path, DATASET_NAMES.get(name, name), field, count).locate(
-                    opened.id, size
-                )
+                name: _Expected(path, name, field, count).locate(opened.id, size)
                 for name, field in fields.items()
             }
     except DatasetError:
@@ -181,7 +175,8 @@ class _Expected:
     """A dataset as it has to be: its shape, type, and the shape of its chunks if it has any."""
 
     def __init__(self, path: Path, name: str, field: Field, count: int) -> None:
-        self._name, self._title = name, f"{path}: dataset '{name}'"
+        self._name = DATASET_NAMES.get(name, name)
+        self._title = f"{path}: dataset '{self._name}'"
         self._shape, self._dtype, self._row = (count, *field.tail), field.dtype, field.bytes
         rows = min(field.chunk_rows, count)  # a chunk is not larger than its dataset
         self._chunk = (rows, *field.tail) if rows else None
@@ -190,7 +185,7 @@ class _Expected:
         stored = f"in deflated chunks of {self._chunk}" if self._chunk else "in one piece"
         return f"{self._shape} of {self._dtype} {stored}"
 
-    def _error(self, value: object, expected: object = None) -> DatasetError:
+    def _error(self, value: str, expected: str = "") -> DatasetError:
         return DatasetError(f"{self._title} is {value}, expected {expected or self}")
 
     def locate(self, file: FileID, size: int) -> Contiguous | Chunks:
@@ -223,11 +218,8 @@ class _Expected:
 
     def _contiguous(self, dataset: DatasetID, size: int) -> Contiguous:
         """Return where a contiguous dataset lies: all of it is in the file."""
-        offset, stored, expected = (
-            dataset.get_offset(),
-            dataset.get_storage_size(),
-            self._shape[0] * self._row,
-        )
+        offset, stored = dataset.get_offset(), dataset.get_storage_size()
+        expected = self._shape[0] * self._row
         if offset is None or stored != expected or offset + expected > size:
             raise self._error(f"{stored} bytes at {offset} of {size}", f"{expected} in it")
         return Contiguous(offset, self._row)
@@ -252,9 +244,7 @@ class _Expected:
         used = sum(length for _, length in places.values())
         end = max((offset + length for offset, length in places.values()), default=0)
         if stopped or len(places) != count or max(used, end) > size:
-            raise self._error(
-                f"{used} bytes in chunks of which {len(places)} fit into {size} bytes",
-                f"{count} whole ones",
-            )
+            chunks = f"{used} bytes in chunks of which {len(places)} fit into {size} bytes"
+            raise self._error(chunks, f"{count} whole ones")
         where = np.array([places[number] for number in range(count)], dtype=np.int64)
         return Chunks(self._title, where, rows, self._row)

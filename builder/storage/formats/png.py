@@ -238,16 +238,10 @@ def _check_folder(folder: Path, shard: Shard, images: FileRecord) -> Iterator[Fa
         size += entry.stat(follow_symlinks=False).st_size
     if not has_metadata:
         yield Fault(shard.name, f"{METADATA} is not there")
-    missing = [index for index in shard.indices if index not in seen]
-    several = [index for index in shard.indices if seen[index] > 1]
-    if missing:
-        yield Fault(
-            shard.name,
-            f"{len(missing)} of {shard.count} images are not there, as of index {missing[0]}",
-        )
-    if several:
-        yield Fault(
-            shard.name,
-            f"{len(several)} images are there more than once, as of index {several[0]}",
-        )
+    if missing := [index for index in shard.indices if index not in seen]:
+        text = f"{len(missing)} of {shard.count} images are not there, as of index {missing[0]}"
+        yield Fault(shard.name, text)
+    if several := [index for index in shard.indices if seen[index] > 1]:
+        text = f"{len(several)} images are there more than once, as of index {several[0]}"
+        yield Fault(shard.name, text)
     yield from check_size(shard, images, size)

@@ -22,7 +22,7 @@ from builder.common.errors import UsageError
 from builder.common.log import log, log_to
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
-from builder.verification.repair import distrust
+from builder.verification.repair import remove_invalid_records
 from builder.workers import pipeline, pool
 from builder.workers.estimate import estimate_build
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
@@ -120,7 +120,7 @@ def _discard_bad_records(
         raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
     OutputFolder(folder).check(config)
     if (folder / PLAN).exists():
-        log.info("shards that are not as recorded: %d", distrust(folder, options))
+        log.info("shards that are not as recorded: %d", remove_invalid_records(folder, options))
 
 
 def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, int]:

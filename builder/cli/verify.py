@@ -10,9 +10,14 @@ from pathlib import Path
 from builder.cli.options import add_worker_options, log_handler
 from builder.common.errors import UsageError
 from builder.common.log import log_to
-from builder.storage.findings import Fault
-from builder.verification.repair import carry_out
-from builder.verification.verify import DEFAULT_SAMPLES, Check, Report, checked
+from builder.storage.faults import Fault
+from builder.verification.repair import repair_dataset
+from builder.verification.verify import (
+    DEFAULT_SAMPLES,
+    VerifyOptions,
+    VerifyReport,
+    verify_dataset,
+)
 from builder.workers.options import BuildOptions
 
 EXAMPLES = """examples:
@@ -43,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--samples is given without --deep, which it is for")
     samples = DEFAULT_SAMPLES if arguments.samples is None else arguments.samples
     options = BuildOptions(arguments.workers, progress=not arguments.quiet)
-    check = Check(arguments.level, samples, options, arguments.dataset_dir)
+    verify_options = VerifyOptions(arguments.level, samples, options, arguments.dataset_dir)
     with log_to(log_handler(arguments)):
         if not arguments.repair:
-            return _print_report(checked(arguments.dataset, check)[0])
-        repaired = carry_out(arguments.dataset, check)
+            return _print_report(verify_dataset(arguments.dataset, verify_options)[0])
+        repaired = repair_dataset(arguments.dataset, verify_options)
     code = _print_report(repaired.before)
     if repaired.before.whole:
         return code
@@ -58,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _print_report(repaired.after, repaired.unequal)
 
 
-def _print_report(report: Report, unequal: Sequence[Fault] = ()) -> int:
+def _print_report(report: VerifyReport, unequal: Sequence[Fault] = ()) -> int:
     """Print the faults and the line that sums them up; return the exit code."""
     for fault in (*unequal, *report.faults):
         print(fault)

@@ -1,4 +1,4 @@
-"""The check of a manifest against its configuration and the completion records."""
+"""The check of a manifest and its completion records against the configuration."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from builder.common.validation import format_value
 from builder.recipe.recipe import Recipe
 from builder.storage.config import MOST_SHARDS, DatasetConfig, Shard
 from builder.storage.content_digest import add_digests
-from builder.storage.findings import Fault
+from builder.storage.faults import Fault
 from builder.storage.formats import format_of
-from builder.storage.manifest import Finished, Manifest, ShardEntry
+from builder.storage.manifest import FileRecord, Finished, Manifest, ShardEntry
 
 
 def check_manifest(
@@ -38,20 +38,9 @@ def check_manifest(
         )
     for shard, entry in zip(config.all_shards(), manifest.shards, strict=False):
         yield from check_entry(config, shard, entry)
-    try:
-        total = add_digests(*(entry.content_digest for entry in manifest.shards))
-        if manifest.content_digest != total:
-            yield Fault(None, "the content digest is not the sum of those of the shards")
-    except DatasetError as error:
-        yield Fault(None, str(error))
-    labels = sum(manifest.length_counts.values())
-    if len(manifest.class_counts) != CLASSES or labels != config.count:
-        yield Fault(
-            None,
-            f"counts {len(manifest.class_counts)} classes and {labels} labels, "
-            f"expected {CLASSES} and {config.count}",
-        )
-    if finished is not None:
+    if finished is None:
+        yield from _check_totals(manifest)
+    else:
         yield from _check_sums(manifest, finished)
 
 
@@ -77,12 +66,64 @@ def check_entry(config: DatasetConfig, shard: Shard, entry: ShardEntry) -> Itera
         yield Fault(shard.name, f"names {format_value(names)}, expected {', '.join(expected)}")
 
 
+def check_record(
+    config: DatasetConfig, shard: Shard, finished: Finished, entry: ShardEntry | None = None
+) -> Iterator[Fault]:
+    """Yield each fault of a completion record.
+
+    Args:
+        config: Configuration of the dataset.
+        shard: The shard that the record should be of.
+        finished: The record and the file that it is in.
+        entry: The shard's line of a manifest that can be trusted. It must be equal to the
+            record; without it the record is only held against the configuration.
+    """
+    record, file = finished
+    pairs: dict[str, tuple[object, object]] = {
+        "shard": (record.shard, shard),
+        "fingerprint": (record.fingerprint, config.fingerprint),
+        "generator version": (record.generator_version, config.generator_version),
+    }
+    if entry is not None:
+        pairs |= {
+            "files": (_join(record.files), _join(entry.files)),
+            "content digest": (record.statistics.content_digest, entry.content_digest),
+            "own file": (file, entry.record),
+        }
+    for name, (value, expected) in pairs.items():
+        if value != expected:
+            yield Fault(shard.name, f"{name} is {value}, expected {expected}")
+    if record.shard == shard:
+        yield from check_entry(config, shard, ShardEntry.of(record, file))
+
+
+def _join(files: Iterable[FileRecord]) -> str:
+    return "; ".join(map(str, files))
+
+
+def _check_totals(manifest: Manifest) -> Iterator[Fault]:
+    """Yield a fault for each total of a manifest that does not fit its own shard table."""
+    try:
+        total = add_digests(*(entry.content_digest for entry in manifest.shards))
+        if manifest.content_digest != total:
+            yield Fault(None, "the content digest is not the sum of those of the shards")
+    except DatasetError as error:
+        yield Fault(None, str(error))
+    labels = sum(manifest.length_counts.values())
+    if len(manifest.class_counts) != CLASSES or labels != manifest.plan.count:
+        yield Fault(
+            None,
+            f"counts {len(manifest.class_counts)} classes and {labels} labels, "
+            f"expected {CLASSES} and {manifest.plan.count}",
+        )
+
+
 def _check_sums(manifest: Manifest, finished: Iterable[Finished]) -> Iterator[Fault]:
     """Yield a fault for each field of a manifest that the completion records do not add up to."""
     recipe = Recipe.from_json(manifest.plan.recipe)
     try:
         expected = Manifest.of(manifest.plan, recipe, finished, manifest.labels_file)
-    except ValueError as error:  # sums of squares that no images have
+    except (ValueError, ArithmeticError, DatasetError) as error:  # sums that no images have
         yield Fault(None, f"the records cannot be summed up ({error})")
         return
     for name in sorted(Manifest.model_fields.keys() - {"plan", "shards", "libraries", "checksum"}):

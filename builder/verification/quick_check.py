@@ -1,181 +1,251 @@
-"""The quick look at a dataset: is all there that should be, of the right size, and nothing else.
+"""The quick check of a dataset: its documents, and the names and sizes of all its files.
 
-Reads plan, manifest and completion records, and asks for the sizes of all other files. Names
-are compared with those that the plan gives before anything is opened, and no link is followed.
+The documents are `plan.json`, the manifest, the completion records and the labels file; no other
+file is opened. Names in them are compared with those that the configuration implies before they
+are used. No link is followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
+from typing import TypeVar
 
 from builder.common import atomic_files, signals
 from builder.common.errors import BuilderError
-from builder.storage.config import Shard
-from builder.storage.findings import Findings, kind_of
+from builder.common.validation import FrozenModel
+from builder.recipe import labels_file
+from builder.recipe.recipe import Recipe
+from builder.storage.config import PLAN, DatasetConfig, Shard
+from builder.storage.faults import Fault, catch_errors, describe_error, kind_of
 from builder.storage.formats import format_of
-from builder.storage.formats.base import Format
 from builder.storage.manifest import (
+    LABELS,
+    LOG,
     MANIFEST,
     CompletionRecord,
-    FileRecord,
     Finished,
+    Manifest,
     ShardEntry,
+    checksum,
     file_record,
+    parse_model,
+    read_bytes,
 )
-from builder.storage.output_folder import OutputFolder
-from builder.verification import documents
-from builder.verification.documents import Documents
+from builder.storage.manifest_check import (
+    check_config,
+    check_entry,
+    check_manifest,
+    check_record,
+)
+from builder.storage.output_folder import LOCK, OutputFolder
+
+Model = TypeVar("Model", bound=FrozenModel)
 
 
 @dataclass(frozen=True)
-class Expected:
-    """A shard whose files are there with their sizes: what the manifest, or its record, says."""
+class DatasetDocuments:
+    """What a dataset says of itself.
 
-    shard: Shard
-    files: tuple[FileRecord, ...]
-    content_digest: str
+    Attributes:
+        config: The configuration: that of the manifest if it can be trusted, else of `plan.json`.
+        recipe: The recipe of the configuration.
+        manifest: The manifest, None if it cannot be read.
+        trusted: Whether the manifest is as it was published: its checksum is right.
+    """
+
+    config: DatasetConfig
+    recipe: Recipe
+    manifest: Manifest | None
+    trusted: bool
 
 
 @dataclass
-class Survey:
-    """What the quick look came to. `known` is None where plan and manifest tell too little.
+class QuickCheckResult:
+    """The result of a quick check, and what other checks and a repair need of it.
 
-    `expected`: of each shard by its number, what is to be found in it; `readable`, the numbers of
-    those whose files can be opened; `labels_hold` tells that samples can be made again.
+    Attributes:
+        folder: The dataset's folder.
+        faults: All faults. Later checks add theirs.
+        notes: What is odd and harmless.
+        documents: None if neither plan nor manifest can be used.
+        entries: What the manifest, or else the record, says of each shard, by shard number.
+        readable: Numbers of the shards whose files have their kind and size.
+        labels_file_valid: Whether the labels file is the recipe's, or the recipe has none.
     """
 
     folder: Path
-    findings: Findings
-    known: Documents | None
-    expected: dict[int, Expected] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    documents: DatasetDocuments | None = None
+    entries: dict[int, ShardEntry] = field(default_factory=dict)
     readable: list[int] = field(default_factory=list)
-    labels_hold: bool = True
+    labels_file_valid: bool = True
 
 
-def survey(folder: Path, count: Callable[[int], None] = lambda samples: None) -> Survey:
-    """Look at a dataset. `count` hears of each shard's samples; nothing is raised for a fault."""
-    findings = Findings()
-    documents.check_links(folder, findings)
-    found = Survey(folder, findings, documents.gather(folder, findings))
-    if found.known is None:
-        return found
-    found.labels_hold = documents.check_labels_file(folder, found.known, findings)
-    form = format_of(found.known.plan.storage.format)
-    finished = []
-    for shard, entry in _table(found.known, findings):
+def quick_check(folder: Path) -> QuickCheckResult:
+    """Check documents, file names and file sizes of a dataset. No fault raises an exception."""
+    result = QuickCheckResult(folder)
+    for name in (LOG, LOCK):
+        if kind_of(folder / name) not in ("", "file"):
+            result.faults.append(_document_fault(folder / name, ""))
+    documents = result.documents = _read_documents(folder, result.faults)
+    if documents is not None:
+        result.labels_file_valid = _check_labels_file(folder, documents, result.faults)
+        finished = _check_shards(result, documents)
+        result.faults += _check_manifest(documents, finished)
+        _check_unexpected_entries(result, documents.config)
+    return result
+
+
+def _read_documents(folder: Path, faults: list[Fault]) -> DatasetDocuments | None:
+    """Return plan and manifest, or None if neither can be used; add their faults."""
+    plan = _read_document(folder / PLAN, DatasetConfig, faults)
+    manifest = _read_document(folder / MANIFEST, Manifest, faults)
+    trusted = False
+    if manifest is not None:
+        expected = checksum(manifest.model_dump(mode="json", exclude_unset=True))
+        trusted = manifest.checksum == expected
+        if not trusted:
+            text = f"the checksum is {manifest.checksum}, expected {expected}: it was changed"
+            faults.append(Fault(None, f"{MANIFEST}: {text}"))
+        if plan is not None and plan != manifest.plan:
+            counts = f"count: {manifest.plan.count}, not {plan.count}"
+            text = "; ".join(manifest.plan.differences(plan)) or counts
+            faults.append(Fault(None, f"{PLAN} is not the plan in {MANIFEST} ({text})"))
+    candidates = [(PLAN, plan), (MANIFEST, manifest.plan if manifest else None)]
+    for name, config in reversed(candidates) if trusted else candidates:
+        if config is None:
+            continue
+        config_faults = [Fault(None, f"{name}: {fault}") for fault in check_config(config)]
+        if not config_faults:
+            recipe = Recipe.from_json(config.recipe)
+            return DatasetDocuments(config, recipe, manifest, trusted and name == MANIFEST)
+        faults += config_faults
+    return None
+
+
+def _read_document(
+    path: Path, model: type[Model], faults: list[Fault], shard: Shard | None = None
+) -> Model | None:
+    """Return a JSON file as a value of `model`, or None after adding its fault.
+
+    The file must have exactly the bytes that this program writes for the value.
+    """
+    try:
+        data = read_bytes(path)
+        value = parse_model(path, data, model)
+        canonical = atomic_files.json_bytes(value.model_dump(mode="json", exclude_unset=True))
+    except BuilderError as error:
+        unfinished = " (the build is not finished?)" if model is Manifest else ""
+        text = str(error).removeprefix(f"{path}: ") + (unfinished if not kind_of(path) else "")
+    except Exception as error:  # whatever pydantic and json raise for bytes from anywhere
+        text = f"cannot be read ({describe_error(error)})"
+    else:
+        if data == canonical:
+            return value
+        equal = takewhile(lambda pair: pair[0] == pair[1], zip(data, canonical, strict=False))
+        offset = sum(1 for _ in equal)
+        text = (
+            f"byte {offset} is not as this program writes it "
+            f"({len(data)} bytes, expected {len(canonical)})"
+        )
+    faults.append(_document_fault(path, text, shard))
+    return None
+
+
+def _document_fault(path: Path, text: str, shard: Shard | None = None) -> Fault:
+    """Return the fault of a document. What is no file is an obstacle, whatever the text."""
+    name, kind = shard.name if shard else None, kind_of(path)
+    if kind in ("", "file"):
+        return Fault(name, f"{path.name}: {text}")
+    return Fault(name, f"{path.name}: is a {kind}, expected a file", obstacle=path.name)
+
+
+def _check_labels_file(folder: Path, documents: DatasetDocuments, faults: list[Fault]) -> bool:
+    """Return whether the labels file is the recipe's, or the recipe has none; add its faults."""
+    path, expected = folder / LABELS, documents.recipe.labels_file
+    if expected is None:
+        if kind_of(path):
+            faults.append(_document_fault(path, "is there, but the recipe has no labels file"))
+        return True
+    try:
+        labels_file.register_copy(folder, LABELS, expected)
+        file = file_record(path)
+    except Exception as error:  # of many types, for damaged bytes
+        text = describe_error(error).removeprefix(f"{path}: ")
+        faults.append(_document_fault(path, text))
+        return False
+    listed = documents.manifest.labels_file if documents.manifest and documents.trusted else None
+    if listed not in (None, file):
+        faults.append(_document_fault(path, f"is not the file that {MANIFEST} lists ({listed})"))
+    return True
+
+
+def _check_shards(result: QuickCheckResult, documents: DatasetDocuments) -> list[Finished]:
+    """Check the records and files of all shards; return the completion records without a fault."""
+    folder, config, finished = result.folder, documents.config, []
+    table = documents.manifest.shards if documents.manifest and documents.trusted else ()
+    shard_format = format_of(config.storage.format)
+    for shard in config.all_shards():
         signals.check()
-        record = _check_record(folder, found.known, shard, entry, findings)
+        entry = table[shard.number] if shard.number < len(table) else None
+        if entry is not None and any(check_entry(config, shard, entry)):
+            entry = None  # `_check_manifest` adds the fault
+        record = _check_record(result, config, shard, entry)
         if record is not None:
             finished.append(record)
-        expected = _expected(form, shard, entry, record, findings)
-        if expected is not None:
-            found.expected[shard.number] = expected
-            if _files_hold(folder, form, expected, findings):
-                found.readable.append(shard.number)
-        count(shard.count)
-    documents.check_totals(found.known, finished, findings)
-    _check_strays(folder, form, found.known, findings)
-    return found
-
-
-def _table(known: Documents, findings: Findings) -> list[tuple[Shard, ShardEntry | None]]:
-    """Return the plan's shards, each with its line of the manifest where that is right.
-
-    A manifest that was changed, and was told of, counts for nothing against the records.
-    """
-    shards = list(known.plan.all_shards())
-    if known.manifest is None or not known.sound:
-        return [(shard, None) for shard in shards]
-    table, pairs = known.manifest.shards, []
-    if len(table) != len(shards):
-        findings.document(
-            f"{MANIFEST}: lists {len(table)} shards, expected {len(shards)} by the plan"
-        )
-    for shard in shards:
-        entry = table[shard.number] if shard.number < len(table) else None
-        if entry is not None and entry.shard != shard:
-            findings.document(
-                f"{MANIFEST}: line {shard.number} of its table is {entry.shard}, expected {shard}"
-            )
-            entry = None
-        pairs.append((shard, entry))
-    return pairs
+            entry = entry or ShardEntry.of(*record)
+        if entry is not None:
+            result.entries[shard.number] = entry
+            files = shard_format.check_files(folder, shard, entry.files)
+            faults = list(catch_errors(shard, files))
+            result.faults += faults
+            if not faults:
+                result.readable.append(shard.number)
+    return finished
 
 
 def _check_record(
-    folder: Path, known: Documents, shard: Shard, entry: ShardEntry | None, findings: Findings
+    result: QuickCheckResult, config: DatasetConfig, shard: Shard, entry: ShardEntry | None
 ) -> Finished | None:
-    """Return a shard's completion record and the record's own file; None where it cannot count."""
-    name = shard.record_name
-    try:
-        record, _ = documents.read(folder / name, CompletionRecord)
-        own = file_record(folder / name)
-    except (BuilderError, OSError) as error:
-        if kind_of(folder / name) not in ("", "file"):
-            findings.foreign.append(name)
-        findings.shard(shard, str(error))
+    """Return a shard's completion record and its file, or None after adding a fault."""
+    path = result.folder / shard.record_name
+    record = _read_document(path, CompletionRecord, result.faults, shard)
+    if record is None:
         return None
-    told = {
-        "shard": (record.shard, shard),
-        "fingerprint": (record.fingerprint, known.plan.fingerprint),
-        "generator version": (record.generator_version, known.plan.generator_version),
-    }
-    if entry is not None:
-        told |= {
-            "files": (record.files, entry.files),
-            "content digest": (record.statistics.content_digest, entry.content_digest),
-            "own file": (own, entry.record),
-        }
-    wrong = [(what, *values) for what, values in told.items() if values[0] != values[1]]
-    for what, value, wanted in wrong:
-        findings.shard(shard, f"{name}: {what} is {_shown(value)}, expected {_shown(wanted)}")
-    return None if wrong else (record, own)
+    finished = record, file_record(path)
+    faults = [
+        _document_fault(path, fault.text, shard)
+        for fault in check_record(config, shard, finished, entry)
+    ]
+    result.faults += faults
+    return None if faults else finished
 
 
-def _shown(value: object) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _check_manifest(documents: DatasetDocuments, finished: list[Finished]) -> Iterator[Fault]:
+    """Yield each fault of the manifest against its configuration and the records."""
+    manifest, config = documents.manifest, documents.config
+    if manifest is None or manifest.plan != config:
+        return
+    for fault in check_manifest(manifest, finished if len(finished) == config.shards else None):
+        # no shard is made again for what an untrusted manifest says of it
+        shard = fault.shard if documents.trusted else None
+        yield Fault(shard, f"{MANIFEST}: {fault.text}")
 
 
-def _expected(
-    form: Format,
-    shard: Shard,
-    entry: ShardEntry | None,
-    finished: Finished | None,
-    findings: Findings,
-) -> Expected | None:
-    """Return what the manifest says of a shard, or else its record, if the names are the plan's."""
-    source = entry or (finished and ShardEntry.of(*finished))
-    if not source:
-        return None
-    names = tuple(file.name for file in source.files)
-    if names != form.files(shard):
-        expected = " and ".join(form.files(shard))
-        findings.shard(shard, f"the files listed are {' and '.join(names)}, expected {expected}")
-        return None
-    return Expected(shard, source.files, source.content_digest)
-
-
-def _files_hold(folder: Path, form: Format, expected: Expected, findings: Findings) -> bool:
-    """Tell whether the files of a shard are there, of their kind and size."""
-    before = len(findings.faults)
-    with findings.reading(expected.shard):
-        for fault in form.check_files(folder, expected.shard, expected.files):
-            findings.add(fault, expected.shard)
-    return len(findings.faults) == before
-
-
-def _check_strays(folder: Path, form: Format, known: Documents, findings: Findings) -> None:
-    """Add what is called like a shard's and is none's of the plan; note leftovers of builds."""
-    ours = set()
-    for shard in known.plan.all_shards():
-        ours |= {*form.files(shard), shard.record_name}
-    for entry in OutputFolder(folder).entries():
-        if entry.name.startswith("shard-") and entry.name not in ours:
-            findings.document(f"{entry.name}: is of no shard of the plan")
+def _check_unexpected_entries(result: QuickCheckResult, config: DatasetConfig) -> None:
+    """Add a fault for each `shard-*` that is of no shard, and a note for each temporary file."""
+    expected = set()
+    for shard in config.all_shards():
+        expected |= {*format_of(config.storage.format).files(shard), shard.record_name}
+    for entry in OutputFolder(result.folder).entries():
+        if entry.name.startswith("shard-") and entry.name not in expected:
+            result.faults.append(Fault(None, f"{entry.name}: is of no shard of the plan"))
         if entry.name.startswith(atomic_files.TEMPORARY):
-            findings.notes.append(
+            result.notes.append(
                 f"{entry.name} was left by a build that was cut short; no reader looks at it, "
                 "and the next build removes it"
             )

@@ -1,7 +1,8 @@
-"""Repair: the broken shards of a dataset are made again, and all ends as it was."""
+"""`repair`: the broken shards of a dataset are built again, with equal bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,33 +10,41 @@ from builder.common import signals
 from builder.common.errors import BuilderError
 from builder.planner.planner import planner_for
 from builder.recipe import labels_file
-from builder.storage.config import PLAN
-from builder.storage.content_digest import add_digests
-from builder.storage.findings import Fault
+from builder.storage.config import PLAN, DatasetConfig
+from builder.storage.faults import Fault
 from builder.storage.manifest import MANIFEST, Manifest
 from builder.storage.output_folder import OutputFolder
-from builder.verification.documents import Documents
-from builder.verification.quick_check import Survey
-from builder.verification.verify import DEFAULT_SAMPLES, Check, Level, Report, checked
+from builder.verification.quick_check import QuickCheckResult
+from builder.verification.verify import (
+    DEFAULT_SAMPLES,
+    Level,
+    VerifyOptions,
+    VerifyReport,
+    verify_dataset,
+)
 from builder.workers import pipeline
 from builder.workers.options import BuildOptions
 
 
 @dataclass(frozen=True)
-class Repaired:
-    """A repair: what was wrong before, the numbers of the shards made again, and what is wrong now.
+class RepairReport:
+    """The result of a repair.
 
-    `unequal`: the shards whose samples are not those that they had.
+    Attributes:
+        before: Report of the check before the repair.
+        made: Numbers of the shards that were built again, increasing.
+        after: Report of the check after it; `before` if nothing was to be repaired.
+        unequal: A fault for each shard whose samples are not those that it had.
     """
 
-    before: Report
+    before: VerifyReport
     made: tuple[int, ...]
-    after: Report
+    after: VerifyReport
     unequal: tuple[Fault, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Whether the dataset is whole now, and the one that it was."""
+        """Whether the dataset has no fault now, and the samples that it had."""
         return self.after.whole and not self.unequal
 
 
@@ -46,96 +55,138 @@ def repair(
     samples: int = DEFAULT_SAMPLES,
     workers: int | None = None,
     progress: bool = False,
-) -> Repaired:
-    """Check a dataset as `verify` does, make what is broken again, and check it once more.
+) -> RepairReport:
+    """Check a dataset as `verify` does, build broken shards again, and check it once more.
 
-    Shards at fault are made again, and plan and manifest written from the other one and the
-    completion records. A file that is not of the dataset is never removed; one in the way, such
-    as a symbolic link, is refused with its name, before anything is changed, by `BuilderError`.
-    So is a dataset of another generator version, and one of which neither plan nor manifest
-    can be read. While shards are made again, the dataset has no manifest.
+    Plan and manifest are written again from each other and the completion records. A file that is
+    not the dataset's is never removed. The dataset has no manifest while shards are built.
+
+    Args:
+        path: The dataset's folder.
+        level: Level of both checks, "quick" (default), "full" or "deep"; see `verify`.
+        samples: Samples that a deep check renders, from 1; default 1,000.
+        workers: The most workers, from 1; default: all usable cores.
+        progress: Whether to show a progress bar on standard error.
+
+    Returns:
+        Both reports, and the shards that were built again.
+
+    Raises:
+        UsageError: The folder holds no dataset, or an option is out of range.
+        BuilderError: Nothing was changed, because a link or a file that is not the dataset's is
+            in the way, the dataset is of another generator version, its digits are not known on
+            this machine, or neither plan nor manifest can be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from builder import Recipe, build, repair
+    >>> with TemporaryDirectory() as folder:
+    ...     result = build(Recipe(), count=4, out=f"{folder}/set", backend="sequential")
+    ...     (result.path / "shard-000000.h5").unlink()
+    ...     report = repair(result.path, workers=1)
+    ...     len(report.before.faults), report.made, report.whole
+    (1, (0,), True)
     """
-    return carry_out(Path(path), Check(level, samples, BuildOptions(workers, progress=progress)))
+    options = VerifyOptions(level, samples, BuildOptions(workers, progress=progress))
+    return repair_dataset(Path(path), options)
 
 
-def carry_out(folder: Path, check: Check) -> Repaired:
-    """Repair the dataset in a folder. See `repair`."""
-    before, found = checked(folder, check)
-    known = found.known
-    if known is None:
+def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
+    """Repair a dataset as `repair` does."""
+    before, result = verify_dataset(folder, options)
+    documents = result.documents
+    if documents is None:
         raise BuilderError(
             f"{folder}: neither {PLAN} nor {MANIFEST} tells what this is to be, so it cannot be "
             f"repaired ({before.faults[0]})"
         )
-    known.plan.require_own_version(folder)
+    config, recipe = documents.config, documents.recipe
+    config.require_own_version(folder)
     if before.whole:
-        return Repaired(before, (), before)
-    _require_ours(folder, found)
-    planner_for(known.recipe)  # refuses here what cannot be drawn, with all still in its place
-    if known.recipe.labels_file is not None:
-        labels_file.open_lines(known.recipe.labels_file)
-    _clear(folder, known, found.findings.to_make)
-    built = pipeline.build_dataset(known.plan, known.recipe, OutputFolder(folder), check.run)
-    unequal = _unequal(found, built.manifest)
-    after, _ = checked(folder, check)
-    return Repaired(before, tuple(sorted(found.findings.to_make)), after, unequal)
+        return RepairReport(before, (), before)
+    _require_no_obstacles(result)
+    planner_for(recipe)  # refuses what cannot be drawn while everything is still there
+    if recipe.labels_file is not None:
+        labels_file.open_lines(recipe.labels_file)
+    broken = _broken_shards(result, config)
+    _remove_records(folder, config, broken)
+    manifest = pipeline.build_dataset(config, recipe, OutputFolder(folder), options.run).manifest
+    unequal = _compare_digests(result, manifest)
+    after, _ = verify_dataset(folder, options)
+    return RepairReport(before, tuple(broken), after, unequal)
 
 
-def distrust(folder: Path, run: BuildOptions) -> int:
-    """Take away the records of shards that are not as recorded; return how many there were.
+def remove_invalid_records(folder: Path, run: BuildOptions) -> int:
+    """Read every byte of a dataset, finished or not; remove the records of shards with a fault.
 
-    For a dataset that is begun, or finished: every byte is read. What builds there next makes
-    these shards again.
+    The next build makes these shards again.
+
+    Args:
+        folder: The dataset's folder.
+        run: How the workers run.
+
+    Returns:
+        How many records were removed.
+
+    Raises:
+        BuilderError: A link or a file that is not the dataset's is in the way.
     """
-    _, found = checked(folder, Check("full", run=run))
-    if found.known is None:
+    _, result = verify_dataset(folder, VerifyOptions("full", run=run))
+    if result.documents is None:
         return 0
-    _require_ours(folder, found)
-    recorded = {n for n in found.findings.to_make
-                if (folder / found.known.plan.shard(n).record_name).exists()}  # fmt: skip
+    _require_no_obstacles(result)
+    config, output = result.documents.config, OutputFolder(folder)
+    broken = _broken_shards(result, config)
+    recorded = [number for number in broken if output.exists(config.shard(number).record_name)]
     if recorded:
-        _clear(folder, found.known, recorded)
+        _remove_records(folder, config, recorded)
     return len(recorded)
 
 
-def _require_ours(folder: Path, found: Survey) -> None:
+def _broken_shards(result: QuickCheckResult, config: DatasetConfig) -> list[int]:
+    """Return the numbers of the shards with a fault."""
+    names = {fault.shard for fault in result.faults}
+    return [shard.number for shard in config.all_shards() if shard.name in names]
+
+
+def _require_no_obstacles(result: QuickCheckResult) -> None:
     """Raise `BuilderError` for anything that a repair would have to remove or write through."""
-    links = [e.name for e in OutputFolder(folder).entries() if e.is_symlink()]
-    if in_the_way := sorted({*found.findings.foreign, *links}):
+    obstacles = {fault.obstacle for fault in result.faults if fault.obstacle}
+    entries = OutputFolder(result.folder).entries()
+    obstacles |= {entry.name for entry in entries if entry.is_symlink()}
+    if obstacles:
         raise BuilderError(
-            f"{folder}: {', '.join(in_the_way)} is not this program's and would be in the way; "
-            "move it elsewhere and call again"
+            f"{result.folder}: {', '.join(sorted(obstacles))} is not this program's and would be "
+            "in the way; move it elsewhere and call again"
         )
 
 
-def _clear(folder: Path, known: Documents, to_make: set[int]) -> None:
-    """Leave of plan, manifest and records those that hold: what a build then finds to do."""
-    out = OutputFolder(folder)
-    with out.lock():
+def _remove_records(folder: Path, config: DatasetConfig, numbers: Collection[int]) -> None:
+    """Remove the manifest and the records of some shards, and publish the plan."""
+    output = OutputFolder(folder)
+    with output.lock():
         signals.check()
-        out.remove(MANIFEST)
-        for number in to_make:
-            out.remove(known.plan.shard(number).record_name)
-        out.publish_json(PLAN, known.plan.model_dump(mode="json", exclude_unset=True))
+        output.remove(MANIFEST)
+        for number in numbers:
+            output.remove(config.shard(number).record_name)
+        output.publish_json(PLAN, config.model_dump(mode="json", exclude_unset=True))
 
 
-def _unequal(found: Survey, manifest: Manifest) -> tuple[Fault, ...]:
-    """Return a fault for each shard whose content digest is no longer the one expected of it."""
+def _compare_digests(result: QuickCheckResult, manifest: Manifest) -> tuple[Fault, ...]:
+    """Return a fault for each content digest that a repair changed: of a shard, or of the whole."""
     unequal = []
     for entry in manifest.shards:
-        expected = found.expected.get(entry.shard.number)
-        if expected is not None and expected.content_digest != entry.content_digest:
+        before = result.entries.get(entry.shard.number)
+        if before is not None and before.content_digest != entry.content_digest:
             unequal.append(
                 Fault(
                     entry.shard.name,
                     f"came back with content digest {entry.content_digest}, expected "
-                    f"{expected.content_digest}: it is not the one that it was",
+                    f"{before.content_digest}: it is not the one that it was",
                 )
             )
-    known = found.known  # a manifest that was changed is no witness
-    if known and known.manifest and known.sound and not unequal:
-        before = known.manifest.content_digest
-        total = add_digests(*(entry.content_digest for entry in manifest.shards))
-        if before != total:
-            unequal.append(Fault(None, f"the content digest is {total}, expected {before}"))
+    documents = result.documents
+    if documents and documents.manifest and documents.trusted and not unequal:
+        expected, digest = documents.manifest.content_digest, manifest.content_digest
+        if digest != expected:
+            unequal.append(Fault(None, f"the content digest is {digest}, expected {expected}"))
     return tuple(unequal)

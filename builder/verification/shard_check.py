@@ -1,154 +1,162 @@
-"""What is checked shard by shard, in workers: every byte of its files, or samples made anew."""
+"""The full and the deep check of one shard, as a worker carries them out.
+
+A full check reads every byte of the shard's files. A deep check renders samples again, and compares
+every stored field with them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from builder.common import signals
+from builder.common.constants import Ints
 from builder.common.rng import sample_seeds
 from builder.datasets.shard_cache import ShardCache
-from builder.generator.batch import Batch
+from builder.generator.batch import FIELDS, Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig
 from builder.storage.content_digest import digest_of, format_digest
-from builder.storage.findings import Fault, Findings
+from builder.storage.faults import Fault, catch_errors
 from builder.storage.formats import format_of
-from builder.verification.quick_check import Expected
+from builder.storage.manifest import ShardEntry
 
 BLOCK = 1024
 """Samples read at a time."""
 
-MOST_LINES = 10
-"""Samples of a shard that are listed one by one; the rest of them are counted."""
-
-ANNOTATIONS = ("seeds", "lengths", "labels", "glyphs", "boxes", "quads", "visible", "masks")
+MAX_SAMPLE_FAULTS = 10
+"""Samples of a shard that have a fault each; further ones are counted in one fault."""
 
 
 @dataclass(frozen=True)
-class CheckTask:
-    """All that a worker is given to check a shard. `rows` are those to make anew, None for none."""
+class ShardCheckTask:
+    """The task of a worker: to check one shard.
+
+    Attributes:
+        folder: The dataset's folder.
+        config: Configuration of the dataset.
+        entry: What the shard should be.
+        rows: Rows of the shard that a deep check compares; None for a full check.
+    """
 
     folder: Path
-    plan: DatasetConfig
-    expected: Expected
-    rows: range | tuple[int, ...] | None = None
+    config: DatasetConfig
+    entry: ShardEntry
+    rows: Sequence[int] | None = None
+
+    @property
+    def sample_count(self) -> int:
+        """Number of samples that the check reads."""
+        return self.entry.shard.count if self.rows is None else len(self.rows)
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a worker found in a shard, in `samples` samples."""
+class ShardCheckResult:
+    """The faults of a shard, and how many of its samples were read."""
 
-    number: int
     faults: tuple[Fault, ...]
-    samples: int
+    sample_count: int
 
 
-def check_shard(task: CheckTask) -> Checked:
-    """Check one shard: the rows named by the task, or all of its bytes. Raises for no fault."""
-    findings, shard = Findings(), task.expected.shard
-    with signals.defer_signals(), findings.reading(shard):
-        if task.rows is not None:
-            _check_samples(task, findings)
-        else:
-            _check_hashes(task, findings)
-            # damaged bytes are not given to HDF5, and were told of
-            if not findings.faults:
-                _check_content(task, findings)
-    samples = shard.count if task.rows is None else len(task.rows)
-    return Checked(shard.number, tuple(findings.faults), samples)
+def check_shard(task: ShardCheckTask) -> ShardCheckResult:
+    """Carry out a task. No fault raises an exception."""
+    faults = full_check(task) if task.rows is None else deep_check(task, task.rows)
+    with signals.defer_signals():
+        return ShardCheckResult(tuple(catch_errors(task.entry.shard, faults)), task.sample_count)
 
 
-def _check_hashes(task: CheckTask, findings: Findings) -> None:
-    form = format_of(task.plan.storage.format)
-    for file in task.expected.files:
+def full_check(task: ShardCheckTask) -> Iterator[Fault]:
+    """Yield a fault for each file with another sha256, else for another content digest."""
+    shard, shard_format = task.entry.shard, format_of(task.config.storage.format)
+    damaged = False
+    for file in task.entry.files:
         signals.check()
-        found = form.sha256(task.folder, file.name)
-        if found != file.sha256:
-            findings.shard(
-                task.expected.shard,
-                f"{file.name} has sha256 {found}, expected {file.sha256}",
-            )
-
-
-def _check_content(task: CheckTask, findings: Findings) -> None:
-    """Add a fault where the stored samples have another content digest."""
-    total = 0
-    for stored in _stored(task, range(task.expected.shard.count)):
-        total += digest_of(stored)
-    if format_digest(total) != task.expected.content_digest:
-        findings.shard(
-            task.expected.shard,
-            f"the samples stored have content digest {format_digest(total)}, "
-            f"expected {task.expected.content_digest}",
+        sha256 = shard_format.sha256(task.folder, file.name)
+        if sha256 != file.sha256:
+            damaged = True
+            yield Fault(shard.name, f"{file.name} has sha256 {sha256}, expected {file.sha256}")
+    if damaged:
+        return  # HDF5 can crash on damaged bytes
+    batches = _read_batches(task, range(shard.count))
+    digest = format_digest(sum(digest_of(batch) for _, batch in batches))
+    if digest != task.entry.content_digest:
+        yield Fault(
+            shard.name,
+            f"the samples stored have content digest {digest}, "
+            f"expected {task.entry.content_digest}",
         )
 
 
-def _stored(task: CheckTask, rows: range | tuple[int, ...]) -> Iterator[Batch]:
-    """Yield the stored samples of rows of the shard, block by block."""
-    shards = ShardCache(task.folder, task.plan)
+def deep_check(task: ShardCheckTask, rows: Sequence[int]) -> Iterator[Fault]:
+    """Yield a fault for each sample of which a stored field is not what the recipe makes."""
+    shard, recipe = task.entry.shard, Recipe.from_json(task.config.recipe)
+    differences: dict[int, list[str]] = defaultdict(list)
+    for indices, stored in _read_batches(task, rows):
+        rendered = generate(recipe, indices, task.config.storage.masks)
+        for row, difference in compare_fields(stored, rendered):
+            differences[int(indices[row])].append(difference)
+    for index in sorted(differences)[:MAX_SAMPLE_FAULTS]:
+        yield Fault(shard.name, f"sample {index}: {'; '.join(differences[index])}")
+    if len(differences) > MAX_SAMPLE_FAULTS:
+        more = len(differences) - MAX_SAMPLE_FAULTS
+        yield Fault(shard.name, f"{more} samples more are not as made anew")
+
+
+def compare_fields(stored: Batch, rendered: Batch) -> Iterator[tuple[int, str]]:
+    """Yield row and difference for each value of a stored field that is not the rendered one."""
+    for name in FIELDS:
+        values, expected = getattr(stored, name), getattr(rendered, name)
+        if values is None or expected is None:
+            continue  # masks, of a dataset without
+        unequal = (values != expected).reshape(len(expected), -1).any(axis=1)
+        for row in np.flatnonzero(unequal).tolist():
+            yield row, _describe_difference(name, values[row], expected[row])
+
+
+def _describe_difference(
+    name: str, value: npt.NDArray[np.generic], expected: npt.NDArray[np.generic]
+) -> str:
+    """Say how the value of one sample's field differs from the expected one."""
+    places = np.argwhere(np.atleast_1d(value != expected))
+    if name in ("images", "masks"):
+        y, x = places[0].tolist()
+        return (
+            f"{len(places)} of {expected.size} pixels of its {name[:-1]} differ: the one in row "
+            f"{y}, column {x} is {value[y, x]}, expected {expected[y, x]}"
+        )
+    verb = "is" if name == "index" else "are"
+    if len(text := f"{name} {verb} {value.tolist()}, expected {expected.tolist()}") <= 200:
+        return text
+    first = tuple(places[0])
+    return (
+        f"{name} are wrong in {len(places)} of {expected.size} numbers: the first of these is "
+        f"{value[first]}, expected {expected[first]}"
+    )
+
+
+def _read_batches(task: ShardCheckTask, rows: Sequence[int]) -> Iterator[tuple[Ints, Batch]]:
+    """Yield indices and stored samples of rows of the shard, block by block."""
+    shards = ShardCache(task.folder, task.config)
     for first in range(0, len(rows), BLOCK):
         signals.check()
-        yield shards.batch(np.array(rows[first : first + BLOCK]) + task.expected.shard.start)
+        indices = np.array(rows[first : first + BLOCK]) + task.entry.shard.start
+        yield indices, shards.batch(indices)
 
 
-def _check_samples(task: CheckTask, findings: Findings) -> None:
-    """Add a fault for each sample that is not what the recipe makes of its index."""
-    shard, rows = task.expected.shard, task.rows or ()
-    recipe = Recipe.from_json(task.plan.recipe)
-    wrong: dict[int, list[str]] = {}
-    first = 0
-    for stored in _stored(task, rows):
-        some = np.array(rows[first : first + len(stored)])
-        first += len(stored)
-        made = generate(recipe, some + shard.start, task.plan.storage.masks)
-        for row, what in _differences(stored, made):
-            wrong.setdefault(int(made.index[row]), []).append(what)
-    for index in sorted(wrong)[:MOST_LINES]:
-        findings.shard(shard, f"sample {index}: {'; '.join(wrong[index])}")
-    if len(wrong) > MOST_LINES:
-        findings.shard(shard, f"{len(wrong) - MOST_LINES} samples more are not as made anew")
+def evenly_spaced_sample(count: int, samples: int) -> Iterator[int]:
+    """Yield increasing indices below `count`, one in each of equal parts; all if they are few.
 
+    The position in a part is a hash of the part's number, so each call yields the same indices.
 
-def _differences(stored: Batch, made: Batch) -> Iterator[tuple[int, str]]:
-    """Yield row and words for whatever of the stored samples is not as made anew."""
-    for row in np.flatnonzero(stored.index != made.index):
-        yield int(row), f"index is {stored.index[row]}, expected {made.index[row]}"
-    unlike = _unlike(stored.images, made.images)
-    for row in np.flatnonzero(unlike):
-        at = np.argwhere(stored.images[row] != made.images[row])
-        y, x = at[0].tolist()
-        yield (
-            int(row),
-            f"{len(at)} of {made.images[row].size} pixels differ: the one in row {y}, column {x} "
-            f"is {stored.images[row, y, x]}, expected {made.images[row, y, x]}",
-        )
-    for name in ANNOTATIONS:
-        kept, anew = getattr(stored, name), getattr(made, name)
-        if kept is not None and anew is not None:
-            for row in np.flatnonzero(_unlike(kept, anew)):
-                yield int(row), f"{name} are {_shown(kept[row])}, expected {_shown(anew[row])}"
-
-
-def _unlike(a: Any, b: Any) -> Any:
-    """Return which rows of two arrays of one shape differ, (B,) bool."""
-    return (a != b).reshape(len(b), -1).any(axis=1)
-
-
-def _shown(values: Any) -> str:
-    text = str(values.tolist())
-    return text if len(text) <= 80 else "others" if values.ndim > 1 else text[:77] + "..."
-
-
-def spread(count: int, samples: int) -> Iterator[int]:
-    """Yield `samples` increasing indices below `count`, or all: one in each of as many equal parts.
-
-    Which one of its part is a hash of the part's number, so the same samples come each time.
+    Args:
+        count: Samples of the dataset, from 1.
+        samples: Number of parts, from 1.
     """
     if samples >= count:
         yield from range(count)

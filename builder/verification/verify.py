@@ -1,9 +1,10 @@
-"""Checking a dataset: quickly, every byte of it, or samples against ones made anew."""
+"""`verify`: a quick, full or deep check of a whole dataset."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,10 +16,11 @@ from builder.planner.planner import planner_for
 from builder.recipe.digits import register
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig
-from builder.storage.findings import Fault
+from builder.storage.faults import Fault
 from builder.storage.manifest import MANIFEST
-from builder.verification.quick_check import Survey, survey
-from builder.verification.shard_check import CheckTask, check_shard, spread
+from builder.storage.output_folder import OutputFolder
+from builder.verification.quick_check import DatasetDocuments, QuickCheckResult, quick_check
+from builder.verification.shard_check import ShardCheckTask, check_shard, evenly_spaced_sample
 from builder.workers import pool
 from builder.workers.options import BuildOptions
 
@@ -26,17 +28,22 @@ Level = Literal["quick", "full", "deep"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 DEFAULT_SAMPLES = 1000
-"""Samples made anew by a deep check: some 0.1 s, and a fault in 1 of 100 samples is found with
-a probability of 0.99996."""
+"""Samples that a deep check renders: some 0.1 s. A fault in 1 of 100 samples is found with a
+probability of 0.99996."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a check of a dataset found.
+class VerifyReport:
+    """The result of a check. `str` returns it as one line.
 
-    `faults`: all that is wrong, in the order of the dataset; `notes`: what is odd and harmless.
-    `plan` is None where neither plan nor manifest can be read. `checked`: the samples whose
-    bytes, or pixels, were looked at, in `seconds`.
+    Attributes:
+        path: The dataset's folder.
+        level: "quick", "full" or "deep".
+        plan: Configuration of the dataset, None if neither plan nor manifest can be read.
+        faults: All faults: first those of the dataset as a whole, then shard by shard.
+        notes: What is odd and harmless.
+        checked: Samples that a full check read, or a deep check rendered; 0 for a quick check.
+        seconds: Duration of the check.
     """
 
     path: Path
@@ -53,38 +60,40 @@ class Report:
         return not self.faults
 
     def __str__(self) -> str:
-        """Say in one line what the check came to."""
-        kind = f"{self.level} check"
+        check = f"{self.level} check"
+        faults = _count(len(self.faults), "fault")
         if self.plan is None:
-            return f"{self.path}: {_counted(len(self.faults), 'fault')}, {kind}"
-        shards = {fault.shard for fault in self.faults} - {None}
+            return f"{self.path}: {faults}, {check}"
+        shards = _count(self.plan.shards, "shard")
         if self.faults:
-            return (
-                f"{self.path}: {_counted(len(self.faults), 'fault')} in {len(shards)} of "
-                f"{_counted(self.plan.shards, 'shard')}, {kind}"
-            )
-        of = f" of {_counted(self.checked, 'sample')}" if self.level == "deep" else ""
-        return (
-            f"{self.path}: whole: {_counted(self.plan.shards, 'shard')}, "
-            f"{_counted(self.plan.count, 'image')}, {kind}{of}"
-        )
+            broken = {fault.shard for fault in self.faults} - {None}
+            return f"{self.path}: {faults} in {len(broken)} of {shards}, {check}"
+        of = f" of {_count(self.checked, 'sample')}" if self.level == "deep" else ""
+        return f"{self.path}: whole: {shards}, {_count(self.plan.count, 'image')}, {check}{of}"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)
-class Check:
-    """How a dataset is checked: the level, and for a deep check how many samples.
+class VerifyOptions:
+    """How a dataset is checked.
 
-    `digits` is a folder of IDX files that are to be those of the dataset.
+    Attributes:
+        level: "quick", "full" or "deep".
+        samples: Samples that a deep check renders, from 1.
+        run: How the workers run.
+        dataset_dir: Folder of IDX files that should be the dataset's digits, to be registered.
+
+    Raises:
+        UsageError: A value is out of range.
     """
 
     level: Level = "quick"
     samples: int = DEFAULT_SAMPLES
     run: BuildOptions = field(default_factory=BuildOptions)
-    digits: Path | None = None
+    dataset_dir: Path | None = None
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -100,94 +109,125 @@ def verify(
     samples: int = DEFAULT_SAMPLES,
     workers: int | None = None,
     progress: bool = False,
-) -> Report:
-    """Check a dataset, and return what is wrong with it. Nothing in its folder is changed.
+) -> VerifyReport:
+    """Check a dataset, and return a report of its faults. Nothing in the folder changes.
 
-    `level` "quick" reads plan, manifest and records, and compares the names and sizes of all
-    files; "full" besides reads every byte, and compares sha256 and content digests; "deep"
-    makes `samples` samples anew, spread over the dataset, and compares all that is stored of them.
-    `workers` is a ceiling (default: all usable cores); `progress` asks for a bar on standard error.
+    Args:
+        path: The dataset's folder.
+        level: "quick" (default) checks plan, manifest and completion records, and names and sizes
+            of all files; "full" also reads every byte, and compares sha256 and content digests;
+            "deep" is a quick check that also renders samples again, evenly spaced over the
+            dataset, and compares every stored field with them.
+        samples: Samples that a deep check renders, from 1; default 1,000.
+        workers: The most workers, from 1; default: all usable cores.
+        progress: Whether to show a progress bar on standard error.
 
-    Whatever is wrong with the dataset is a fault of the report. Raises `UsageError` for a folder
-    that holds no dataset, and for a deep check `BuilderError` where another generator version
-    made it, or where its digits are not known on this machine.
+    Returns:
+        The report. Whatever is wrong with the dataset is a fault in it, and no exception.
+
+    Raises:
+        UsageError: The folder holds no dataset, or an option is out of range.
+        BuilderError: A deep check cannot render: the dataset is of another generator version, or
+            its digits are not known on this machine.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from builder import Recipe, build, verify
+    >>> with TemporaryDirectory() as folder:
+    ...     result = build(Recipe(), count=4, out=f"{folder}/set", backend="sequential")
+    ...     verify(result.path, "full").faults
+    ()
     """
-    return checked(Path(path), Check(level, samples, BuildOptions(workers, progress=progress)))[0]
+    options = VerifyOptions(level, samples, BuildOptions(workers, progress=progress))
+    return verify_dataset(Path(path), options)[0]
 
 
-def checked(folder: Path, check: Check) -> tuple[Report, Survey]:
-    """Check a dataset, and return the report together with what a repair has to know."""
-    began = time.perf_counter()
+def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, QuickCheckResult]:
+    """Check a dataset as `verify` does; return the report, and what a repair needs of the check."""
+    started = time.perf_counter()
     _require_dataset(folder)
-    found = survey(folder)
-    done = 0
-    if check.digits is not None and found.known is not None:
-        _register(check.digits, found.known.recipe)
-    if found.known is not None and check.level != "quick":
-        if check.level == "deep":
-            found.known.plan.require_own_version(folder)
-        done = _recheck(found, _tasks(found, check), check)
-    plan = found.known.plan if found.known else None
-    faults = sorted(found.findings.faults, key=lambda fault: fault.shard or "")
-    seconds = time.perf_counter() - began
-    notes = tuple(found.findings.notes)
-    return Report(folder, check.level, plan, tuple(faults), notes, done, seconds), found
-
-
-def _register(digits: Path, recipe: Recipe) -> None:
-    """Make the digits in a folder known. Raises `UsageError` where they are not the recipe's."""
-    if (source := register(digits)) != recipe.source:
-        raise UsageError(f"{digits}: holds {source}, but the dataset is of {recipe.source}")
+    result = quick_check(folder)
+    documents = result.documents
+    checked = 0
+    if documents is not None:
+        if options.dataset_dir is not None:
+            _register_digits(options.dataset_dir, documents.recipe)
+        checked = _check_shards(result, _shard_tasks(result, documents, options), options)
+    report = VerifyReport(
+        path=folder,
+        level=options.level,
+        plan=documents.config if documents else None,
+        faults=tuple(sorted(result.faults, key=lambda fault: fault.shard or "")),
+        notes=tuple(result.notes),
+        checked=checked,
+        seconds=time.perf_counter() - started,
+    )
+    return report, result
 
 
 def _require_dataset(folder: Path) -> None:
     """Raise `UsageError` for a folder in which nothing looks like a dataset."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: is not a folder, expected that of a dataset")
-    if not any((folder / name).exists() for name in (PLAN, MANIFEST)) and not any(
-        folder.glob("shard-*")
-    ):
+    names = [entry.name for entry in OutputFolder(folder).entries()]
+    if not any(name in (PLAN, MANIFEST) or name.startswith("shard-") for name in names):
         raise UsageError(f"{folder}: holds no {PLAN} and no {MANIFEST}, so it is not a dataset")
 
 
-def _tasks(found: Survey, check: Check) -> list[CheckTask]:
-    """Return what is to be checked, shard by shard, of the shards whose files can be opened."""
-    assert found.known is not None
-    plan = found.known.plan
-    readable = [found.expected[number] for number in found.readable]
-    if check.level == "full":
-        return [CheckTask(found.folder, plan, expected) for expected in readable]
-    if not found.labels_hold:
-        found.findings.notes.append("no samples were made anew: the labels file is not there")
+def _register_digits(dataset_dir: Path, recipe: Recipe) -> None:
+    """Register the digits of a folder. Raises `UsageError` if they are not the recipe's."""
+    if (source := register(dataset_dir)) != recipe.source:
+        raise UsageError(f"{dataset_dir}: holds {source}, but the dataset is of {recipe.source}")
+
+
+def _shard_tasks(
+    result: QuickCheckResult, documents: DatasetDocuments, options: VerifyOptions
+) -> list[ShardCheckTask]:
+    """Return the tasks of a full or deep check: one for each shard with readable files."""
+    config = documents.config
+    if options.level == "quick":
         return []
-    planner_for(found.known.recipe)  # raises where the digits are not known here
-    if check.samples >= plan.count:
-        return [CheckTask(found.folder, plan, e, range(e.shard.count)) for e in readable]
-    rows: dict[int, list[int]] = defaultdict(list)
-    for index in spread(plan.count, check.samples):
-        rows[index // plan.storage.shard_size].append(index % plan.storage.shard_size)
+    entries = [result.entries[number] for number in result.readable]
+    if options.level == "full":
+        return [ShardCheckTask(result.folder, config, entry) for entry in entries]
+    config.require_own_version(result.folder)
+    if not result.labels_file_valid:
+        result.notes.append("no samples were made anew: the labels file is not there")
+        return []
+    planner_for(documents.recipe)  # raises if the digits are not known here
+    rows = _rows_by_shard(config, options.samples)
     return [
-        CheckTask(found.folder, plan, e, tuple(rows[e.shard.number]))
-        for e in readable
-        if e.shard.number in rows
+        ShardCheckTask(result.folder, config, entry, rows[entry.shard.number])
+        for entry in entries
+        if entry.shard.number in rows
     ]
 
 
-def _recheck(found: Survey, tasks: list[CheckTask], check: Check) -> int:
-    """Carry out the tasks, add what they find, and return how many samples were looked at."""
+def _rows_by_shard(config: DatasetConfig, samples: int) -> Mapping[int, Sequence[int]]:
+    """Return the rows that a deep check compares, by shard number."""
+    if samples >= config.count:
+        return {shard.number: range(shard.count) for shard in config.all_shards()}
+    rows: dict[int, list[int]] = defaultdict(list)
+    for index in evenly_spaced_sample(config.count, samples):
+        shard, row = divmod(index, config.storage.shard_size)
+        rows[shard].append(row)
+    return rows
+
+
+def _check_shards(
+    result: QuickCheckResult, tasks: list[ShardCheckTask], options: VerifyOptions
+) -> int:
+    """Carry out the tasks in workers; add the faults, and return how many samples were read."""
     if not tasks:
         return 0
-    if check.level == "deep":
+    if options.level == "deep":
         log_compilation()
-    run = check.run
-    total = sum(t.expected.shard.count if t.rows is None else len(t.rows) for t in tasks)
+    run = options.run
+    total = sum(task.sample_count for task in tasks)
     workers = pool.worker_count(run.workers, len(tasks), run.backend)
     with pool.ProgressBar(total, 0, show=run.progress) as bar:
-        for result in pool.map_unordered(check_shard, tasks, workers=workers, backend=run.backend):
+        for done in pool.map_unordered(check_shard, tasks, workers=workers, backend=run.backend):
             signals.check()
-            found.findings.faults.extend(result.faults)
-            if result.faults:
-                found.findings.to_make.add(result.number)
-            bar.add(result.samples)
+            result.faults += done.faults
+            bar.add(done.sample_count)
             bar.show(0)
     return total

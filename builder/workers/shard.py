@@ -14,6 +14,7 @@ from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig, Shard
 from builder.storage.formats import format_of
 from builder.storage.manifest import LABELS, CompletionRecord, Finished, file_record
+from builder.storage.manifest_check import check_record
 from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import Statistics
 from builder.workers import progress
@@ -90,16 +91,12 @@ def find_record(folder: OutputFolder, config: DatasetConfig, shard: Shard) -> Fi
 
     The record must be of this dataset and shard. The files it lists must have the sizes listed.
     """
-    names = format_of(config.storage.format).files(shard)
-    expected = (shard, config.fingerprint, config.generator_version)
     try:
         record = folder.read(shard.record_name, CompletionRecord)
-        if (
-            (record.shard, record.fingerprint, record.generator_version) == expected
-            and tuple(file.name for file in record.files) == names
-            and all(folder.size(file.name) == file.bytes for file in record.files)
-        ):
-            return record, file_record(folder.path / shard.record_name)
+        finished = record, file_record(folder.path / shard.record_name)
+        faults = check_record(config, shard, finished)
+        if not any(faults) and all(folder.size(file.name) == file.bytes for file in record.files):
+            return finished
     except (DatasetError, OSError):
         pass
     return None

@@ -22,7 +22,7 @@ from builder.recipe import digits
 from builder.storage.content_digest import digest_of, format_digest
 from builder.storage.manifest import checksum
 from builder.storage.output_folder import OutputFolder
-from builder.verification.shard_check import spread
+from builder.verification.shard_check import evenly_spaced_sample
 
 COUNT = 50
 FORMS = {
@@ -379,7 +379,8 @@ def test_names_in_the_manifest_open_nothing(raw, name):
     ):
         rewritten(file, change)
     found = told(raw, "full")
-    assert any(line.startswith(f"{SHARD}: the files listed are ") for line in found)
+    for document in ("manifest.json", f"{SHARD}.json"):
+        assert any(line.startswith(f"{SHARD}: {document}: names ") for line in found)
     assert not any("\n" in line for line in found)
 
 
@@ -521,14 +522,14 @@ def test_another_generator_version_is_checked_but_not_made_again(raw):
 
 def test_samples_are_spread_over_the_dataset():
     """One sample of each equal part, always the same, increasing; all where there are no more."""
-    picked = list(spread(1_000_003, 3000))
+    picked = list(evenly_spaced_sample(1_000_003, 3000))
     parts = [index * 3000 // 1_000_003 for index in picked]
     assert len(set(parts)) > 2900
     assert len(picked) == len(set(picked)) == 3000
-    assert picked == sorted(picked) == list(spread(1_000_003, 3000))
+    assert picked == sorted(picked) == list(evenly_spaced_sample(1_000_003, 3000))
     assert len({index % 333 for index in picked}) > 300
-    assert list(spread(5, 5)) == list(spread(5, 99)) == [0, 1, 2, 3, 4]
-    assert max(spread((1 << 63) - 1, 10)) < 1 << 63
+    assert list(evenly_spaced_sample(5, 5)) == list(evenly_spaced_sample(5, 99)) == [0, 1, 2, 3, 4]
+    assert max(evenly_spaced_sample((1 << 63) - 1, 10)) < 1 << 63
 
 
 def test_workers_find_the_same(copy):

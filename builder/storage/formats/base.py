@@ -16,7 +16,7 @@ from builder.common.constants import FRAME
 from builder.generator.batch import Batch
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.findings import Fault, kind_of
+from builder.storage.faults import Fault, kind_of
 from builder.storage.manifest import FileRecord
 from builder.storage.output_folder import OutputFolder
 

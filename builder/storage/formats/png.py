@@ -17,7 +17,7 @@ from builder.common.errors import DatasetError
 from builder.common.validation import format_value
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.findings import Fault, kind_of
+from builder.storage.faults import Fault, kind_of
 from builder.storage.formats.base import (
     Field,
     FileWriter,

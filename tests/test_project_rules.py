@@ -121,7 +121,6 @@ FILE_HOMES = {
     "cli.regenerate": "the folder that --out names for PNG files",
     "storage.formats.parquet": "a temporary path that `publish` yields",
     "storage.formats.png": "a temporary path that `publish` yields",
-    "verification.verify": "a folder that may hold no dataset",
 }
 
 

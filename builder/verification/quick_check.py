@@ -147,11 +147,8 @@ def _read_document(
         if data == canonical:
             return value
         equal = takewhile(lambda pair: pair[0] == pair[1], zip(data, canonical, strict=False))
-        offset = sum(1 for _ in equal)
-        text = (
-            f"byte {offset} is not as this program writes it "
-            f"({len(data)} bytes, expected {len(canonical)})"
-        )
+        sizes = f"{len(data)} bytes, expected {len(canonical)}"
+        text = f"byte {sum(1 for _ in equal)} is not as this program writes it ({sizes})"
     faults.append(_document_fault(path, text, shard))
     return None
 

@@ -151,7 +151,7 @@ def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, 
     if documents is not None:
         if options.dataset_dir is not None:
             _register_digits(options.dataset_dir, documents.recipe)
-        checked = _check_shards(result, _shard_tasks(result, documents, options), options)
+        checked = _run_tasks(result, _shard_tasks(result, documents, options), options)
     report = VerifyReport(
         path=folder,
         level=options.level,
@@ -213,7 +213,7 @@ def _rows_by_shard(config: DatasetConfig, samples: int) -> Mapping[int, Sequence
     return rows
 
 
-def _check_shards(
+def _run_tasks(
     result: QuickCheckResult, tasks: list[ShardCheckTask], options: VerifyOptions
 ) -> int:
     """Carry out the tasks in workers; add the faults, and return how many samples were read."""

@@ -1,7 +1,7 @@
-"""Datasets from somebody else: nothing outside is opened, nothing absurd allocated, one line said.
+"""Datasets from somebody else: they open no other file, take little memory, and fail in one line.
 
-A canary lies outside of the dataset. The kernel itself tells (inotify) whether anything opens
-it: no library, compiled or not, can do so unseen.
+A file outside of the dataset, the canary, is watched by the kernel (inotify), which sees every
+library that opens it, compiled or not.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def form(request):
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """Return a folder of good datasets, one of each form, of labels from a file."""
+    """Return a folder of undamaged datasets, one of each form, with labels from a file."""
     folder = tmp_path_factory.mktemp("originals")
     (folder / "labels.txt").write_text("".join(f"{n}\n" for n in range(90, 130)))
     recipe = Recipe(seed=3, labels_file=folder / "labels.txt", width=WIDTH, spacing=(0, 2))
@@ -65,18 +65,18 @@ def originals(tmp_path_factory):
 
 @pytest.fixture
 def copy(originals, tmp_path):
-    """Return a function that copies one of the datasets, so that it can be harmed."""
+    """Return a function that copies one of the datasets, for the test to damage."""
 
-    def copied(form):
+    def copy_of(form):
         shutil.rmtree(tmp_path / "set", ignore_errors=True)
         return Path(shutil.copytree(originals / form, tmp_path / "set"))
 
-    return copied
+    return copy_of
 
 
 @contextmanager
-def unopened(folder):
-    """Hold that no file of a folder is opened in the body, by whatever library."""
+def no_file_opened(folder):
+    """Assert that no library opens a file of a folder in the body."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "inotify_init1"):
         pytest.skip("needs inotify")
@@ -90,8 +90,8 @@ def unopened(folder):
         os.close(watch)
 
 
-def use(folder):
-    """Use all of a dataset: every sample, and its recipe."""
+def read_dataset(folder):
+    """Read every sample of a dataset, and its recipe."""
     data = open_dataset(folder)
     try:
         found = read_all(data[:])
@@ -101,17 +101,17 @@ def use(folder):
         data.close()
 
 
-def refused(folder, said="", most=2000):
-    """Hold that a dataset is refused in one clear line, which names a file and says `said`."""
-    with pytest.raises(DatasetError, match=said) as caught:
-        use(folder)
+def expect_refusal(folder, message="", most=2000):
+    """Assert that a dataset is refused in one line that names the folder and matches `message`."""
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_dataset(folder)
     line = str(caught.value)
     assert line.isprintable()
     assert str(folder) in line
     assert len(line) < most
 
 
-def edited(folder, change, name="manifest.json"):
+def edit_json(folder, change, name="manifest.json"):
     """Change a JSON file of a dataset."""
     values = json.loads((folder / name).read_text())
     change(values)
@@ -124,26 +124,26 @@ def first_image(form):
 
 
 def test_the_canary_can_be_heard(originals, form):
-    """The datasets are good, and every file that a reader needs is seen to be opened."""
-    assert use(originals / form).texts[:3] == ["90", "91", "92"]
+    """The undamaged datasets can be read, and the watch sees each file that is opened."""
+    assert read_dataset(originals / form).texts[:3] == ["90", "91", "92"]
     with (
         pytest.raises(pytest.fail.Exception),
-        unopened((originals / form / first_image(form)).parent),
+        no_file_opened((originals / form / first_image(form)).parent),
     ):
-        use(originals / form)
+        read_dataset(originals / form)
 
 
 # Names, links, and what is no file
 
 
 def names_of(form):
-    """Return every name of a dataset that a reader opens something by."""
+    """Return the name of every file and folder that a reader opens."""
     inside = ["shard-000000", "shard-000000.h5"] if form == "png" else []
     return ["manifest.json", "labels.txt.gz", first_image(form), *inside]
 
 
 def test_links_are_not_followed(copy, tmp_path, form):
-    """A link in place of any file or folder, even to the very file, is refused unopened."""
+    """A link in place of any file or folder is refused, and its target is not opened."""
     for name in names_of(form):
         folder = copy(form)
         outside = tmp_path / "outside"
@@ -151,18 +151,18 @@ def test_links_are_not_followed(copy, tmp_path, form):
         outside.mkdir()
         (folder / name).rename(outside / "canary")
         (folder / name).symlink_to(outside / "canary")
-        with unopened(outside):
-            refused(folder, "symbolic link")
+        with no_file_opened(outside):
+            expect_refusal(folder, "symbolic link")
 
 
 def test_the_folder_itself_may_be_a_link(copy, tmp_path, form):
-    """What the user names is the user's word."""
+    """The folder that the user names may be a link."""
     (tmp_path / "link").symlink_to(copy(form))
-    assert len(use(tmp_path / "link")) == COUNT
+    assert len(read_dataset(tmp_path / "link")) == COUNT
 
 
 def test_fifos_and_folders_are_no_files(copy, form):
-    """Nothing waits for the other end of a FIFO, and a folder in place of a file is named."""
+    """A FIFO does not block the reader, and a folder in place of a file is refused."""
     for make in (os.mkfifo, os.mkdir):
         for name in names_of(form):
             if name == "shard-000000" and make is os.mkdir:
@@ -170,7 +170,7 @@ def test_fifos_and_folders_are_no_files(copy, form):
             folder = copy(form)
             (folder / name).rename(folder / "away")
             make(folder / name)
-            refused(folder, "no regular file|is no folder|is not there")
+            expect_refusal(folder, "no regular file|is no folder|is not there")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
@@ -199,13 +199,13 @@ def test_names_are_those_of_the_plan(copy, name, part):
         entry = manifest["shards"][0]
         (entry["record"] if part == "record" else entry["files"][part]).update(name=name)
 
-    edited(folder, rename)
-    refused(folder, "shard-000000: names .*expected shard-000000.h5")
+    edit_json(folder, rename)
+    expect_refusal(folder, "shard-000000: names .*expected shard-000000.h5")
 
 
 @pytest.mark.parametrize("length", [2, 0, 200])
 def test_labels_of_png_files_name_no_paths(copy, tmp_path, length):
-    """A label is a part of a file's name, and so digits only, as many as its length says."""
+    """A label is part of a file name, so it must be digits only, as many as its length."""
     path = copy("png") / "shard-000000.h5"
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -213,15 +213,15 @@ def test_labels_of_png_files_name_no_paths(copy, tmp_path, length):
     with h5py.File(path, "r+") as file:
         file["labels"][0] = ord("/") - ord("0")
         file["lengths"][0] = length
-    with unopened(outside):
-        refused(path.parent, r"holds label .* for sample 0, expected 1 to 3 digits")
+    with no_file_opened(outside):
+        expect_refusal(path.parent, r"holds label .* for sample 0, expected 1 to 3 digits")
 
 
 # HDF5
 
 
-def plain(file, name, values, **options):
-    """Put a dataset of one's own in the place of one of the file's."""
+def replace_dataset(file, name, values, **options):
+    """Replace a dataset of an HDF5 file."""
     del file[name]
     return file.create_dataset(name, data=values, **options)
 
@@ -260,19 +260,19 @@ def virtual(file, outside):
 def committed(file, outside):
     values = file["lengths"][:]
     file["kind"] = np.dtype("u1")
-    plain(file, "lengths", values, dtype=file["kind"])
+    replace_dataset(file, "lengths", values, dtype=file["kind"])
 
 
 def scalar(file, outside):
-    plain(file, "lengths", 5)
+    replace_dataset(file, "lengths", 5)
 
 
 def larger_type(file, outside):
-    plain(file, "index", file["index"][:].astype(">i8"))
+    replace_dataset(file, "index", file["index"][:].astype(">i8"))
 
 
 def text(file, outside):
-    plain(file, "lengths", ["x"] * SIZE)
+    replace_dataset(file, "lengths", ["x"] * SIZE)
 
 
 def a_group(file, outside):
@@ -319,43 +319,48 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize(("attack", "said"), ATTACKS)
-def test_hdf5_that_is_not_as_planned(copy, tmp_path, attack, said):
-    """Links, other files' storage, other types and shapes are refused, and nothing else opened."""
+@pytest.mark.parametrize(("attack", "message"), ATTACKS)
+def test_hdf5_that_is_not_as_planned(copy, tmp_path, attack, message):
+    """Links, external storage, other types and shapes are refused, and no other file is opened."""
     folder = copy("hdf5")
     outside = tmp_path / "outside"
     outside.mkdir()
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         attack(file, outside)
-    with unopened(outside):
-        refused(folder, said)
+    with no_file_opened(outside):
+        expect_refusal(folder, message)
 
 
-def chunked(file, filters):
-    """Store images in chunks as a gzipped shard does, with filters of one's own."""
+def replace_with_chunks(file, filters):
+    """Store images in chunks as a gzipped shard does, with other filters."""
     images = file["images"][:]
-    return plain(file, "images", images, chunks=(16, 28, WIDTH), **filters)
+    return replace_dataset(file, "images", images, chunks=(16, 28, WIDTH), **filters)
 
 
 @pytest.mark.parametrize(
     "filters",
-    [{}, {"compression": "gzip", "shuffle": True}, {"compression": "lzf"}, {"fletcher32": True},
-     {"compression": "gzip", "fletcher32": True}],
-)  # fmt: skip
+    [
+        {},
+        {"compression": "gzip", "shuffle": True},
+        {"compression": "lzf"},
+        {"fletcher32": True},
+        {"compression": "gzip", "fletcher32": True},
+    ],
+)
 def test_only_the_planned_filter_is_known(copy, filters):
-    """Chunks need deflate, and nothing but deflate."""
+    """Chunks with any filters but deflate alone are refused."""
     folder = copy("gzip")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
-        chunked(file, filters)
-    refused(folder, "with filters")
+        replace_with_chunks(file, filters)
+    expect_refusal(folder, "with filters")
 
 
 def test_no_plugin_is_looked_for(copy, tmp_path):
-    """A filter of an unknown number loads no plugin, though HDF5 itself would."""
+    """An unknown filter number loads no plugin, though HDF5 alone would."""
     folder = copy("gzip")
     path = folder / "shard-000000.h5"
     with h5py.File(path, "r+") as file:
-        images = chunked(file, {"compression": "lzf"})
+        images = replace_with_chunks(file, {"compression": "lzf"})
         assert images.id.get_create_plist().get_filter(0)[0] == h5py.h5z.FILTER_LZF
     data = path.read_bytes()  # LZF's number, 32000, becomes one that is nobody's
     assert struct.pack("<H", 32000) in data
@@ -365,8 +370,8 @@ def test_no_plugin_is_looked_for(copy, tmp_path):
     (outside / "libcanary.so").write_bytes(CANARY)
     h5py.h5pl.prepend(str(outside).encode())
     try:
-        with unopened(outside):
-            refused(folder, "32999")
+        with no_file_opened(outside):
+            expect_refusal(folder, "32999")
         # h5py alone loads it
         with h5py.File(path) as file, pytest.raises(OSError, match=r"dlopen.*libcanary"):
             file["images"][:]
@@ -375,7 +380,7 @@ def test_no_plugin_is_looked_for(copy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chunk", "said"),
+    ("chunk", "message"),
     [
         (zlib.compress(bytes(20_000_000)), "cut or longer"),
         (zlib.compress(bytes(100)), "cut or longer"),
@@ -385,8 +390,8 @@ def test_no_plugin_is_looked_for(copy, tmp_path):
         (None, "whole ones"),
     ],
 )
-def test_chunks_inflate_to_their_size_or_not_at_all(copy, chunk, said):
-    """A bomb, a chunk too short, no zlib, one too long to be true, and none are all refused."""
+def test_chunks_inflate_to_their_size_or_not_at_all(copy, chunk, message):
+    """Chunks that inflate to another size, are damaged, too long or missing are refused."""
     folder = copy("gzip")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         images = file["images"]
@@ -397,12 +402,12 @@ def test_chunks_inflate_to_their_size_or_not_at_all(copy, chunk, said):
         images.id.write_direct_chunk((0, 0, 0), whole)
         if chunk is not None:
             images.id.write_direct_chunk((16, 0, 0), chunk)
-    refused(folder, said)
+    expect_refusal(folder, message)
 
 
 @pytest.mark.parametrize("form", ["hdf5", "gzip"])
 def test_a_file_that_is_cut_while_it_is_open(copy, form):
-    """A shard that gets shorter after it was opened is refused, and crashes nothing."""
+    """A shard that is cut after it was opened is refused without a crash."""
     folder = copy(form)
     data = open_dataset(folder)
     assert data[0].text == "90"
@@ -414,41 +419,58 @@ def test_a_file_that_is_cut_while_it_is_open(copy, form):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("labels", 99), ("labels", -2), ("labels", -1), ("lengths", 0), ("lengths", 200),
-     ("index", 7), ("glyphs", -7), ("glyphs", -1), ("quads", np.inf),
-     ("quads", 1e30), ("visible", 1.5), ("visible", -0.5), ("boxes", np.nan), ("boxes", 1e30),
-     ("boxes", [0, 0, WIDTH + 1, 5]), ("boxes", [0, 0, 5, 29]), ("boxes", [-1, 0, 5, 5]),
-     ("boxes", [0, -1, 5, 5]), ("boxes", [5, 0, 5, 5]), ("boxes", [0, 5, 5, 5])],
-)  # fmt: skip
+    [
+        ("labels", 99),
+        ("labels", -2),
+        ("labels", -1),
+        ("lengths", 0),
+        ("lengths", 200),
+        ("index", 7),
+        ("glyphs", -7),
+        ("glyphs", -1),
+        ("quads", np.inf),
+        ("quads", 1e30),
+        ("visible", 1.5),
+        ("visible", -0.5),
+        ("boxes", np.nan),
+        ("boxes", 1e30),
+        ("boxes", [0, 0, WIDTH + 1, 5]),
+        ("boxes", [0, 0, 5, 29]),
+        ("boxes", [-1, 0, 5, 5]),
+        ("boxes", [0, -1, 5, 5]),
+        ("boxes", [5, 0, 5, 5]),
+        ("boxes", [0, 5, 5, 5]),
+    ],
+)
 def test_values_that_no_sample_has(copy, name, value):
-    """Labels that are no digits, other indices, and corners nowhere are named, not passed on."""
+    """Impossible labels, indices, glyphs and coordinates are refused by name."""
     folder = copy("hdf5")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         file[name][(3, 0) if name == "boxes" else 3] = value
-    refused(folder, f"sample 3 that it cannot have: .*{name}")
+    expect_refusal(folder, f"sample 3 that it cannot have: .*{name}")
 
 
 @pytest.mark.parametrize(("row", "label", "length"), [(3, -1, 0), (10, 1, 200)])
 def test_lengths_are_from_one_to_the_longest(copy, row, label, length):
-    """A label without digits, and one of more than there is room for, are not passed on."""
+    """A label without digits, and one longer than the longest, are refused."""
     folder = copy("hdf5")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         file["labels"][row], file["lengths"][row] = label, length
-    refused(folder, f"sample {row} that it cannot have: labels")
+    expect_refusal(folder, f"sample {row} that it cannot have: labels")
 
 
 @pytest.mark.parametrize(("name", "value"), [("boxes", [1, 1, 5, 5]), ("glyphs", 3)])
 def test_padding_holds_nothing(copy, name, value):
-    """A box or a glyph past the last digit of a label is of no digit, and not passed on."""
+    """A box or a glyph past the last digit of a label is refused."""
     folder = copy("hdf5")
     with h5py.File(folder / "shard-000000.h5", "r+") as file:
         assert file["lengths"][3] == 2
         file[name][3, 2] = value
-    refused(folder, f"sample 3 that it cannot have: {name}")
+    expect_refusal(folder, f"sample 3 that it cannot have: {name}")
 
 
 def test_masks_hold_no_digit_that_is_not_there(tmp_path):
-    """A mask that names a position past the last digit of the label is not passed on."""
+    """A mask with a position past the last digit of the label is refused."""
     recipe = Recipe(seed=1, length=(1, 2), width=WIDTH)
     build(recipe, 20, tmp_path / "set", masks=True, backend="sequential")
     assert open_dataset(tmp_path / "set")[:].masks.max() == 2
@@ -462,7 +484,7 @@ def test_masks_hold_no_digit_that_is_not_there(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other values"])
 @pytest.mark.parametrize("form", ["hdf5", "gzip"])
 def test_a_shard_that_was_mended_is_read_again(copy, originals, form, damage):
-    """A dataset that found a shard damaged reads the file that takes its place."""
+    """A dataset that found a shard damaged reads the repaired file."""
     folder = copy(form)
     shard = folder / "shard-000000.h5"
     if damage == "flipped":
@@ -491,15 +513,15 @@ def test_a_shard_that_was_mended_is_read_again(copy, originals, form, damage):
 
 
 @contextmanager
-def little_memory(most):
-    """Hold that a body takes no more than `most` bytes at any time."""
+def memory_limit(most):
+    """Assert that the body takes at most `most` bytes at any time."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = memory("VmRSS")
+    before = memory_figure("VmRSS")
     yield
-    assert memory("VmHWM") - before < most
+    assert memory_figure("VmHWM") - before < most
 
 
-def memory(what):
+def memory_figure(what):
     """Return a figure of this process's memory, bytes."""
     return int(re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
@@ -516,24 +538,24 @@ except OSError:
 def test_absurd_counts_take_no_memory(copy, size):
     """A small manifest that claims 10^12 images is refused at once."""
     folder = copy("hdf5")
-    edited(folder, lambda m: m["plan"].update(count=10**12))
-    edited(folder, lambda m: m["plan"]["storage"].update(shard_size=size))
-    with little_memory(50 << 20):
-        refused(folder, "lists 3 shards, expected|is of 50000000000 shards, expected")
+    edit_json(folder, lambda m: m["plan"].update(count=10**12))
+    edit_json(folder, lambda m: m["plan"]["storage"].update(shard_size=size))
+    with memory_limit(50 << 20):
+        expect_refusal(folder, "lists 3 shards, expected|is of 50000000000 shards, expected")
 
 
 @measured
 def test_a_shard_that_claims_more_than_its_file_holds(copy):
-    """One shard said to have 10^8 images is refused when it is opened."""
+    """A shard that claims 10^8 images is refused when it is opened."""
     for form in FORMS:
         folder = copy(form)
-        edited(folder, lambda m: one_shard(m, 10**8))
-        with little_memory(50 << 20), pytest.raises(DatasetError, match="expected"):
+        edit_json(folder, lambda m: claim_one_shard(m, 10**8))
+        with memory_limit(50 << 20), pytest.raises(DatasetError, match="expected"):
             read_all(open_dataset(folder)[-256:])
 
 
-def one_shard(manifest, count):
-    """Make a manifest's first shard all that there is."""
+def claim_one_shard(manifest, count):
+    """Make the first shard the only one of a manifest, with a count of one's choice."""
     manifest["plan"]["count"] = count
     manifest["plan"]["storage"]["shard_size"] = count
     manifest["shards"] = manifest["shards"][:1]
@@ -544,15 +566,16 @@ def one_shard(manifest, count):
 
 @measured
 def test_bombs_of_labels(copy, tmp_path):
-    """Labels that inflate without end are read as far as the recipe says, or the limit."""
+    """A labels file is inflated up to the size that the recipe implies, or the limit."""
     folder = copy("hdf5")
     (folder / "labels.txt.gz").write_bytes(gzip.compress(b"1\n" * 100_000_000, 1))
-    with little_memory(20 << 20):
-        refused(folder, r"labels.txt.gz: is not the labels file")
+    with memory_limit(20 << 20):
+        expect_refusal(folder, r"labels.txt.gz: is not the labels file")
 
 
 def test_labels_files_have_a_limit(monkeypatch, tmp_path):
-    """A labels file of the user's own says so where it is too large."""
+    """A user's labels file that is too large is refused."""
+    # files of the real limit take too long
     monkeypatch.setattr(labels_file, "MAX_TEXT_BYTES", 1000)
     (tmp_path / "l.gz").write_bytes(gzip.compress(b"1\n" * 501))
     with pytest.raises(BuilderError, match="more than 1000 bytes"):
@@ -561,18 +584,18 @@ def test_labels_files_have_a_limit(monkeypatch, tmp_path):
 
 @measured
 def test_bombs_of_digits(tmp_path):
-    """An IDX file is inflated as far as its header says, and headers have a limit."""
+    """An IDX file is inflated up to the size in its header, and headers have a limit."""
     path = tmp_path / "train-images-idx3-ubyte.gz"
     head = b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28)
     path.write_bytes(gzip.compress(head + bytes(300_000_000), 1))
-    with little_memory(20 << 20), pytest.raises(BuilderError, match="too long: 1585 bytes or more"):
+    with memory_limit(20 << 20), pytest.raises(BuilderError, match="too long: 1585 bytes or more"):
         idx.read_idx(path)
     path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
     with pytest.raises(BuilderError, match="truncated: 16 bytes"):
         idx.read_idx(path)
 
 
-def png_of(width, deflated):
+def png_file_of(width, deflated):
     """Return a grey PNG file 28 px high, of rows that are deflated already."""
 
     def chunk(kind, data):
@@ -587,30 +610,31 @@ def png_of(width, deflated):
 
 @measured
 def test_bombs_of_pixels(copy):
-    """A PNG of another size, or a larger file than a PNG can be, is refused undecoded."""
+    """A PNG of another size, and a file too large for one, are refused before decoding."""
     folder = copy("png")
-    use(folder)  # what it loads is loaded
+    read_dataset(folder)  # what it loads is loaded
     path = folder / first_image("png")
     good = path.read_bytes()
     rows = zlib.compress(bytes(28 * 900_001), 9)
-    path.write_bytes(png_of(900_000, rows))
-    with little_memory(20 << 20):
-        refused(folder, "is not a grey PNG of 100 x 28 px")
+    path.write_bytes(png_file_of(900_000, rows))
+    with memory_limit(20 << 20):
+        expect_refusal(folder, "is not a grey PNG of 100 x 28 px")
     rows = zlib.compress(bytes(28 * (WIDTH + 1)) + bytes(10_000_000), 9)
-    path.write_bytes(png_of(WIDTH, rows))
-    with little_memory(20 << 20):
-        use(folder)  # what follows the rows is not inflated
+    path.write_bytes(png_file_of(WIDTH, rows))
+    with memory_limit(20 << 20):
+        read_dataset(folder)  # what follows the rows is not inflated
     path.write_bytes(good + bytes(100_000))
-    refused(folder, "has .* bytes, expected at most")
+    expect_refusal(folder, "has .* bytes, expected at most")
 
 
 def test_json_has_a_limit(copy, monkeypatch):
-    """A manifest larger than any that can be, or of nothing but brackets, is not parsed."""
+    """A manifest that is too large, or has too many values for its size, is not parsed."""
     folder = copy("hdf5")
     (folder / "manifest.json").write_bytes(b"[" + b"{}," * 1_000_000 + b"{}]")
-    refused(folder, "values in 3000004 bytes")
+    expect_refusal(folder, "values in 3000004 bytes")
+    # files of the real limit take too long
     monkeypatch.setitem(manifest.MOST_BYTES, "manifest.json", 1000)
-    refused(folder, "expected at most 1000")
+    expect_refusal(folder, "expected at most 1000")
     (folder / "x.json").write_bytes(b" " * (manifest.MOST_OF_OTHERS + 1))
     with pytest.raises(DatasetError, match="expected at most"):
         manifest.read_model(folder / "x.json", CompletionRecord)
@@ -620,7 +644,7 @@ def test_json_has_a_limit(copy, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b'{"plan": NaN}', "holds NaN"),
         (b'{"plan": -Infinity}', "holds -Infinity"),
@@ -637,15 +661,15 @@ def test_json_has_a_limit(copy, monkeypatch):
         (b"", "is not JSON"),
     ],
 )
-def test_wrong_json(copy, text, said):
-    """What is not JSON of the strictest kind, or no manifest, gets one line, and a short one."""
+def test_wrong_json(copy, text, message):
+    """Anything but strict JSON of a manifest is refused in one short line."""
     folder = copy("hdf5")
     (folder / "manifest.json").write_bytes(text)
-    refused(folder, said, most=500)
+    expect_refusal(folder, message, most=500)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda m: m["shards"].pop(), "lists 2 shards, expected 3"),
         (lambda m: m["shards"].append(m["shards"][0]), "lists 4 shards"),
@@ -682,12 +706,12 @@ def test_wrong_json(copy, text, said):
         (lambda m: m["plan"]["storage"].update(compression="lzf"), "compression"),
         (lambda m: m["plan"]["storage"].update(compression="gzip"), "in deflated chunks"),
     ],
-)  # fmt: skip
-def test_manifests_that_do_not_fit(copy, change, said):
-    """A shard table with something missing, double, negative or reordered, and other misfits."""
+)
+def test_manifests_that_do_not_fit(copy, change, message):
+    """A shard table with missing, doubled, negative or reordered lines, and other wrong values."""
     folder = copy("hdf5")
-    edited(folder, change)
-    refused(folder, said)
+    edit_json(folder, change)
+    expect_refusal(folder, message)
 
 
 # Commands
@@ -698,12 +722,12 @@ def test_manifests_that_do_not_fit(copy, change, said):
     [
         lambda f: (f / "manifest.json").write_bytes(b"[" * 100_000),
         lambda f: ((f / "manifest.json").unlink(), os.mkfifo(f / "manifest.json")),
-        lambda f: edited(f, lambda m: m["shards"].reverse()),
-        lambda f: edited(f, lambda m: m["plan"].update(count=10**12)),
+        lambda f: edit_json(f, lambda m: m["shards"].reverse()),
+        lambda f: edit_json(f, lambda m: m["plan"].update(count=10**12)),
     ],
 )
 def test_commands_say_one_line_and_end_with_1(copy, capsys, harm, tmp_path):
-    """Every command that takes a dataset refuses a hostile one in one line, exit code 1."""
+    """Every command that takes a dataset refuses a damaged one in one line, with exit code 1."""
     folder = copy("hdf5")
     harm(folder)
     calls = {
@@ -713,9 +737,9 @@ def test_commands_say_one_line_and_end_with_1(copy, capsys, harm, tmp_path):
     }
     for verb, options in calls.items():
         assert main(verb, [str(part) for part in (folder, *options)]) == 1
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert len(said.err.splitlines()) == 1
+        message = capsys.readouterr()
+        assert message.out == ""
+        assert len(message.err.splitlines()) == 1
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "new.png").exists()
 
@@ -723,20 +747,20 @@ def test_commands_say_one_line_and_end_with_1(copy, capsys, harm, tmp_path):
 def test_what_is_printed_moves_no_cursor(copy, capsys):
     """Texts of a manifest are printed with their control characters escaped."""
     folder = copy("hdf5")
-    edited(folder, lambda m: m.update(licence="free\x1b[2J\nimages  9"))
+    edit_json(folder, lambda m: m.update(licence="free\x1b[2J\nimages  9"))
     assert main("info", [str(folder)]) == 0
     assert "free\\x1b[2J\\nimages  9\n" in capsys.readouterr().out
 
 
 def test_a_recipe_from_a_dataset_follows_no_link(copy, capsys, tmp_path):
-    """The labels that lie beside a manifest are held against the recipe, and are no link."""
+    """The labels file beside a manifest is not read if it is a link."""
     folder = copy("hdf5")
     outside = tmp_path / "outside"
     outside.mkdir()
     (folder / "labels.txt.gz").rename(outside / "canary")
     (folder / "labels.txt.gz").symlink_to(outside / "canary")
     manifest = str(folder / "manifest.json")
-    with unopened(outside):
+    with no_file_opened(outside):
         assert main("regenerate", [manifest, "--index", "0", "--out", str(tmp_path / "new")]) == 1
     assert "symbolic link" in capsys.readouterr().err
 
@@ -744,11 +768,11 @@ def test_a_recipe_from_a_dataset_follows_no_link(copy, capsys, tmp_path):
 # Anything at all
 
 
-def mutated(data):
-    """Return a strategy for a file's bytes with some flipped, cut, doubled, or all at random."""
+def mutations(data):
+    """Return a strategy of a file's bytes: some changed, cut or rotated, or all random."""
     places = st.integers(0, len(data) - 1)
 
-    def flipped(changes):
+    def flip(changes):
         harmed = bytearray(data)
         for place, value in changes:
             harmed[place] = value
@@ -757,62 +781,70 @@ def mutated(data):
     early = st.integers(0, min(600, len(data) - 1))
     changes = st.lists(st.tuples(places | early, st.integers(0, 255)), min_size=1, max_size=8)
     return st.one_of(
-        changes.map(flipped),
-        changes.map(flipped),
+        changes.map(flip),
+        changes.map(flip),
         places.map(lambda n: data[:n]),
         places.map(lambda n: data[n:] + data[:n]),
         st.binary(max_size=200),
     )
 
 
-def harmless(call):
-    """Hold that a call succeeds, or fails with one clear line."""
-    said = ""
+def expect_no_crash(call):
+    """Assert that a call succeeds, or fails with one line."""
+    message = ""
     try:
         call()
     except BuilderError as error:
-        said = str(error)
-    assert said.isprintable() or not said
-    assert len(said) < 3000
+        message = str(error)
+    assert message.isprintable() or not message
+    assert len(message) < 3000
 
 
 FILES = [
-    ("hdf5", "manifest.json"), ("hdf5", "labels.txt.gz"), ("hdf5", "shard-000000.h5"),
-    ("gzip", "shard-000000.h5"), ("png", "shard-000000.h5"),
+    ("hdf5", "manifest.json"),
+    ("hdf5", "labels.txt.gz"),
+    ("hdf5", "shard-000000.h5"),
+    ("gzip", "shard-000000.h5"),
+    ("png", "shard-000000.h5"),
     ("png", first_image("png")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("form", "name"), FILES)
 def test_any_bytes_in_any_file(originals, tmp_path_factory, form, name):
-    """Whatever bytes a file has, a dataset is read or refused in one line."""
+    """With any bytes in a file, a dataset is read or refused in one line."""
     folder = tmp_path_factory.mktemp("any") / "set"
     shutil.copytree(originals / form, folder)
 
     @FEW
-    @given(mutated((folder / name).read_bytes()))
+    @given(mutations((folder / name).read_bytes()))
     def any_bytes(data):
         (folder / name).write_bytes(data)
-        harmless(lambda: use(folder))
+        expect_no_crash(lambda: read_dataset(folder))
 
     any_bytes()
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
     | st.sampled_from([10**30, -1, "../x", 1e999, "\ud800", 0, 2**64]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
-)  # fmt: skip
+)
 
 
-def paths_in(value, path=()):
+def paths_of(value, path=()):
     """Yield the path of every value within a JSON value."""
     parts = {dict: dict.items, list: enumerate}.get(type(value), lambda _: ())(value)
     for name, part in parts:
         yield (*path, name)
-        yield from paths_in(part, (*path, name))
+        yield from paths_of(part, (*path, name))
 
 
 @pytest.mark.parametrize(
@@ -824,13 +856,13 @@ def paths_in(value, path=()):
     ],
 )
 def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model):
-    """Deleted, doubled and exchanged values of manifest, plan and record are read or refused."""
+    """With any value deleted or replaced in manifest, plan or record, it is read or refused."""
     folder = tmp_path_factory.mktemp("json") / "set"
     shutil.copytree(originals / "hdf5", folder)
     text = (folder / name).read_text()
 
     @FEW
-    @given(st.sampled_from(list(paths_in(json.loads(text)))), JSON | st.just(...))
+    @given(st.sampled_from(list(paths_of(json.loads(text)))), JSON | st.just(...))
     def any_value(path, value):
         values = json.loads(text)
         *outer, last = path
@@ -842,18 +874,18 @@ def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model
         else:
             holder[last] = value
         (folder / name).write_text(json.dumps(values))
-        harmless(lambda: manifest.read_model(folder / name, model))
-        harmless(lambda: use(folder))
+        expect_no_crash(lambda: manifest.read_model(folder / name, model))
+        expect_no_crash(lambda: read_dataset(folder))
 
     any_value()
 
 
 @FEW
-@given(mutated(b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28) + bytes(1568)), st.booleans())
+@given(mutations(b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28) + bytes(1568)), st.booleans())
 def test_any_bytes_as_digits(tmp_path, data, zipped):
-    """Whatever bytes an IDX file has, it is read or refused in one line."""
+    """With any bytes, an IDX file is read or refused in one line."""
     (tmp_path / "file").write_bytes(gzip.compress(data) if zipped else data)
-    harmless(lambda: idx.read_idx(tmp_path / "file"))
+    expect_no_crash(lambda: idx.read_idx(tmp_path / "file"))
 
 
 def test_python_opens_nothing_outside(copy, tmp_path):
@@ -872,8 +904,13 @@ fresh = open_dataset(sys.argv[1])
 [getattr(fresh[:], name) for name in FIELDS]
 print("\\n".join({str(path) for path in seen if not isinstance(path, int)}))
 """
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], cwd=ROOT,
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     opened = set(done.stdout.split("\n")) - {""}
     names = {path.name for path in folder.rglob("*")} | {str(folder)}
     assert {"manifest.json", "shard-000000.h5", png_file.file_name(49, "99")} <= opened

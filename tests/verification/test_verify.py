@@ -1,4 +1,4 @@
-"""Checking and repairing datasets: what is damaged is found and named, and comes back equal."""
+"""Tests of `verify` and `repair`: every damage is found, and a repair restores all bytes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ FORMS = {
 SHARD = "shard-000001"
 
 
-def made(folder: Path, recipe: Recipe, form: str) -> Path:
-    """Build a dataset of 50 samples in three shards, in a form."""
+def build_dataset(folder: Path, recipe: Recipe, form: str) -> Path:
+    """Build a dataset of 50 samples in three shards."""
     return build(recipe, COUNT, folder, shard_size=20, workers=1, **FORMS[form]).path
 
 
@@ -48,9 +48,9 @@ def small(tmp_path_factory) -> Recipe:
 
 @pytest.fixture(scope="module")
 def originals(small, tmp_path_factory) -> dict[str, Path]:
-    """Return a whole dataset of each form."""
+    """Return the folders of undamaged datasets, by form."""
     root = tmp_path_factory.mktemp("whole")
-    return {form: made(root / form, small, form) for form in FORMS}
+    return {form: build_dataset(root / form, small, form) for form in FORMS}
 
 
 @pytest.fixture(params=FORMS)
@@ -61,18 +61,18 @@ def form(request) -> str:
 
 @pytest.fixture
 def copy(originals, form, tmp_path) -> Path:
-    """Return a copy of a dataset of each form, to be damaged."""
+    """Return a copy of a dataset of each form. The test damages it."""
     return Path(shutil.copytree(originals[form], tmp_path / "set"))
 
 
 @pytest.fixture
 def raw(originals, tmp_path) -> Path:
-    """Return a copy of the raw dataset, to be damaged."""
+    """Return a copy of the raw dataset. The test damages it."""
     return Path(shutil.copytree(originals["raw"], tmp_path / "raw"))
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file of a folder, without what names times and processes."""
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file of a folder but the lock and the log."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -80,7 +80,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def told(folder: Path, level: str = "quick", **more) -> list[str]:
+def faults_of(folder: Path, level: str = "quick", **more) -> list[str]:
     """Return the faults of a dataset, as they are printed."""
     return [str(fault) for fault in verify(folder, level, workers=1, **more).faults]
 
@@ -97,8 +97,8 @@ def labels_of(folder: Path, shard: str = SHARD) -> Path:
     return images / "metadata.parquet" if images.exists() else folder / f"{shard}.parquet"
 
 
-def rewritten(path: Path, change) -> None:
-    """Change the values of a JSON file and write it in its form, a manifest with its checksum."""
+def rewrite_json(path: Path, change) -> None:
+    """Change the values of a JSON file, write it in canonical form, and correct its checksum."""
     values = json.loads(path.read_text())
     change(values)
     if "checksum" in values:
@@ -106,21 +106,21 @@ def rewritten(path: Path, change) -> None:
     path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
-def swapped(a: Path, b: Path) -> None:
-    """Let two files or folders exchange their names."""
+def swap_names(a: Path, b: Path) -> None:
+    """Swap the names of two files or folders."""
     a.rename(a.with_name("third"))
     b.rename(a)
     a.with_name("third").rename(b)
 
 
-def shorter(path: Path) -> None:
-    """Cut a file by a byte."""
+def cut_last_byte(path: Path) -> None:
+    """Cut the last byte off a file."""
     os.truncate(path, path.stat().st_size - 1)
 
 
 @pytest.mark.parametrize("level", ["quick", "full", "deep"])
-def test_a_whole_dataset_is_whole(originals, form, level):
-    """No level finds a fault in an undisturbed dataset, and none changes anything in its folder."""
+def test_an_undamaged_dataset_has_no_fault(originals, form, level):
+    """No level finds a fault in an undamaged dataset, and none changes its folder."""
     before = sorted((p.name, p.stat().st_mtime_ns) for p in originals[form].rglob("*"))
     report = verify(originals[form], level, samples=20, workers=1)
     assert report.faults == report.notes == ()
@@ -132,12 +132,12 @@ QUICK = {
     "no images": (lambda f: images_of(f).unlink(), "not there"),
     "no labels": (lambda f: labels_of(f).unlink(), "not there"),
     "no record": (lambda f: (f / f"{SHARD}.json").unlink(), "json: is not there"),
-    "short images": (lambda f: shorter(images_of(f)), r"has \d+ bytes, expected \d+"),
-    "short labels": (lambda f: shorter(labels_of(f)), r"has \d+ bytes, expected \d+"),
-    "short record": (lambda f: shorter(f / f"{SHARD}.json"), "expected"),
+    "short images": (lambda f: cut_last_byte(images_of(f)), r"has \d+ bytes, expected \d+"),
+    "short labels": (lambda f: cut_last_byte(labels_of(f)), r"has \d+ bytes, expected \d+"),
+    "short record": (lambda f: cut_last_byte(f / f"{SHARD}.json"), "expected"),
     "no JSON": (lambda f: (f / f"{SHARD}.json").write_text("{"), "is not JSON"),
     "swapped records": (
-        lambda f: swapped(f / f"{SHARD}.json", f / "shard-000000.json"),
+        lambda f: swap_names(f / f"{SHARD}.json", f / "shard-000000.json"),
         "shard is shard-000000 from 0, 20 images, expected shard-000001 from 20, 20 images",
     ),
 }
@@ -145,7 +145,7 @@ QUICK = {
 
 @pytest.mark.parametrize("damage", QUICK)
 def test_a_quick_check_finds_what_is_missing_or_cut(copy, originals, form, damage):
-    """Each fault names its shard, a repair makes just that again, and all bytes are as before."""
+    """Each fault names its shard, a repair builds only that shard, and all bytes are as before."""
     change, words = QUICK[damage]
     change(copy)
     report = verify(copy)
@@ -153,10 +153,10 @@ def test_a_quick_check_finds_what_is_missing_or_cut(copy, originals, form, damag
     with pytest.raises(AssertionError, match=words):
         raise AssertionError("\n".join(map(str, report.faults)))
     other = images_of(copy, "shard-000002").stat().st_mtime_ns
-    done = repair(copy, workers=1)
-    assert done.whole
-    assert done.made == ((0, 1) if damage.startswith("swapped") else (1,))
-    assert contents(copy) == contents(originals[form])
+    report = repair(copy, workers=1)
+    assert report.whole
+    assert report.made == ((0, 1) if damage.startswith("swapped") else (1,))
+    assert file_hashes(copy) == file_hashes(originals[form])
     assert images_of(copy, "shard-000002").stat().st_mtime_ns == other
 
 
@@ -164,25 +164,25 @@ DOCUMENTS = {
     "no plan": lambda f: (f / "plan.json").unlink(),
     "no manifest": lambda f: (f / "manifest.json").unlink(),
     "broken plan": lambda f: (f / "plan.json").write_text("[]"),
-    "broken manifest": lambda f: shorter(f / "manifest.json"),
-    "other plan": lambda f: rewritten(f / "plan.json", lambda v: v.update(count=49)),
+    "broken manifest": lambda f: cut_last_byte(f / "manifest.json"),
+    "other plan": lambda f: rewrite_json(f / "plan.json", lambda v: v.update(count=49)),
     "other plan in manifest": lambda f: (f / "manifest.json").write_text(
         (f / "manifest.json").read_text().replace('"count": 50', '"count": 51')
     ),
-    "wrong mean": lambda f: rewritten(f / "manifest.json", lambda v: v.update(pixel_mean=1.5)),
-    "wrong digest": lambda f: rewritten(
+    "wrong mean": lambda f: rewrite_json(f / "manifest.json", lambda v: v.update(pixel_mean=1.5)),
+    "wrong digest": lambda f: rewrite_json(
         f / "manifest.json", lambda v: v.update(content_digest="c1:" + "0" * 32)
     ),
-    "wrong bytes": lambda f: rewritten(f / "manifest.json", lambda v: v.update(bytes=3)),
-    "wrong classes": lambda f: rewritten(
+    "wrong bytes": lambda f: rewrite_json(f / "manifest.json", lambda v: v.update(bytes=3)),
+    "wrong classes": lambda f: rewrite_json(
         f / "manifest.json", lambda v: v["class_counts"].reverse()
     ),
-    "wrong lengths": lambda f: rewritten(
+    "wrong lengths": lambda f: rewrite_json(
         f / "manifest.json", lambda v: v.update(length_counts={"2": COUNT})
     ),
-    "line missing": lambda f: rewritten(f / "manifest.json", lambda v: v["shards"].pop(1)),
-    "lines swapped": lambda f: rewritten(f / "manifest.json", lambda v: v["shards"].reverse()),
-    "line twice": lambda f: rewritten(
+    "line missing": lambda f: rewrite_json(f / "manifest.json", lambda v: v["shards"].pop(1)),
+    "lines swapped": lambda f: rewrite_json(f / "manifest.json", lambda v: v["shards"].reverse()),
+    "line twice": lambda f: rewrite_json(
         f / "manifest.json", lambda v: v["shards"].append(v["shards"][0])
     ),
     "no labels file": lambda f: (f / "labels.txt.gz").unlink(),
@@ -192,24 +192,24 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("damage", DOCUMENTS)
 def test_plan_manifest_and_labels_file_are_restored(raw, originals, damage):
-    """A fault of them is the dataset's own; they come back from each other and the records."""
+    """Their faults are of no shard; a repair restores them from each other and the records."""
     DOCUMENTS[damage](raw)
     report = verify(raw)
     assert report.faults
     assert {fault.shard for fault in report.faults} == {None}
-    done = repair(raw, workers=1)
+    report = repair(raw, workers=1)
     if damage == "wrong digest":  # the manifest is whole, and lies: nobody can know which is right
-        assert [fault.shard for fault in done.unequal] == [None]
+        assert [fault.shard for fault in report.unequal] == [None]
     else:
-        assert done.whole
-    assert done.made == ()
-    assert contents(raw) == contents(originals["raw"])
+        assert report.whole
+    assert report.made == ()
+    assert file_hashes(raw) == file_hashes(originals["raw"])
 
 
 def test_every_flipped_byte_is_found(copy, originals, form):
-    """Any one byte changed, in whichever file, is found by a full check in the right shard."""
+    """A full check finds any changed byte of any file, and names the right shard."""
     draw = np.random.default_rng(5)
-    whole = contents(originals[form])
+    whole = file_hashes(originals[form])
     names = [n for n in whole if not n.endswith(".png")]
     names += [n for n in whole if n.endswith(".png")][::20]
     for name in names:
@@ -238,7 +238,7 @@ def test_flipped_bytes_are_repaired(raw, originals, file):
         other[place] ^= 1
         (raw / file).write_bytes(other)
         assert repair(raw, "full", workers=1).whole
-        assert contents(raw) == contents(originals["raw"])
+        assert file_hashes(raw) == file_hashes(originals["raw"])
 
 
 RECORDS = {
@@ -252,51 +252,51 @@ RECORDS = {
 
 @pytest.mark.parametrize("field", RECORDS)
 def test_records_say_what_the_manifest_says(raw, originals, field):
-    """A record with another value in any field is found by a quick check, which names the field."""
-    rewritten(raw / f"{SHARD}.json", RECORDS[field])
-    found = told(raw)
-    assert any(line.startswith(f"{SHARD}: {SHARD}.json: {field} is ") for line in found)
-    assert all(line.startswith(SHARD) for line in found)
+    """A quick check finds another value in any field of a record, and names the field."""
+    rewrite_json(raw / f"{SHARD}.json", RECORDS[field])
+    faults = faults_of(raw)
+    assert any(line.startswith(f"{SHARD}: {SHARD}.json: {field} is ") for line in faults)
+    assert all(line.startswith(SHARD) for line in faults)
     assert repair(raw, workers=1).made == (1,)
-    assert contents(raw) == contents(originals["raw"])
+    assert file_hashes(raw) == file_hashes(originals["raw"])
 
 
 @pytest.mark.parametrize("records_too", [False, True])
 def test_shards_that_were_swapped_are_found(raw, originals, records_too):
-    """Two shards' files exchanged are found by a full check; with their records by a quick one."""
+    """A full check finds swapped files of two shards; a quick check, if records are swapped too."""
     for end in ("h5", "parquet", "json")[: 3 if records_too else 2]:
-        swapped(raw / f"shard-000000.{end}", raw / f"{SHARD}.{end}")
+        swap_names(raw / f"shard-000000.{end}", raw / f"{SHARD}.{end}")
     level = "quick" if records_too else "full"
     shards = {fault.shard for fault in verify(raw, level, workers=1).faults}
     assert shards == {"shard-000000", SHARD}
     assert repair(raw, level, workers=1).made == (0, 1)
-    assert contents(raw) == contents(originals["raw"])
+    assert file_hashes(raw) == file_hashes(originals["raw"])
 
 
 def test_a_shard_of_another_dataset_is_found(copy, originals, form, small, tmp_path):
-    """A shard of other samples under the same name is found by its record at once."""
-    other = made(tmp_path / "other", small.model_copy(update={"seed": 4}), form)
+    """A quick check finds a shard of other samples by its record."""
+    other = build_dataset(tmp_path / "other", small.model_copy(update={"seed": 4}), form)
     for path in sorted(other.glob(f"{SHARD}*")):
         shutil.rmtree(copy / path.name) if path.is_dir() else (copy / path.name).unlink()
         path.rename(copy / path.name)
-    found = told(copy)
-    assert any("fingerprint is" in line for line in found)
-    assert all(line.startswith(SHARD) for line in found)
+    faults = faults_of(copy)
+    assert any("fingerprint is" in line for line in faults)
+    assert all(line.startswith(SHARD) for line in faults)
     assert repair(copy, workers=1).whole
-    assert contents(copy) == contents(originals[form])
+    assert file_hashes(copy) == file_hashes(originals[form])
 
 
 def test_images_of_another_dataset_are_found(raw, small, tmp_path):
-    """A shard's file of other samples and the same size is found by a full and a deep check."""
-    other = made(tmp_path / "other", small.model_copy(update={"seed": 4}), "raw")
+    """A full and a deep check find a shard's file of other samples and the same size."""
+    other = build_dataset(tmp_path / "other", small.model_copy(update={"seed": 4}), "raw")
     shutil.copy(other / f"{SHARD}.h5", raw)
-    assert told(raw) == []
-    assert told(raw, "full")[0].startswith(f"{SHARD}: {SHARD}.h5 has sha256 ")
-    assert "seeds are" in told(raw, "deep")[0]
+    assert faults_of(raw) == []
+    assert faults_of(raw, "full")[0].startswith(f"{SHARD}: {SHARD}.h5 has sha256 ")
+    assert "seeds are" in faults_of(raw, "deep")[0]
 
 
 def test_a_png_folder_holds_its_images_and_nothing_else(originals, tmp_path):
-    """Missing, renamed, doubled and strange files of a PNG folder are found without reading it."""
+    """A quick check finds missing, renamed, doubled and unexpected files of a PNG folder."""
     first = images_of(originals["png"]).name
     changes = {
         "1 of 20 images are not there, as of index 20": lambda p: p.unlink(),
@@ -313,27 +313,28 @@ def test_a_png_folder_holds_its_images_and_nothing_else(originals, tmp_path):
     for number, (words, change) in enumerate(changes.items()):
         folder = Path(shutil.copytree(originals["png"], tmp_path / str(number)))
         change(folder / SHARD / first)
-        assert any(words in line and line.startswith(SHARD) for line in told(folder)), words
+        assert any(words in line and line.startswith(SHARD) for line in faults_of(folder)), words
     renamed = Path(shutil.copytree(originals["png"], tmp_path / "renamed"))
     image = renamed / SHARD / first
     image.rename(image.with_name("000000000020_1.png"))
-    assert told(renamed) == []
-    assert told(renamed, "full")[0].startswith(f"{SHARD}: {SHARD} has sha256")
+    assert faults_of(renamed) == []
+    assert faults_of(renamed, "full")[0].startswith(f"{SHARD}: {SHARD} has sha256")
     with pytest.raises(BuilderError, match=f"{SHARD}/notes.txt is not this program's"):
         repair(tmp_path / "3")
     assert (tmp_path / "3" / SHARD / "notes.txt").read_text() == "mine"
 
 
-def test_strays_are_named_and_left(raw, copy):
-    """What is called like a shard's and is none's is a fault that a repair leaves alone."""
+def test_unexpected_files_are_named_and_left(raw, copy):
+    """An unexpected file named like a shard's is a fault, and a repair leaves it alone."""
     (raw / "shard-000003.h5").write_text("mine")
     (raw / "shard-extra").mkdir()
     (raw / "notes.txt").write_text("no fault")
     (raw / ".tmp-shard-000001.h5").write_text("left by a build")
     report = verify(raw)
     assert [str(fault) for fault in report.faults] == [
-        "shard-000003.h5: is of no shard of the plan", "shard-extra: is of no shard of the plan",
-    ]  # fmt: skip
+        "shard-000003.h5: is of no shard of the plan",
+        "shard-extra: is of no shard of the plan",
+    ]
     assert "cut short" in report.notes[0]
     assert not repair(raw, workers=1).whole
     assert (raw / "shard-000003.h5").read_text() == "mine"
@@ -350,7 +351,7 @@ def test_links_are_faults_and_not_followed(raw, tmp_path, name):
     (raw / name).rename(outside)
     (raw / name).symlink_to(outside)
     before = outside.read_bytes()
-    assert any("is a symbolic link" in line and name in line for line in told(raw, "full"))
+    assert any("is a symbolic link" in line and name in line for line in faults_of(raw, "full"))
     with pytest.raises(BuilderError, match="in the way"):
         repair(raw, workers=1)
     assert outside.read_bytes() == before
@@ -358,46 +359,52 @@ def test_links_are_faults_and_not_followed(raw, tmp_path, name):
 
 
 def test_a_linked_folder_and_a_pipe_are_not_opened(originals, raw, tmp_path):
-    """A shard's folder that is a link, and pipes in the place of files, are named and left."""
+    """A link in place of a shard's folder and pipes in place of files are named and not opened."""
     folder = Path(shutil.copytree(originals["png"], tmp_path / "set"))
     (folder / SHARD).rename(tmp_path / "outside")
     (folder / SHARD).symlink_to(tmp_path / "outside")
-    assert told(folder, "full") == [f"{SHARD}: {SHARD}: is a symbolic link, expected a folder"]
+    assert faults_of(folder, "full") == [f"{SHARD}: {SHARD}: is a symbolic link, expected a folder"]
     for name in (f"{SHARD}.h5", "shard-000000.json", "manifest.json", "labels.txt.gz"):
         (raw / name).unlink()
         os.mkfifo(raw / name)
-        assert any(name in line and "special file" in line for line in told(raw, "full"))
+        assert any(name in line and "special file" in line for line in faults_of(raw, "full"))
 
 
 @pytest.mark.parametrize("name", ["../outside.h5", "/etc/hostname", "shard-000000.h5", "a\nb"])
 def test_names_in_the_manifest_open_nothing(raw, name):
-    """A file's name that is not the one by the plan is a fault of one line."""
+    """A file name that the plan does not imply is a fault of one line."""
     (raw.parent / "outside.h5").write_bytes((raw / f"{SHARD}.h5").read_bytes())
     for file, change in (
         (raw / f"{SHARD}.json", lambda v: v["files"][0].update(name=name)),
         (raw / "manifest.json", lambda v: v["shards"][1]["files"][0].update(name=name)),
     ):
-        rewritten(file, change)
-    found = told(raw, "full")
+        rewrite_json(file, change)
+    faults = faults_of(raw, "full")
     for document in ("manifest.json", f"{SHARD}.json"):
-        assert any(line.startswith(f"{SHARD}: {document}: names ") for line in found)
-    assert not any("\n" in line for line in found)
+        assert any(line.startswith(f"{SHARD}: {document}: names ") for line in faults)
+    assert not any("\n" in line for line in faults)
 
 
 JUNK = [
-    b"", b"null", b"[" * 100_000, b"\xff\xfe", b"9" * 5000, b'{"plan": 5}', b'{"\\ud800": 1}',
+    b"",
+    b"null",
+    b"[" * 100_000,
+    b"\xff\xfe",
+    b"9" * 5000,
+    b'{"plan": 5}',
+    b'{"\\ud800": 1}',
     b'{"shard": {"number": 1e999}}',
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("name", ["plan.json", "manifest.json", f"{SHARD}.json"])
 def test_junk_is_a_fault_and_no_traceback(raw, name):
-    """Whatever stands in a document is told in one line that can be printed."""
+    """Any bytes in a document give faults of one printable line each."""
     for junk in JUNK:
         (raw / name).write_bytes(junk)
-        found = told(raw, "full")
-        assert found
-        assert all(line.isprintable() and name.split(".")[0] in line for line in found)
+        faults = faults_of(raw, "full")
+        assert faults
+        assert all(line.isprintable() and name.split(".")[0] in line for line in faults)
 
 
 @pytest.mark.parametrize(
@@ -413,31 +420,31 @@ def test_junk_is_a_fault_and_no_traceback(raw, name):
     ],
 )
 def test_absurd_manifests_are_faults(raw, originals, change):
-    """A manifest with its checksum right, but not its values, is found and repaired."""
-    rewritten(raw / "manifest.json", change)
-    assert told(raw)
+    """A manifest with a right checksum and wrong values is found and repaired."""
+    rewrite_json(raw / "manifest.json", change)
+    assert faults_of(raw)
     if json.loads((raw / "manifest.json").read_text())["plan"]["count"] < 10**9:
         repair(raw, workers=1)
         assert verify(raw).whole
-        assert contents(raw) == contents(originals["raw"])
+        assert file_hashes(raw) == file_hashes(originals["raw"])
 
 
 def test_absurd_records_are_faults(raw):
-    """Sums in the records that are no sums are faults, with record and manifest of one mind."""
+    """Impossible sums in a record are faults even if the manifest lists that record."""
     for values in ({"class_counts": [1]}, {"pixel_sum": 10**400}, {"pixel_square_sum": -5}):
-        rewritten(raw / f"{SHARD}.json", lambda v, values=values: v["statistics"].update(values))
+        rewrite_json(raw / f"{SHARD}.json", lambda v, values=values: v["statistics"].update(values))
         data = (raw / f"{SHARD}.json").read_bytes()
         own = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        rewritten(raw / "manifest.json", lambda v, own=own: v["shards"][1]["record"].update(own))
+        rewrite_json(raw / "manifest.json", lambda v, own=own: v["shards"][1]["record"].update(own))
         absurd = re.compile("cannot be summed up|pixel_sum|pixel_square_sum|class_counts")
-        assert any(map(absurd.search, told(raw)))
+        assert any(map(absurd.search, faults_of(raw)))
 
 
-def accounted_for(folder: Path, small: Recipe) -> None:
-    """Make record and manifest agree with whatever stands in the second shard's HDF5 file."""
+def record_as_stored(folder: Path, small: Recipe) -> None:
+    """Make record and manifest agree with the second shard's HDF5 file as it is."""
     data = (folder / f"{SHARD}.h5").read_bytes()
     stored = open_dataset(folder)[20:40]
-    rewritten(
+    rewrite_json(
         folder / f"{SHARD}.json",
         lambda v: (
             v["statistics"].update(content_digest=format_digest(digest_of(stored))),
@@ -460,34 +467,36 @@ DATASETS = {
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_deep_check_finds_what_hashes_hide(raw, small, name):
-    """A value changed with every hash and sum made to agree is found by samples made anew."""
+    """A deep check finds a changed value even if every hash and sum agrees with it."""
     rows, value, words = DATASETS[name]
     with h5py.File(raw / f"{SHARD}.h5", "r+") as file:
         file[name][(rows, 0, 0) if name == "images" else rows] = value
-    accounted_for(raw, small)
-    assert told(raw, "full") == []
-    (line,) = told(raw, "deep")
+    record_as_stored(raw, small)
+    assert faults_of(raw, "full") == []
+    (line,) = faults_of(raw, "deep")
     assert line.startswith(f"{SHARD}: sample 27: ")
     assert words in line
-    done = repair(raw, "deep", workers=1)
-    assert done.made == (1,)
-    assert done.after.whole
-    assert [fault.shard for fault in done.unequal] == (
+    report = repair(raw, "deep", workers=1)
+    assert report.made == (1,)
+    assert report.after.whole
+    assert [fault.shard for fault in report.unequal] == (
         [SHARD] if name in ("images", "labels") else []
     )
 
 
-def test_a_shard_that_does_not_come_back_equal_is_told(raw, monkeypatch):
-    """Where making a shard again gives other samples, the repair says so and fails."""
+def test_a_shard_that_does_not_come_back_equal_is_reported(raw, monkeypatch):
+    """A repair that builds other samples than before reports it and fails."""
     (raw / f"{SHARD}.h5").unlink()
-    monkeypatch.setattr("builder.workers.shard.generate", lambda r, i, m: _darker(r, i, m))
-    done = repair(raw, workers=1)
-    assert not done.whole
-    assert "came back with content digest" in str(done.unequal[0])
-    assert done.unequal[0].shard == SHARD
+    # no public way to make a generator draw something else
+    monkeypatch.setattr("builder.workers.shard.generate", generate_darker)
+    report = repair(raw, workers=1)
+    assert not report.whole
+    assert "came back with content digest" in str(report.unequal[0])
+    assert report.unequal[0].shard == SHARD
 
 
-def _darker(recipe, indices, masks):
+def generate_darker(recipe, indices, masks):
+    """Return samples of half the grey values."""
     from builder import generate
 
     batch = generate(recipe, indices, masks)
@@ -495,33 +504,33 @@ def _darker(recipe, indices, masks):
     return batch
 
 
-def other_version(folder: Path) -> None:
-    """Let everything in a dataset say that generator version 1 made it."""
+def set_generator_version_1(folder: Path) -> None:
+    """Set the generator version in all documents of a dataset to 1."""
     for path in [folder / "plan.json", *folder.glob("shard-*.json")]:
-        rewritten(path, lambda v: v.update(generator_version=1))
+        rewrite_json(path, lambda v: v.update(generator_version=1))
 
-    def relisted(manifest):
+    def update_manifest(manifest):
         manifest["plan"]["generator_version"] = 1
         for entry in manifest["shards"]:
             record = folder / entry["record"]["name"]
             entry["record"]["sha256"] = hashlib.sha256(record.read_bytes()).hexdigest()
 
-    rewritten(folder / "manifest.json", relisted)
+    rewrite_json(folder / "manifest.json", update_manifest)
 
 
 def test_another_generator_version_is_checked_but_not_made_again(raw):
-    """Quick and full checks need no generator; deep ones and repairs name both versions."""
-    other_version(raw)
-    assert told(raw, "full") == []
-    before = contents(raw)
+    """Quick and full checks need no generator; deep checks and repairs name both versions."""
+    set_generator_version_1(raw)
+    assert faults_of(raw, "full") == []
+    before = file_hashes(raw)
     for call in (lambda: verify(raw, "deep"), lambda: repair(raw)):
         with pytest.raises(BuilderError, match="generator version 1, and this is 2"):
             call()
-    assert contents(raw) == before
+    assert file_hashes(raw) == before
 
 
-def test_samples_are_spread_over_the_dataset():
-    """One sample of each equal part, always the same, increasing; all where there are no more."""
+def test_samples_are_evenly_spaced():
+    """Each equal part gives one index, always the same, in order; few samples are all taken."""
     picked = list(evenly_spaced_sample(1_000_003, 3000))
     parts = [index * 3000 // 1_000_003 for index in picked]
     assert len(set(parts)) > 2900
@@ -533,7 +542,7 @@ def test_samples_are_spread_over_the_dataset():
 
 
 def test_workers_find_the_same(copy):
-    """Two processes find the faults that one does."""
+    """Two workers find the same faults as one."""
     data = bytearray(images_of(copy).read_bytes())
     data[-1] ^= 1
     images_of(copy).write_bytes(data)
@@ -545,8 +554,8 @@ def test_workers_find_the_same(copy):
 # The command
 
 
-def call(capsys, *arguments) -> tuple[int, list[str], str]:
-    """Run the verb in this process: exit code, lines of standard output, standard error."""
+def run_verify(capsys, *arguments) -> tuple[int, list[str], str]:
+    """Run the verb in this process; return exit code, lines of standard output, standard error."""
     capsys.readouterr()
     try:
         code = main("verify", [str(argument) for argument in arguments])
@@ -556,33 +565,33 @@ def call(capsys, *arguments) -> tuple[int, list[str], str]:
     return code, out.splitlines(), err
 
 
-def test_the_command_sums_up(raw, capsys):
-    """Faults line by line, the sum in the last, 1 for faults and 0 for none."""
+def test_the_command_prints_a_summary(raw, capsys):
+    """The command prints a line for each fault and a summary; it ends with 1 for faults, else 0."""
     alone = ("--workers", 1, "--quiet")
     whole = f"{raw}: whole: 3 shards, 50 images, "
-    assert call(capsys, raw, *alone) == (0, [f"{whole}quick check"], "")
-    assert call(capsys, raw, "--full", *alone) == (0, [f"{whole}full check"], "")
-    deep = call(capsys, raw, "--deep", "--samples", 7, *alone)
+    assert run_verify(capsys, raw, *alone) == (0, [f"{whole}quick check"], "")
+    assert run_verify(capsys, raw, "--full", *alone) == (0, [f"{whole}full check"], "")
+    deep = run_verify(capsys, raw, "--deep", "--samples", 7, *alone)
     assert deep == (0, [f"{whole}deep check of 7 samples"], "")
     (raw / f"{SHARD}.h5").unlink()
     (raw / "plan.json").unlink()
     faults = ["plan.json: is not there", f"{SHARD}: {SHARD}.h5 is not there"]
-    found = [*faults, f"{raw}: 2 faults in 1 of 3 shards, quick check"]
-    assert call(capsys, raw, *alone) == (1, found, "")
-    again = [*found, f"{raw}: 1 shard made again; checked once more:", f"{whole}quick check"]
-    assert call(capsys, raw, "--repair", *alone) == (0, again, "")
-    assert call(capsys, raw, "--repair", *alone) == (0, [f"{whole}quick check"], "")
+    lines = [*faults, f"{raw}: 2 faults in 1 of 3 shards, quick check"]
+    assert run_verify(capsys, raw, *alone) == (1, lines, "")
+    again = [*lines, f"{raw}: 1 shard made again; checked once more:", f"{whole}quick check"]
+    assert run_verify(capsys, raw, "--repair", *alone) == (0, again, "")
+    assert run_verify(capsys, raw, "--repair", *alone) == (0, [f"{whole}quick check"], "")
 
 
 def test_progress_goes_to_standard_error(raw, capsys):
-    """Without --quiet a bar of images is on standard error, and standard output is the same."""
-    code, out, err = call(capsys, raw, "--full", "--workers", 1)
+    """Without --quiet a progress bar is on standard error, and standard output is the same."""
+    code, out, err = run_verify(capsys, raw, "--full", "--workers", 1)
     assert (code, len(out)) == (0, 1)
     assert "50/50" in err
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--full", "--deep"], "not allowed with"),
         (["--samples", "5"], "without --deep"),
@@ -592,45 +601,45 @@ def test_progress_goes_to_standard_error(raw, capsys):
         (["--dataset-dir", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_calls_are_refused(originals, capsys, options, said):
+def test_wrong_calls_are_refused(originals, capsys, options, message):
     """A wrong option ends with 2 and one line."""
-    code, out, err = call(capsys, originals["raw"], *options, "--quiet")
+    code, out, err = run_verify(capsys, originals["raw"], *options, "--quiet")
     assert (code, out) == (2, [])
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 
-def test_what_is_no_dataset_is_refused(tmp_path, capsys):
-    """A folder without any of a dataset's files, a file and nothing are wrong calls."""
+def test_folders_without_a_dataset_are_refused(tmp_path, capsys):
+    """A folder without a dataset, a file and a missing path are wrong calls."""
     (tmp_path / "file").write_text("")
     for name in (".", "file", "nothing"):
-        assert call(capsys, tmp_path / name)[0] == 2
+        assert run_verify(capsys, tmp_path / name)[0] == 2
     for arguments in ({"level": "best"}, {"level": "deep", "samples": True}):
         with pytest.raises(UsageError):
             verify(tmp_path, **arguments)
 
 
 def test_a_dataset_that_lost_plan_and_manifest_cannot_be_repaired(raw, capsys):
-    """Where nothing says what the dataset is to be, it is not whole, and a repair is refused."""
+    """Without plan and manifest, the check reports faults and a repair is refused."""
     (raw / "plan.json").unlink()
     (raw / "manifest.json").unlink()
-    code, out, _ = call(capsys, raw)
+    code, out, _ = run_verify(capsys, raw)
     assert (code, out[-1]) == (1, f"{raw}: 2 faults, quick check")
-    code, out, err = call(capsys, raw, "--repair")
+    code, out, err = run_verify(capsys, raw, "--repair")
     assert (code, out) == (1, [])
     assert "neither plan.json nor manifest.json tells" in err
 
 
-def test_a_repair_waits_for_nobody_and_disturbs_no_build(raw):
-    """While a build holds the folder a repair is refused, and nothing is changed."""
+def test_a_repair_does_not_disturb_a_build(raw):
+    """While a build holds the folder, a repair is refused and changes nothing."""
     (raw / f"{SHARD}.h5").unlink()
-    before = contents(raw)
+    before = file_hashes(raw)
     with (
         OutputFolder(raw).lock(),
         pytest.raises(BuilderError, match="another build is writing here"),
     ):
         repair(raw, workers=1)
-    assert contents(raw) == before
+    assert file_hashes(raw) == before
 
 
 def write_digits(folder: Path, value: int) -> Path:
@@ -647,19 +656,19 @@ def write_digits(folder: Path, value: int) -> Path:
 
 
 def test_digits_of_ones_own_are_named_for_a_deep_check(tmp_path, capsys):
-    """Where its digits are not known, a dataset is checked but for a deep check, till named."""
+    """With unknown digits, a deep check needs `--dataset-dir`, and a full check does not."""
     own, others = write_digits(tmp_path / "own", 90), write_digits(tmp_path / "others", 91)
     source = digits.register(own)
     build(Recipe(source=source), 5, tmp_path / "set", workers=1)
     shutil.rmtree(cache.cache_folder() / f"digits-2-{source.digest[:32]}")
     digits.open_bank.cache_clear()
     planner_for.cache_clear()
-    assert told(tmp_path / "set", "full") == []
+    assert faults_of(tmp_path / "set", "full") == []
     deep = (tmp_path / "set", "--deep", "--quiet", "--workers", 1)
-    code, _, err = call(capsys, *deep)
+    code, _, err = run_verify(capsys, *deep)
     assert code == 1
     assert "name their folder with --dataset-dir" in err
-    code, _, err = call(capsys, *deep, "--dataset-dir", others)
+    code, _, err = run_verify(capsys, *deep, "--dataset-dir", others)
     assert code == 2
     assert "but the dataset is of digits" in err
-    assert call(capsys, *deep, "--dataset-dir", own)[0] == 0
+    assert run_verify(capsys, *deep, "--dataset-dir", own)[0] == 0

@@ -115,7 +115,7 @@ def test_every_form_of_targets_is_in_the_docs():
     from builder.torch.targets import TARGETS
 
     text = (ROOT / "docs" / "training.md").read_text()
-    table = text[text.index("| `targets` |") : text.index("Options of `DataLoader`")]
+    table = text[text.index("| `targets` |") :].partition("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.M)[1:] == list(TARGETS)
 
 
@@ -127,3 +127,22 @@ def test_every_test_of_the_faults_is_there():
     assert len(named) > 20
     for path, test in named:
         assert f"def {test or 'test'}" in (ROOT / path).read_text(), (path, test)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page: its headings in lower case, with dashes for spaces."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page):
+    """Each link names a file that is there, and each anchor a heading of it."""
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link

@@ -72,7 +72,7 @@ class QuickCheckResult:
         notes: What is odd and harmless.
         documents: None if neither plan nor manifest can be used.
         entries: What the manifest, or else the record, says of each shard, by shard number.
-        readable: Numbers of the shards whose files have their kind and size.
+        readable: Those of the entries whose files have the right kind and size.
         labels_file_valid: Whether the labels file is the recipe's, or the recipe has none.
     """
 
@@ -81,7 +81,7 @@ class QuickCheckResult:
     notes: list[str] = field(default_factory=list)
     documents: DatasetDocuments | None = None
     entries: dict[int, ShardEntry] = field(default_factory=dict)
-    readable: list[int] = field(default_factory=list)
+    readable: list[ShardEntry] = field(default_factory=list)
     labels_file_valid: bool = True
 
 
@@ -109,7 +109,7 @@ def _read_documents(folder: Path, faults: list[Fault]) -> DatasetDocuments | Non
         expected = checksum(manifest.model_dump(mode="json", exclude_unset=True))
         trusted = manifest.checksum == expected
         if not trusted:
-            text = f"the checksum is {manifest.checksum}, expected {expected}: it was changed"
+            text = f"the checksum is {manifest.checksum}, expected {expected}"
             faults.append(Fault(None, f"{MANIFEST}: {text}"))
         if plan is not None and plan != manifest.plan:
             counts = f"count: {manifest.plan.count}, not {plan.count}"
@@ -201,7 +201,7 @@ def _check_shards(result: QuickCheckResult, documents: DatasetDocuments) -> list
             faults = list(catch_errors(shard, files))
             result.faults += faults
             if not faults:
-                result.readable.append(shard.number)
+                result.readable.append(entry)
     return finished
 
 
@@ -240,9 +240,9 @@ def _check_unexpected_entries(result: QuickCheckResult, config: DatasetConfig) -
         expected |= {*format_of(config.storage.format).files(shard), shard.record_name}
     for entry in OutputFolder(result.folder).entries():
         if entry.name.startswith("shard-") and entry.name not in expected:
-            result.faults.append(Fault(None, f"{entry.name}: is of no shard of the plan"))
+            result.faults.append(Fault(None, f"{entry.name}: belongs to no shard of the plan"))
         if entry.name.startswith(atomic_files.TEMPORARY):
             result.notes.append(
-                f"{entry.name} was left by a build that was cut short; no reader looks at it, "
-                "and the next build removes it"
+                f"{entry.name} was left by an interrupted build; readers ignore it, and the next "
+                "build removes it"
             )

@@ -96,7 +96,7 @@ def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
     documents = result.documents
     if documents is None:
         raise BuilderError(
-            f"{folder}: neither {PLAN} nor {MANIFEST} tells what this is to be, so it cannot be "
+            f"{folder}: neither {PLAN} nor {MANIFEST} can be used, so the dataset cannot be "
             f"repaired ({before.faults[0]})"
         )
     config, recipe = documents.config, documents.recipe
@@ -155,8 +155,8 @@ def _require_no_obstacles(result: QuickCheckResult) -> None:
     obstacles |= {entry.name for entry in entries if entry.is_symlink()}
     if obstacles:
         raise BuilderError(
-            f"{result.folder}: {', '.join(sorted(obstacles))} is not this program's and would be "
-            "in the way; move it elsewhere and call again"
+            f"{result.folder}: {', '.join(sorted(obstacles))} is in the way and not made by this "
+            "program; move it elsewhere and repeat the call"
         )
 
 
@@ -180,8 +180,8 @@ def _compare_digests(result: QuickCheckResult, manifest: Manifest) -> tuple[Faul
             unequal.append(
                 Fault(
                     entry.shard.name,
-                    f"came back with content digest {entry.content_digest}, expected "
-                    f"{before.content_digest}: it is not the one that it was",
+                    f"was built again with content digest {entry.content_digest}, expected "
+                    f"{before.content_digest}",
                 )
             )
     documents = result.documents

@@ -84,11 +84,11 @@ def full_check(task: ShardCheckTask) -> Iterator[Fault]:
     if damaged:
         return  # HDF5 can crash on damaged bytes
     batches = _read_batches(task, range(shard.count))
-    digest = format_digest(sum(digest_of(batch) for _, batch in batches))
+    digest = format_digest(sum(digest_of(stored) for _, stored in batches))
     if digest != task.entry.content_digest:
         yield Fault(
             shard.name,
-            f"the samples stored have content digest {digest}, "
+            f"the stored samples have content digest {digest}, "
             f"expected {task.entry.content_digest}",
         )
 
@@ -105,7 +105,7 @@ def deep_check(task: ShardCheckTask, rows: Sequence[int]) -> Iterator[Fault]:
         yield Fault(shard.name, f"sample {index}: {'; '.join(differences[index])}")
     if len(differences) > MAX_SAMPLE_FAULTS:
         more = len(differences) - MAX_SAMPLE_FAULTS
-        yield Fault(shard.name, f"{more} samples more are not as made anew")
+        yield Fault(shard.name, f"{more} more samples differ from the rendered ones")
 
 
 def compare_fields(stored: Batch, rendered: Batch) -> Iterator[tuple[int, str]]:

@@ -167,7 +167,7 @@ def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, 
 def _require_dataset(folder: Path) -> None:
     """Raise `UsageError` for a folder in which nothing looks like a dataset."""
     if not folder.is_dir():
-        raise UsageError(f"{folder}: is not a folder, expected that of a dataset")
+        raise UsageError(f"{folder}: is not a folder, expected a dataset's folder")
     names = [entry.name for entry in OutputFolder(folder).entries()]
     if not any(name in (PLAN, MANIFEST) or name.startswith("shard-") for name in names):
         raise UsageError(f"{folder}: holds no {PLAN} and no {MANIFEST}, so it is not a dataset")
@@ -186,18 +186,17 @@ def _shard_tasks(
     config = documents.config
     if options.level == "quick":
         return []
-    entries = [result.entries[number] for number in result.readable]
     if options.level == "full":
-        return [ShardCheckTask(result.folder, config, entry) for entry in entries]
+        return [ShardCheckTask(result.folder, config, entry) for entry in result.readable]
     config.require_own_version(result.folder)
     if not result.labels_file_valid:
-        result.notes.append("no samples were made anew: the labels file is not there")
+        result.notes.append("no samples were rendered, because the labels file is not the recipe's")
         return []
     planner_for(documents.recipe)  # raises if the digits are not known here
     rows = _rows_by_shard(config, options.samples)
     return [
         ShardCheckTask(result.folder, config, entry, rows[entry.shard.number])
-        for entry in entries
+        for entry in result.readable
         if entry.shard.number in rows
     ]
 
@@ -225,9 +224,9 @@ def _run_tasks(
     total = sum(task.sample_count for task in tasks)
     workers = pool.worker_count(run.workers, len(tasks), run.backend)
     with pool.ProgressBar(total, 0, show=run.progress) as bar:
-        for done in pool.map_unordered(check_shard, tasks, workers=workers, backend=run.backend):
+        for shard in pool.map_unordered(check_shard, tasks, workers=workers, backend=run.backend):
             signals.check()
-            result.faults += done.faults
-            bar.add(done.sample_count)
+            result.faults += shard.faults
+            bar.add(shard.sample_count)
             bar.show(0)
     return total

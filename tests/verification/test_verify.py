@@ -319,7 +319,7 @@ def test_a_png_folder_holds_its_images_and_nothing_else(originals, tmp_path):
     image.rename(image.with_name("000000000020_1.png"))
     assert faults_of(renamed) == []
     assert faults_of(renamed, "full")[0].startswith(f"{SHARD}: {SHARD} has sha256")
-    with pytest.raises(BuilderError, match=f"{SHARD}/notes.txt is not this program's"):
+    with pytest.raises(BuilderError, match=f"{SHARD}/notes.txt is in the way"):
         repair(tmp_path / "3")
     assert (tmp_path / "3" / SHARD / "notes.txt").read_text() == "mine"
 
@@ -332,10 +332,10 @@ def test_unexpected_files_are_named_and_left(raw, copy):
     (raw / ".tmp-shard-000001.h5").write_text("left by a build")
     report = verify(raw)
     assert [str(fault) for fault in report.faults] == [
-        "shard-000003.h5: is of no shard of the plan",
-        "shard-extra: is of no shard of the plan",
+        "shard-000003.h5: belongs to no shard of the plan",
+        "shard-extra: belongs to no shard of the plan",
     ]
-    assert "cut short" in report.notes[0]
+    assert "left by an interrupted build" in report.notes[0]
     assert not repair(raw, workers=1).whole
     assert (raw / "shard-000003.h5").read_text() == "mine"
 
@@ -491,7 +491,7 @@ def test_a_shard_that_does_not_come_back_equal_is_reported(raw, monkeypatch):
     monkeypatch.setattr("builder.workers.shard.generate", generate_darker)
     report = repair(raw, workers=1)
     assert not report.whole
-    assert "came back with content digest" in str(report.unequal[0])
+    assert "was built again with content digest" in str(report.unequal[0])
     assert report.unequal[0].shard == SHARD
 
 
@@ -627,7 +627,7 @@ def test_a_dataset_that_lost_plan_and_manifest_cannot_be_repaired(raw, capsys):
     assert (code, out[-1]) == (1, f"{raw}: 2 faults, quick check")
     code, out, err = run_verify(capsys, raw, "--repair")
     assert (code, out) == (1, [])
-    assert "neither plan.json nor manifest.json tells" in err
+    assert "neither plan.json nor manifest.json can be used" in err
 
 
 def test_a_repair_does_not_disturb_a_build(raw):

@@ -77,7 +77,7 @@ def test_a_smaller_dataset_begins_a_larger_one(recipe, whole, tmp_path):
     """A smaller dataset has the digest of the first samples of a larger one."""
     small = build(recipe, 500, tmp_path / "set", shard_size=500, workers=1)
     first = json.loads((whole / "shard-000000.json").read_text())
-    assert small.manifest.content_digest == first["content_digest"]
+    assert small.manifest.content_digest == first["statistics"]["content_digest"]
 
 
 def test_one_image_is_a_dataset(recipe, tmp_path):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from builder.common.constants import CLASSES
-from builder.common.errors import DatasetError, UsageError
+from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.common.validation import format_value
 from builder.recipe.recipe import Recipe
 from builder.storage.config import MOST_SHARDS, DatasetConfig, Shard
-from builder.storage.content_digest import add_digests
+from builder.storage.content_digest import add_digests, parse_digest
 from builder.storage.faults import Fault
 from builder.storage.formats import format_of
 from builder.storage.manifest import FileRecord, Finished, Manifest, ShardEntry
@@ -83,6 +83,7 @@ def check_record(
         "shard": (record.shard, shard),
         "fingerprint": (record.fingerprint, config.fingerprint),
         "generator version": (record.generator_version, config.generator_version),
+        "number of labels": (record.statistics.count, shard.count),
     }
     if entry is not None:
         pairs |= {
@@ -95,6 +96,10 @@ def check_record(
             yield Fault(shard.name, f"{name} is {value}, expected {expected}")
     if record.shard == shard:
         yield from check_entry(config, shard, ShardEntry.of(record, file))
+    try:
+        parse_digest(record.statistics.content_digest)
+    except DatasetError as error:
+        yield Fault(shard.name, str(error))
 
 
 def _join(files: Iterable[FileRecord]) -> str:
@@ -123,7 +128,7 @@ def _check_sums(manifest: Manifest, finished: Iterable[Finished]) -> Iterator[Fa
     recipe = Recipe.from_json(manifest.plan.recipe)
     try:
         expected = Manifest.of(manifest.plan, recipe, finished, manifest.labels_file)
-    except (ValueError, ArithmeticError, DatasetError) as error:  # sums that no images have
+    except BuilderError as error:
         yield Fault(None, f"the records cannot be summed up ({error})")
         return
     for name in sorted(Manifest.model_fields.keys() - {"plan", "shards", "libraries", "checksum"}):

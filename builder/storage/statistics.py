@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from builder.common.constants import CLASSES, FRAME, PAD, UInt8s
+from builder.common.errors import DatasetError
 from builder.common.jit import jit
 from builder.common.validation import Count, FrozenModel
 from builder.generator.batch import Batch
@@ -67,8 +68,16 @@ class Statistics(FrozenModel):
         return sum(self.length_counts.values())
 
     def mean_and_deviation(self, width: int) -> tuple[float, float]:
-        """Return mean and standard deviation of the grey values of images `width` px wide."""
+        """Return mean and standard deviation of the grey values of images `width` px wide.
+
+        Raises `DatasetError` for sums that no images have, as a damaged record can hold.
+        """
         pixels = self.count * FRAME * width
+        if pixels * self.pixel_square_sum < self.pixel_sum**2 or not pixels:
+            raise DatasetError(
+                f"the grey values of {pixels} pixels cannot have the sum {self.pixel_sum} and the "
+                f"sum of squares {self.pixel_square_sum}"
+            )
         mean = Fraction(self.pixel_sum, pixels)
         variance = Fraction(self.pixel_square_sum, pixels) - mean**2
         return float(mean), math.sqrt(variance)

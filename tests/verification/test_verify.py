@@ -431,13 +431,26 @@ def test_absurd_manifests_are_faults(raw, originals, change):
 
 def test_absurd_records_are_faults(raw):
     """Impossible sums in a record are faults even if the manifest lists that record."""
-    for values in ({"class_counts": [1]}, {"pixel_sum": 10**400}, {"pixel_square_sum": -5}):
+    whole = (raw / f"{SHARD}.json").read_bytes()
+    for values in (
+        {"class_counts": [1]},
+        {"pixel_sum": 10**400},
+        {"pixel_square_sum": -5},
+        {"length_counts": {}},
+        {"length_counts": {"3": 21}},
+        {"content_digest": "x"},
+    ):
+        (raw / f"{SHARD}.json").write_bytes(whole)
         rewrite_json(raw / f"{SHARD}.json", lambda v, values=values: v["statistics"].update(values))
         data = (raw / f"{SHARD}.json").read_bytes()
         own = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         rewrite_json(raw / "manifest.json", lambda v, own=own: v["shards"][1]["record"].update(own))
-        absurd = re.compile("cannot be summed up|pixel_sum|pixel_square_sum|class_counts")
-        assert any(map(absurd.search, faults_of(raw)))
+        (name,) = values
+        expected = {
+            "length_counts": "number of labels is (0|21), expected 20",
+            "content_digest": "content digest is 'x', expected",
+        }.get(name, f"cannot be summed up|{name}")
+        assert any(re.search(expected, line) for line in faults_of(raw)), name
 
 
 def record_as_stored(folder: Path, small: Recipe) -> None:

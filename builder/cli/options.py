@@ -164,7 +164,7 @@ def with_own_files(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
     """
     own_files = (
         ("dataset_dir", digits.register, recipe.source),
-        ("labels_file", labels_file.register, recipe.labels_file),
+        ("labels_file", labels_file.register_labels, recipe.labels_file),
     )
     for name, register, expected in own_files:
         if name in arguments and register(vars(arguments)[name]) != expected:

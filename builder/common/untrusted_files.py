@@ -14,6 +14,7 @@ import json
 import os
 import re
 import stat
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,9 @@ BYTES_PER_VALUE = 16
 """A large JSON file must have this many bytes for each of its values; manifests have some 30.
 Python takes 60 bytes or more for a value, so a file of `{},{},{}` would take twenty times its
 size in memory."""
+
+READ_ERRORS = (OSError, EOFError, zlib.error)
+"""What reading a damaged or missing file raises, plain or gzipped."""
 
 FREE_VALUES = 100_000
 """Up to this many values a JSON file may have whatever its size."""
@@ -91,13 +95,9 @@ def read_untrusted(folder: Path, name: str, most: int) -> bytes:
     return data
 
 
-def read_maybe_gzipped(file: io.BufferedReader, most: int) -> bytes:
-    """Return the contents of a plain or gzipped file, but at most `most` + 1 bytes.
-
-    A result longer than `most` tells that the file holds more than that.
-    """
-    gzipped = file.peek(2)[:2] == b"\x1f\x8b"
-    return gzip.GzipFile(fileobj=file).read(most + 1) if gzipped else file.read(most + 1)
+def unzip(file: io.BufferedReader) -> io.BufferedIOBase:
+    """Return the contents of a plain or gzipped file, as a file; reading raises `READ_ERRORS`."""
+    return gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
 
 
 def parse_json(data: bytes) -> Any:

@@ -23,7 +23,6 @@ from builder.common.constants import (
     FRAME,
     MARGIN,
     PADDED,
-    AnyArray,
     Float32s,
     Int16s,
     Int32s,
@@ -168,19 +167,13 @@ def open_bank(source: Source, split: Split) -> DigitBank:
         )
     file = "test" if split == "test" else "train"
     labels = arrays[f"{file}-labels"]
-    rows = np.arange(len(labels))[_rows_of(split, len(labels))]
+    cut = len(labels) - len(labels) // 10
+    part = {"fit": slice(cut), "validation": slice(cut, None)}.get(split, slice(None))
+    rows = np.arange(len(labels))[part]
     members = rows[np.argsort(labels[rows], kind="stable")].astype(np.int32)
     starts = np.searchsorted(labels[members], np.arange(CLASSES + 1)).astype(np.int64)
-    of_glyphs: dict[str, AnyArray] = {
-        name: np.asarray(arrays[f"{file}-{name}"]) for name in GLYPH_ARRAYS
-    }
+    of_glyphs: cache.Arrays = {n: np.asarray(arrays[f"{file}-{n}"]) for n in GLYPH_ARRAYS}
     return DigitBank(source, split, members=members, starts=starts, **of_glyphs)
-
-
-def _rows_of(split: Split, count: int) -> slice:
-    """Return the rows of a split in its file: `validation` is the last tenth of the train file."""
-    cut = count - count // 10
-    return {"fit": slice(0, cut), "validation": slice(cut, count)}.get(split, slice(0, count))
 
 
 def _cache_entry(digest: str) -> str:

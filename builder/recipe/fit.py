@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Fit = Literal["squeeze", "fill", "error"]
 Align = Literal["random", "left", "center", "right"]
@@ -20,21 +19,18 @@ SQUEEZE_LIMIT = (10, 28)
 """Narrowest squeeze, as a fraction: a frame of 28 px on 10 px. Below it strokes run together."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StripLimits:
+class StripLimits(NamedTuple):
     """The limits of the strips that a recipe can draw.
 
     Attributes:
-        width: The image width, px.
-        lengths: The digits of the shortest and of the longest label.
+        longest: The digits of the longest label.
         spacing: The smallest and the largest gap, px.
         extent: The widest nominal extent of a digit, px.
         fit: What happens to a strip wider than the image.
         between: What gaps are between.
     """
 
-    width: int
-    lengths: tuple[int, int]
+    longest: int
     spacing: tuple[int, int]
     extent: int
     fit: Fit
@@ -46,9 +42,7 @@ class StripLimits:
         Ink can be a pixel or two wide: a digit narrower than its gap is negative begins before
         its neighbour.
         """
-        if self.between == "frame":
-            return 0
-        return (self.lengths[1] - 1) * -min(self.spacing[0], 0)
+        return 0 if self.between == "frame" else (self.longest - 1) * -min(self.spacing[0], 0)
 
     def width_needed(self) -> int:
         """Return the smallest image width, px, that takes every strip.
@@ -58,44 +52,44 @@ class StripLimits:
         digits.
         """
         narrow, frame = (1, 1) if self.fit == "error" else SQUEEZE_LIMIT
-        gap, runs = self.spacing[1], (1, self.lengths[1])
+        gap, runs = self.spacing[1], (1, self.longest)
         needed = (-(-n * self.extent * narrow // frame) + (n - 1) * gap for n in runs)
         return max(*needed, self.reach_back())
 
-    def fits(self, width: int) -> bool:
-        """Tell whether every strip fits into an image of `width` px."""
-        return width >= self.width_needed()
-
-    def ways_to_fit(self) -> list[str]:
+    def ways_to_fit(self, width: int, shortest: int) -> list[str]:
         """Return what would make every strip fit, each a change of one field."""
-        (shortest, longest), (low, high), width = self.lengths, self.spacing, self.width
+        low, high = self.spacing
+        lengths, gaps = (
+            range(self.longest - 1, shortest - 1, -1),
+            range(high - 1, LOWEST_GAP - 1, -1),
+        )
+        fewer = [(f"length at most {n}", self._replace(longest=n)) for n in lengths]
+        closer = [
+            (f"spacing at most {gap}", self._replace(spacing=(min(low, gap), gap))) for gap in gaps
+        ]
+        squeezed = [("fit 'squeeze'", self._replace(fit="squeeze"))]
         needed = self.width_needed()
         ways = [f"expected at least {needed}"] if needed <= WIDEST else []
-        for digits in range(longest - 1, shortest - 1, -1):
-            if replace(self, lengths=(shortest, digits)).fits(width):
-                ways.append(f"length at most {digits}")
-                break
-        for gap in range(high - 1, LOWEST_GAP - 1, -1):
-            if replace(self, spacing=(min(low, gap), gap)).fits(width):
-                ways.append(f"spacing at most {gap}")
-                break
-        if self.fit == "error" and replace(self, fit="squeeze").fits(width):
-            ways.append("fit 'squeeze'")
+        for changes in (fewer, closer, squeezed):
+            ways += [text for text, limits in changes if limits.width_needed() <= width][:1]
         return ways
 
-    def check(self) -> None:
-        """Check that every strip fits into the image, and none is squeezed too far.
 
-        Raises:
-            ValueError: Some strip does not fit; the text says what would do.
-        """
-        if self.fits(self.width):
-            return
-        longest, (low, high) = self.lengths[1], self.spacing
-        gaps = f"{low} px between ink" if self.reach_back() > self.width else f"up to {high} px"
-        ways = ", or ".join(self.ways_to_fit())
-        raise ValueError(
-            f"width is {self.width}, too small for {longest} digit{'s'[: longest > 1]}"
-            f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
-            f"{ways or f'expected fewer digits, as images are at most {WIDEST} wide'}"
-        )
+def check_width(width: int, shortest: int, limits: StripLimits) -> None:
+    """Check that every strip fits into an image of `width` px, and none is squeezed too far.
+
+    `shortest` are the digits of the shortest label.
+
+    Raises:
+        ValueError: Some strip does not fit; the text says what would do.
+    """
+    if limits.width_needed() <= width:
+        return
+    longest, (low, high) = limits.longest, limits.spacing
+    gaps = f"{low} px between ink" if limits.reach_back() > width else f"up to {high} px"
+    ways = ", or ".join(limits.ways_to_fit(width, shortest))
+    raise ValueError(
+        f"width is {width}, too small for {longest} digit{'s'[: longest > 1]}"
+        f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
+        f"{ways or f'expected fewer digits, as images are at most {WIDEST} wide'}"
+    )

@@ -8,9 +8,8 @@ extension that is read: their first column is the class.
 from __future__ import annotations
 
 import math
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +17,7 @@ from builder.common import untrusted_files
 from builder.common.constants import CLASSES, FRAME, AnyArray, UInt8s
 from builder.common.errors import UsageError
 
-DTYPES: dict[int, np.dtype[np.uint8] | np.dtype[np.int32]] = {
-    0x08: np.dtype("u1"),
-    0x0C: np.dtype(">i4"),
-}
+DTYPES = {0x08: "u1", 0x0C: ">i4"}
 """The array's type by the third byte of the magic number."""
 
 MAX_IDX_BYTES = 1 << 31
@@ -34,8 +30,7 @@ SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 """Words of which a file name of each split contains one."""
 
 
-@dataclass(frozen=True)
-class DigitFile:
+class DigitFile(NamedTuple):
     """The glyphs of one image file with their classes.
 
     Attributes:
@@ -130,44 +125,36 @@ def read_idx(path: Path) -> AnyArray:
     Raises:
         UsageError: The magic number is wrong, or the file has another size than its header says.
     """
-    data, expected = _read_bytes(path)
-    dtype, header = DTYPES[data[2]], 4 + 4 * data[3]
+    try:
+        with path.open("rb") as file:
+            contents = untrusted_files.unzip(file)
+            dtype, shape = _parse_header(path, contents.read(MAX_HEADER_BYTES))
+            begin = 4 + 4 * len(shape)
+            expected = begin + math.prod(shape) * dtype.itemsize
+            contents.seek(0)
+            data = contents.read(min(expected, MAX_IDX_BYTES) + 1)
+    except untrusted_files.READ_ERRORS as error:
+        raise UsageError(f"{path}: cannot be read ({error}); fetch the file anew") from error
     if len(data) != expected:
         state = "truncated" if len(data) < expected else "too long"
         more = " or more" if len(data) > expected else ""
         raise UsageError(
             f"{path}: {state}: {len(data)} bytes{more} where its header says {expected}"
         )
-    return np.frombuffer(data, dtype, offset=header).reshape(_shape(data))
+    return np.frombuffer(data, dtype, offset=begin).reshape(shape)
 
 
-def _read_bytes(path: Path) -> tuple[bytes, int]:
-    """Return the bytes of a file, at most one more than expected, and how many are expected."""
-    try:
-        with path.open("rb") as file:
-            header = untrusted_files.read_maybe_gzipped(file, MAX_HEADER_BYTES - 1)
-        expected = _expected_size(path, header)
-        with path.open("rb") as file:
-            return untrusted_files.read_maybe_gzipped(file, min(expected, MAX_IDX_BYTES)), expected
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); fetch the file anew") from error
-
-
-def _expected_size(path: Path, header: bytes) -> int:
-    """Return how many bytes a file with this header has."""
+def _parse_header(path: Path, header: bytes) -> tuple[np.dtype[np.generic], list[int]]:
+    """Return type and shape of an array; missing bytes of a truncated header count as 0."""
     magic = header[:4]
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES or not 1 <= magic[3] <= 3:
         raise UsageError(
             f"{path}: begins with bytes '{magic.hex(' ')}'; expected an IDX file, which "
             "begins with 00 00 08 03 (images) or 00 00 08 01 (labels)"
         )
-    return 4 + 4 * magic[3] + math.prod(_shape(header)) * DTYPES[magic[2]].itemsize
-
-
-def _shape(data: bytes) -> tuple[int, ...]:
-    """Return the shape of the array, which a file says after its magic number."""
-    end = 4 + 4 * data[3]
-    return tuple(int(n) for n in np.frombuffer(data[4:end].ljust(end - 4, b"\0"), ">u4"))
+    size = 4 * magic[3]
+    shape = np.frombuffer(header[4 : 4 + size].ljust(size, b"\0"), ">u4")
+    return np.dtype(DTYPES[magic[2]]), shape.tolist()
 
 
 def _describe(array: AnyArray) -> str:

@@ -7,16 +7,18 @@ padded with -1, and never integers, so `02139` keeps its zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from builder.common import rng
 from builder.common.constants import PAD, Int8s, Ints, Words
 from builder.common.rng import Stream
+from builder.common.validation import WholeNumber
 from builder.recipe import labels_file
 
 LONGEST_NUMBER = 18
@@ -30,14 +32,21 @@ def split_digits(value: object) -> object:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else value
 
 
-def check_digits(name: str, digits: Sequence[int]) -> None:
-    """Raise `ValueError` unless the value of a field is 1 to 255 digits from 0 to 9."""
+def check_digits(digits: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+    """Return the value of a field, 1 to 255 digits from 0 to 9; raise `ValueError` for another."""
     most = labels_file.LONGEST_LABEL
     if not 1 <= len(digits) <= most:
-        raise ValueError(f"{name} has {len(digits)} digits, expected 1 to {most}")
+        raise ValueError(f"{info.field_name} has {len(digits)} digits, expected 1 to {most}")
     for digit in digits:
         if not 0 <= digit <= 9:
-            raise ValueError(f"{name} holds {digit}, expected digits from 0 to 9")
+            raise ValueError(f"{info.field_name} holds {digit}, expected digits from 0 to 9")
+    return digits
+
+
+Digits = Annotated[
+    tuple[WholeNumber, ...], BeforeValidator(split_digits), AfterValidator(check_digits)
+]
+"""A field of digits, given as a string or as numbers."""
 
 
 class Labels(NamedTuple):
@@ -164,6 +173,11 @@ class NumberRange:
         places = lengths[:, None] - 1 - np.arange(self.longest)
         digits = (numbers[:, None] // 10 ** np.maximum(places, 0) % 10).astype(np.int8)
         return Labels(_pad(digits, lengths), lengths)
+
+
+def normalize_range(text: str) -> str:
+    """Return the one text of a range of numbers; see `NumberRange.parse`."""
+    return str(NumberRange.parse(text))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,7 +62,7 @@ class LabelLines(NamedTuple):
     begins: Ints
 
 
-def register(path: str | Path) -> LabelsFile:
+def register_labels(path: str | Path) -> LabelsFile:
     """Read and check a labels file, cache its text, and return its identity.
 
     Args:
@@ -75,8 +74,8 @@ def register(path: str | Path) -> LabelsFile:
     """
     try:
         with Path(path).open("rb") as file:
-            data = untrusted_files.read_maybe_gzipped(file, MAX_TEXT_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
+            data = untrusted_files.unzip(file).read(MAX_TEXT_BYTES + 1)
+    except untrusted_files.READ_ERRORS as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
     if len(data) > MAX_TEXT_BYTES:
         raise UsageError(f"labels file {path}: holds more than {MAX_TEXT_BYTES} bytes of labels")
@@ -102,8 +101,8 @@ def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
     most = min(MAX_TEXT_BYTES, expected.lines * (expected.longest + 1))
     try:
         with untrusted_files.open_untrusted(folder, name, MAX_TEXT_BYTES) as file:
-            text = untrusted_files.read_maybe_gzipped(file, most)
-    except (OSError, EOFError, zlib.error) as error:
+            text = untrusted_files.unzip(file).read(most + 1)
+    except untrusted_files.READ_ERRORS as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from None
     if len(text) > most or hashlib.sha256(text).hexdigest() != expected.sha256:
         raise DatasetError(f"{path}: is not the labels file of the recipe")

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from builder.augment.table import Augment, Preset
 from builder.common.constants import CLASSES, FRAME, RECIPE_VERSION, Integer
@@ -22,13 +22,14 @@ from builder.common.validation import (
 )
 from builder.recipe import labels
 from builder.recipe.digits import MNIST, Source, Split
-from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits
-from builder.recipe.labels_file import LONGEST_LABEL, LabelsFile, register
+from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits, check_width
+from builder.recipe.labels import Digits
+from builder.recipe.labels_file import LONGEST_LABEL, LabelsFile, register_labels
 
 
 def _labels_file(value: object) -> object:
     """Take the path of a labels file."""
-    return register(value) if isinstance(value, (str, Path)) else value
+    return register_labels(value) if isinstance(value, (str, Path)) else value
 
 
 def _augment(value: Any) -> object:
@@ -38,10 +39,15 @@ def _augment(value: Any) -> object:
     return Augment(**value) if isinstance(value, Mapping) else value
 
 
+def _sort_classes(digits: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return each digit once, in order, or None for all ten."""
+    classes = tuple(sorted(set(digits)))
+    return None if len(classes) == CLASSES else classes
+
+
 DEFAULT_LENGTH = (1, 5)
 
 LabelsOrder = Literal["file", "shuffled"]
-Digits = Annotated[tuple[WholeNumber, ...], BeforeValidator(labels.split_digits)]
 
 
 class Recipe(FrozenModel):
@@ -80,37 +86,33 @@ class Recipe(FrozenModel):
 10 px: expected at least 90, or length at most 2, or spacing at most -3
     """
 
-    seed: WholeNumber = Field(default=0, ge=0, lt=1 << 64, description="master seed")
-    source: Source = Field(default=MNIST, description="the digits; see builder.register")
-    split: Split = Field(default="train", description="which glyphs are used")
-    length: LowHigh | None = Field(
-        default=None, description="number of random digits in a sample (1:5)"
+    seed: WholeNumber = Field(0, ge=0, lt=1 << 64, description="master seed")
+    source: Source = Field(MNIST, description="the digits; see builder.register")
+    split: Split = Field("train", description="which glyphs are used")
+    length: LowHigh | None = Field(None, description="number of random digits in a sample (1:5)")
+    classes: Annotated[Digits, AfterValidator(_sort_classes)] | None = Field(
+        None, description="digits that random labels are made of (all)"
     )
-    classes: Digits | None = Field(
-        default=None, description="digits that random labels are made of (all)"
-    )
-    digits: Digits | None = Field(default=None, description="the same digits in every sample")
-    numbers: str | None = Field(
-        default=None, description="uniform numbers, both included; 000:999 pads with zeros"
+    digits: Digits | None = Field(None, description="the same digits in every sample")
+    numbers: Annotated[str, AfterValidator(labels.normalize_range)] | None = Field(
+        None, description="uniform numbers, both included; 000:999 pads with zeros"
     )
     labels_file: Annotated[LabelsFile | None, BeforeValidator(_labels_file)] = Field(
-        default=None, description="labels from a file, one a line"
+        None, description="labels from a file, one a line"
     )
     labels_order: LabelsOrder | None = Field(
-        default=None, description="order of the file's lines (file); shuffled is new for each pass"
+        None, description="order of the file's lines (file); shuffled is new for each pass"
     )
-    spacing: LowHigh = Field(
-        default=(5, 10), description="px between digits, uniform, both included"
-    )
-    width: WholeNumber = Field(default=200, ge=1, le=WIDEST, description="image width, px")
+    spacing: LowHigh = Field((5, 10), description="px between digits, uniform, both included")
+    width: WholeNumber = Field(200, ge=1, le=WIDEST, description="image width, px")
     fit: Fit = Field(
-        default="squeeze",
+        "squeeze",
         description="digits wider than the image: squeeze narrows them, error refuses them; fill "
         "makes digits as wide as the image, always",
     )
-    align: Align = Field(default="random", description="where the digits go in a wider image")
+    align: Align = Field("random", description="where the digits go in a wider image")
     spacing_between: Between = Field(
-        default="frame", description="spacing between 28 px frames, or between ink"
+        "frame", description="spacing between 28 px frames, or between ink"
     )
     augment: Annotated[Augment, BeforeValidator(_augment)] = Field(
         default_factory=lambda: Augment.preset("standard"), description="a preset, or ranges"
@@ -148,22 +150,6 @@ class Recipe(FrozenModel):
     def _check_spacing(cls, value: LowHigh) -> LowHigh:
         return check_low_high("spacing", value, LOWEST_GAP, WIDEST, "px")
 
-    @field_validator("digits", "classes")
-    @classmethod
-    def _check_digits(cls, value: Digits | None, info: ValidationInfo) -> Digits | None:
-        if value is None:
-            return None
-        labels.check_digits(str(info.field_name), value)
-        if info.field_name == "digits":
-            return value
-        classes = tuple(sorted(set(value)))
-        return None if len(classes) == CLASSES else classes
-
-    @field_validator("numbers")
-    @classmethod
-    def _check_numbers(cls, value: str | None) -> str | None:
-        return None if value is None else str(labels.NumberRange.parse(value))
-
     @model_validator(mode="before")
     @classmethod
     def _check_label_source(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -183,14 +169,11 @@ class Recipe(FrozenModel):
 
     @model_validator(mode="after")
     def _check_fit(self) -> Recipe:
-        StripLimits(
-            width=self.width,
-            lengths=(self.label_source.shortest, self.label_source.longest),
-            spacing=self.spacing,
-            extent=self.widest_extent,
-            fit=self.fit,
-            between=self.spacing_between,
-        ).check()
+        extent = FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
+        limits = StripLimits(
+            self.label_source.longest, self.spacing, extent, self.fit, self.spacing_between
+        )
+        check_width(self.width, self.label_source.shortest, limits)
         return self
 
     @cached_property
@@ -204,11 +187,6 @@ class Recipe(FrozenModel):
             return labels.FileLines(self.labels_file, self.labels_order == "shuffled")
         lowest, highest = self.length or DEFAULT_LENGTH
         return labels.RandomDigits(lowest, highest, self.classes or tuple(range(CLASSES)))
-
-    @property
-    def widest_extent(self) -> int:
-        """The largest nominal extent a digit can have, px."""
-        return FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
 
     def to_json(self) -> dict[str, object]:
         """Return the recipe as JSON values, with resolved ranges and without what is off."""

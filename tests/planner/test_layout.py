@@ -17,7 +17,7 @@ from builder.common.rng import Stream
 from builder.planner.layout import arrange, draw_gaps
 from builder.planner.specs import POSITION_SCALE, Layout
 from builder.recipe import fit
-from builder.recipe.fit import StripLimits
+from builder.recipe.fit import StripLimits, check_width
 
 UNLIKELY = 1e-4
 """Least p-value of a correct distribution. All seeds are fixed, so no test fails by chance."""
@@ -386,9 +386,7 @@ def test_gaps_do_not_depend_on_the_longest_label():
 def accepts(width, lengths, spacing, extent, fit) -> bool:
     """Tell whether a recipe with these numbers would be accepted."""
     try:
-        StripLimits(
-            width=width, lengths=lengths, spacing=spacing, extent=extent, fit=fit, between="frame"
-        ).check()
+        check_width(width, lengths[0], StripLimits(lengths[1], spacing, extent, fit, "frame"))
     except ValueError:
         return False
     return True

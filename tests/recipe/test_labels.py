@@ -65,7 +65,7 @@ def seven_lines(tmp_path_factory) -> labels_file.LabelsFile:
     """Return a file of seven different labels, registered."""
     path = tmp_path_factory.mktemp("labels") / "seven.txt"
     path.write_text("02139\n7\n00\n123456789\n7777\n31\n000\n")
-    return labels_file.register(path)
+    return labels_file.register_labels(path)
 
 
 SEVEN = ["02139", "7", "00", "123456789", "7777", "31", "000"]
@@ -252,7 +252,7 @@ GOOD_FILES = {
 def test_one_file_written_many_ways_is_one_file(tmp_path, data):
     """Line ends, spaces and compression change neither the identity nor the labels."""
     (tmp_path / "labels").write_bytes(data)
-    file = labels_file.register(tmp_path / "labels")
+    file = labels_file.register_labels(tmp_path / "labels")
     assert file.sha256 == hashlib.sha256(b"12\n007\n5\n0\n").hexdigest()
     assert (file.lines, file.longest) == (4, 3)
     assert texts_of(FileLines(file, shuffled=False), range(4)) == ["12", "007", "5", "0"]
@@ -271,7 +271,7 @@ def test_any_labels_come_back(tmp_path_factory, lines, finished, zipped):
     path = tmp_path_factory.mktemp("labels") / "labels.txt"
     path.write_bytes(gzip.compress(data) if zipped else data)
     expected = [label for label, _ in lines]
-    file = labels_file.register(str(path))
+    file = labels_file.register_labels(str(path))
     source = FileLines(file, shuffled=False)
     assert (file.lines, file.longest) == (len(expected), max(map(len, expected)))
     assert texts_of(source, range(len(expected))) == expected
@@ -283,7 +283,7 @@ def test_any_change_of_a_line_changes_the_identity(tmp_path):
     path, seen = tmp_path / "labels.txt", set()
     for text in ("12\n34\n", "34\n12\n", "12\n35\n", "12\n034\n", "1\n234\n", "12\n34\n34\n"):
         path.write_text(text)
-        seen.add(labels_file.register(path).sha256)
+        seen.add(labels_file.register_labels(path).sha256)
     assert len(seen) == 6
 
 
@@ -329,7 +329,7 @@ def test_bad_labels_are_refused(tmp_path, data, reason):
     path = tmp_path / "labels.txt"
     path.write_bytes(data)
     with pytest.raises(UsageError) as caught:
-        labels_file.register(path)
+        labels_file.register_labels(path)
     assert f"labels file {path}: {reason}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -340,7 +340,7 @@ def test_control_characters_are_shown_escaped(tmp_path, label):
     path = tmp_path / "labels.txt"
     path.write_bytes(b"1\n" + label + b"\n3\n")
     with pytest.raises(UsageError, match="line 2 is") as caught:
-        labels_file.register(path)
+        labels_file.register_labels(path)
     assert str(caught.value).isprintable()
 
 
@@ -349,14 +349,14 @@ def test_long_lines_are_shown_in_part(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_bytes(b"words " * 10_000)
     with pytest.raises(UsageError, match="line 1 is 'words words") as caught:
-        labels_file.register(path)
+        labels_file.register_labels(path)
     assert len(str(caught.value)) < 200 + len(str(path))
 
 
 def test_labels_of_255_digits_are_allowed(tmp_path):
     """The longest label has 255 digits."""
     (tmp_path / "labels.txt").write_text("1\n" + "7" * 255 + "\n")
-    file = labels_file.register(tmp_path / "labels.txt")
+    file = labels_file.register_labels(tmp_path / "labels.txt")
     assert (file.lines, file.longest) == (2, 255)
     assert texts_of(FileLines(file, shuffled=False), [1, 0]) == ["7" * 255, "1"]
 
@@ -365,7 +365,7 @@ def test_a_missing_file_is_named(tmp_path):
     """A file that is not there, or is a folder, is refused with its path."""
     for path in (tmp_path / "nowhere.txt", tmp_path):
         with pytest.raises(UsageError, match=f"labels file {path}: cannot be read"):
-            labels_file.register(path)
+            labels_file.register_labels(path)
 
 
 @pytest.mark.parametrize("index", [0, 3, 7, 10**12 + 1, LAST_INDEX - 13])
@@ -382,7 +382,7 @@ def hundred_lines(tmp_path_factory) -> labels_file.LabelsFile:
     """Return a file of a hundred labels, each but one of them twice, registered."""
     path = tmp_path_factory.mktemp("labels") / "hundred.txt"
     path.write_text("".join(f"{n // 2:03}\n" for n in range(99)) + "777\n")
-    return labels_file.register(path)
+    return labels_file.register_labels(path)
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 10**9, LAST_INDEX // 100 - 1])
@@ -411,7 +411,7 @@ def test_the_canonical_text_is_packed_without_a_time(tmp_path, seven_lines):
     assert data == labels_file.gzip_text(seven_lines)
     assert gzip.decompress(data).decode().split("\n") == [*SEVEN, ""]
     (tmp_path / "labels.txt.gz").write_bytes(data)
-    assert labels_file.register(tmp_path / "labels.txt.gz") == seven_lines
+    assert labels_file.register_labels(tmp_path / "labels.txt.gz") == seven_lines
 
 
 @pytest.mark.parametrize(
@@ -433,11 +433,11 @@ def test_files_that_are_not_what_they_claim_are_refused(seven_lines, change, rea
 def test_a_truncated_cache_file_is_rebuilt(tmp_path, size):
     """Registering again repairs a cache file that was cut short, to nothing too."""
     (tmp_path / "labels.txt").write_text(f"{size}\n4\n5\n")
-    file = labels_file.register(tmp_path / "labels.txt")
+    file = labels_file.register_labels(tmp_path / "labels.txt")
     (path,) = cache.cache_folder().glob(f"labels-*{file.sha256[:32]}/text.npy")
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(whole[:size])
-    assert labels_file.register(tmp_path / "labels.txt") == file
+    assert labels_file.register_labels(tmp_path / "labels.txt") == file
     assert path.read_bytes() == whole
     assert texts_of(FileLines(file, shuffled=False), range(3)) == [str(size), "4", "5"]

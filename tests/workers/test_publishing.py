@@ -30,7 +30,9 @@ def labelled(tmp_path_factory):
 
     lines = tmp_path_factory.mktemp("labels") / "labels.txt"
     lines.write_text("350\n02139\n7\n")
-    return Recipe(seed=3, labels_file=labels_file.register(lines), length=None, augment="light")
+    return Recipe(
+        seed=3, labels_file=labels_file.register_labels(lines), length=None, augment="light"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import numpy as np
 
 from builder import Augment, Recipe
 from builder.generator.generator import render
-from builder.planner.planner import Planner, planner_for
+from builder.planner.planner import Planner, open_planner
 
 SAMPLES, ROUNDS, FEW = 512, 15, 16
 LAYOUT = {"seed": 1, "length": 5, "spacing": (5, 10), "width": 200}
@@ -40,7 +40,7 @@ EFFECTS = {"contrast": 0.4, "blur": 0.5}
 def planner_with(*ranges: dict[str, float]) -> Planner:
     """Return the planner of a recipe with some ranges."""
     augment = Augment(**{name: most for some in ranges for name, most in some.items()})
-    return planner_for(Recipe(**LAYOUT, augment=augment))
+    return open_planner(Recipe(**LAYOUT, augment=augment))
 
 
 GEOMETRY = planner_with(WARPS, ELASTIC, THICKNESS)

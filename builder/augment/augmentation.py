@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -20,6 +19,9 @@ from builder.common.constants import Floats, Int8s, Int32s, Ints, UInt8s, Words
 
 STRIP = 1 << 16
 """Added to the number of a draw that a strip takes once, to tell it from those of its digits."""
+
+Change = Callable[[UInt8s, Ints, Int32s], None]
+"""What an `Effect` does to images; see there."""
 
 
 @dataclass(frozen=True)
@@ -102,21 +104,13 @@ class Range:
     default: float = 0.0
 
 
-@dataclass(frozen=True)
 class Augmentation:
     """Named ranges; the augmentation is on where one of its strengths is not 0."""
 
-    ranges: tuple[Range, ...]
-
-    @property
-    def name(self) -> str:
-        """The name of its first range."""
-        return self.ranges[0].name
-
-    @cached_property
-    def strengths(self) -> tuple[str, ...]:
-        """The names of its strengths."""
-        return tuple(item.name for item in self.ranges if not item.default)
+    def __init__(self, *ranges: Range) -> None:
+        self.ranges = ranges
+        self.name = ranges[0].name
+        self.strengths = tuple(item.name for item in ranges if not item.default)
 
     def values(self, augment: Mapping[str, float]) -> tuple[float, ...]:
         """Return its own values, in order, out of those of all augmentations."""
@@ -127,33 +121,37 @@ class Augmentation:
         return any(augment[name] for name in self.strengths)
 
 
-@dataclass(frozen=True)
 class Geometric(Augmentation):
     """An augmentation of the map from a glyph to the image.
 
-    Attributes:
+    Args:
+        *ranges: Its ranges.
         apply: `apply(warp, draws, *values)` composes it into the `Warp` of a block, in place;
             `values` are those of its ranges, in order.
     """
 
-    apply: Callable[..., None]
+    def __init__(self, *ranges: Range, apply: Callable[..., None]) -> None:
+        super().__init__(*ranges)
+        self.apply = apply
 
 
-@dataclass(frozen=True)
 class Effect(Augmentation):
     """An augmentation of finished pixels.
 
-    Attributes:
-        numbers: `numbers(draws, *values)` draws what each sample needs, (B, k) int64; `values`
+    Args:
+        *ranges: Its ranges.
+        draw: `draw(draws, *values)` returns the numbers of each sample, (B, k) int64; `values`
             are those of its ranges, in order.
         change: `change(images, numbers, scratch)` changes images (B, 28, W) in place, by integer
             arithmetic. It is compiled. `scratch` (lines, W + 4), of zeros, is memory to write to.
         lines: How many lines of scratch memory it needs.
     """
 
-    numbers: Callable[..., Ints]
-    change: Callable[[UInt8s, Ints, Int32s], None]
-    lines: int = 0
+    def __init__(
+        self, *ranges: Range, draw: Callable[..., Ints], change: Change, lines: int = 0
+    ) -> None:
+        super().__init__(*ranges)
+        self.draw, self.change, self.lines = draw, change, lines
 
     def apply(self, images: UInt8s, numbers: Ints) -> None:
         """Change images (B, 28, W) in place."""

@@ -6,23 +6,21 @@ import numpy as np
 
 from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
 from builder.augment.trigonometry import sine_cosine
-from builder.common.constants import Int32s, Ints, UInt8s
+from builder.common.constants import Int32s, Ints, UInt8s, i32, u8, u32
 from builder.common.jit import jit
 from builder.common.rng_kernels import hash_pixel
-
-i32, u32, u8 = np.int32, np.uint32, np.uint8
 
 GRAIN = 8
 """Distance between the random points of a texture, px."""
 
 
-def flat_numbers(draws: Draws, level: float) -> Ints:
+def draw_flat(draws: Draws, level: float) -> Ints:
     """Return (B, 3): a grey level uniform in [0, level], in 1/256, and a slope of 0."""
     grey = rescale(draws.per_strip(), level) * 256
     return round_half_up(grey, 0.0 * grey, 0.0 * grey)
 
 
-def gradient_numbers(draws: Draws, level: float) -> Ints:
+def draw_gradient(draws: Draws, level: float) -> Ints:
     """Return (B, 3): the level in the middle, its rise to the right and lower edge, in 1/256.
 
     The level runs from 0 at one end to uniform in [0, level] at the other, in a uniform direction.
@@ -49,7 +47,7 @@ def shade(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
                 row[x] = u8(v + (i32(i32((255 - v) * (grey >> 4)) * 257 + (1 << 19)) >> 20))
 
 
-def texture_numbers(draws: Draws, level: float) -> Ints:
+def draw_texture(draws: Draws, level: float) -> Ints:
     """Return (B, 3): the largest grey level, uniform in [0, level], and a key of pixels."""
     return draws.amount_and_key(rescale(draws.per_strip(), level))
 
@@ -80,26 +78,26 @@ def grain(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
                 row[x] = u8(v + (i32(product * 129 + (1 << 22)) >> 23))
 
 
-def _level(name: str, help_text: str, strong: float) -> tuple[Range]:
+def _level_range(name: str, help_text: str, strong: float) -> Range:
     presets = {"strong": strong}
-    return (Range(name, "LEVEL", "levels", help_text, most=255.0, presets=presets),)
+    return Range(name, "LEVEL", "levels", help_text, most=255.0, presets=presets)
 
 
 FLAT = Effect(
-    ranges=_level("background", "lighten the background evenly, to grey levels up to LEVEL", 40.0),
-    numbers=flat_numbers,
+    _level_range("background", "lighten the background evenly, to grey levels up to LEVEL", 40.0),
+    draw=draw_flat,
     change=shade,
 )
 
 GRADIENT = Effect(
-    ranges=_level("gradient", "lighten it from one side, to grey levels up to LEVEL", 40.0),
-    numbers=gradient_numbers,
+    _level_range("gradient", "lighten it from one side, to grey levels up to LEVEL", 40.0),
+    draw=draw_gradient,
     change=shade,
 )
 
 TEXTURE = Effect(
-    ranges=_level("texture", "give it a grain of grey levels up to LEVEL", 30.0),
-    numbers=texture_numbers,
+    _level_range("texture", "give it a grain of grey levels up to LEVEL", 30.0),
+    draw=draw_texture,
     change=grain,
     lines=2,
 )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
-from builder.common.constants import FRAME, Int32s, Ints, UInt8s
+from builder.common.constants import FRAME, Int32s, Ints, UInt8s, i32, u8
 from builder.common.jit import jit
-
-i32, u8 = np.int32, np.uint8
 
 WEIGHT_SUM = 4096
 """The sum of the five weights of a line."""
 
 
-def blur_numbers(draws: Draws, sigma: float) -> Ints:
+def draw_blur(draws: Draws, sigma: float) -> Ints:
     """Return (B, 3): weights at distance 0, 1 and 2, for a sigma uniform in [0, sigma].
 
     They are (s, 1 - 2 s, s) convolved with itself, whose variance is 4 s, so s is a quarter of
@@ -56,17 +52,15 @@ def smooth(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 
 BLUR = Effect(
-    ranges=(
-        Range(
-            name="blur",
-            flag="PX",
-            unit="px",
-            help="blur by a Gaussian of sigma up to PX pixels",
-            most=1.0,
-            presets={"strong": 0.8},
-        ),
+    Range(
+        name="blur",
+        flag="PX",
+        unit="px",
+        help="blur by a Gaussian of sigma up to PX pixels",
+        most=1.0,
+        presets={"strong": 0.8},
     ),
-    numbers=blur_numbers,
+    draw=draw_blur,
     change=smooth,
     lines=FRAME + 5,
 )

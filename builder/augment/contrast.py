@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
-from builder.common.constants import Int32s, Ints, UInt8s
+from builder.common.constants import Int32s, Ints, UInt8s, i32, u8
 from builder.common.jit import jit
 
-i32, u8 = np.int32, np.uint8
 
-
-def contrast_numbers(draws: Draws, strength: float) -> Ints:
+def draw_contrast(draws: Draws, strength: float) -> Ints:
     """Return (B, 1): the bend of the curve, uniform in [-strength, strength], in 1/65536/255."""
     return round_half_up(draws.per_strip() * (strength * 65536 / 255))
 
@@ -27,22 +25,20 @@ def bend_curve(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 
 CONTRAST = Effect(
-    ranges=(
-        Range(
-            name="contrast",
-            flag="S",
-            unit="share",
-            help="bend the curve of grey values, half-tones up to S / 4 of white lighter or darker",
-            most=1.0,
-            presets={"strong": 0.6},
-        ),
+    Range(
+        name="contrast",
+        flag="S",
+        unit="share",
+        help="bend the curve of grey values, half-tones up to S / 4 of white lighter or darker",
+        most=1.0,
+        presets={"strong": 0.6},
     ),
-    numbers=contrast_numbers,
+    draw=draw_contrast,
     change=bend_curve,
 )
 
 
-def invert_numbers(draws: Draws, share: float) -> Ints:
+def draw_invert(draws: Draws, share: float) -> Ints:
     """Return (B, 1): 255 for a share of the samples, else 0."""
     inverted = rescale(draws.per_strip(), 1.0) < share
     return np.where(inverted, 255, 0)[:, None]
@@ -58,15 +54,13 @@ def invert(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 
 INVERT = Effect(
-    ranges=(
-        Range(
-            name="invert",
-            flag="P",
-            unit="share",
-            help="turn a share P of the images into black on white",
-            most=1.0,
-        ),
+    Range(
+        name="invert",
+        flag="P",
+        unit="share",
+        help="turn a share P of the images into black on white",
+        most=1.0,
     ),
-    numbers=invert_numbers,
+    draw=draw_invert,
     change=invert,
 )

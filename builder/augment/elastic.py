@@ -13,24 +13,22 @@ def apply(warp: Warp, draws: Draws, rms: float, correlation: float) -> None:
 
 
 ELASTIC = Geometric(
-    ranges=(
-        Range(
-            name="elastic",
-            flag="PX",
-            unit="px",
-            help="displace points smoothly, by PX pixels (root mean square)",
-            most=1.5,
-            presets={"light": 0.2, "standard": 0.4, "strong": 1.0},
-        ),
-        Range(
-            name="elastic_correlation",
-            flag="PX",
-            unit="px",
-            help="correlation length of that: the sigma of the Gaussian that smooths it",
-            least=3.0,
-            most=10.0,
-            default=5.0,
-        ),
+    Range(
+        name="elastic",
+        flag="PX",
+        unit="px",
+        help="displace points smoothly, by PX pixels (root mean square)",
+        most=1.5,
+        presets={"light": 0.2, "standard": 0.4, "strong": 1.0},
+    ),
+    Range(
+        name="elastic_correlation",
+        flag="PX",
+        unit="px",
+        help="correlation length of that: the sigma of the Gaussian that smooths it",
+        least=3.0,
+        most=10.0,
+        default=5.0,
     ),
     apply=apply,
 )

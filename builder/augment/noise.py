@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from builder.augment.augmentation import Draws, Effect, Range, rescale
-from builder.common.constants import Int32s, Ints, UInt8s
+from builder.common.constants import Int32s, Ints, UInt8s, i32, u8, u32
 from builder.common.jit import jit
 from builder.common.rng_kernels import hash_pixel
-
-i32, u32, u8 = np.int32, np.uint32, np.uint8
 
 MEAN = 30
 """Mean of the sum of four numbers from 0 to 15, whose distribution is close to a Gaussian."""
@@ -20,7 +16,7 @@ DEVIATION = math.sqrt(4 * (16**2 - 1) / 12)
 """Standard deviation of that sum."""
 
 
-def noise_numbers(draws: Draws, deviation: float) -> Ints:
+def draw_noise(draws: Draws, deviation: float) -> Ints:
     """Return (B, 3): a deviation uniform in [0, deviation], in 1/256/DEVIATION, and a key."""
     return draws.amount_and_key(rescale(draws.per_strip(), deviation) * (256 / DEVIATION))
 
@@ -44,22 +40,20 @@ def add_noise(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 
 NOISE = Effect(
-    ranges=(
-        Range(
-            name="noise",
-            flag="SD",
-            unit="levels",
-            help="add Gaussian-like noise of a deviation up to SD grey levels",
-            most=128.0,
-            presets={"strong": 12.0},
-        ),
+    Range(
+        name="noise",
+        flag="SD",
+        unit="levels",
+        help="add Gaussian-like noise of a deviation up to SD grey levels",
+        most=128.0,
+        presets={"strong": 12.0},
     ),
-    numbers=noise_numbers,
+    draw=draw_noise,
     change=add_noise,
 )
 
 
-def dropout_numbers(draws: Draws, share: float) -> Ints:
+def draw_dropout(draws: Draws, share: float) -> Ints:
     """Return (B, 3): a share uniform in [0, share], in 1/65536, and a key."""
     return draws.amount_and_key(rescale(draws.per_strip(), share) * 65536)
 
@@ -79,16 +73,14 @@ def drop_pixels(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 
 DROPOUT = Effect(
-    ranges=(
-        Range(
-            name="dropout",
-            flag="S",
-            unit="share",
-            help="set up to a share S of the pixels to 0",
-            most=0.5,
-            presets={"strong": 0.02},
-        ),
+    Range(
+        name="dropout",
+        flag="S",
+        unit="share",
+        help="set up to a share S of the pixels to 0",
+        most=0.5,
+        presets={"strong": 0.02},
     ),
-    numbers=dropout_numbers,
+    draw=draw_dropout,
     change=drop_pixels,
 )

@@ -18,15 +18,13 @@ def apply(warp: Warp, draws: Draws, share: float) -> None:
 
 
 PERSPECTIVE = Geometric(
-    ranges=(
-        Range(
-            name="perspective",
-            flag="S",
-            unit="share",
-            help="bring an edge of the frame up to a share S nearer, its opposite farther",
-            most=MOST,
-            presets={"light": 0.01, "standard": 0.02, "strong": 0.08},
-        ),
+    Range(
+        name="perspective",
+        flag="S",
+        unit="share",
+        help="bring an edge of the frame up to a share S nearer, its opposite farther",
+        most=MOST,
+        presets={"light": 0.01, "standard": 0.02, "strong": 0.08},
     ),
     apply=apply,
 )

@@ -21,15 +21,13 @@ def apply(warp: Warp, draws: Draws, degrees: float) -> None:
 
 
 ROTATE = Geometric(
-    ranges=(
-        Range(
-            name="rotate",
-            flag="DEG",
-            unit="degrees",
-            help="rotate by up to DEG degrees to either side, half of it for 1 and 7",
-            most=180.0,
-            presets={"light": 2.5, "standard": 5.0, "strong": 15.0},
-        ),
+    Range(
+        name="rotate",
+        flag="DEG",
+        unit="degrees",
+        help="rotate by up to DEG degrees to either side, half of it for 1 and 7",
+        most=180.0,
+        presets={"light": 2.5, "standard": 5.0, "strong": 15.0},
     ),
     apply=apply,
 )

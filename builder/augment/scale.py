@@ -13,15 +13,13 @@ def apply(warp: Warp, draws: Draws, scale: float) -> None:
 
 
 SCALE = Geometric(
-    ranges=(
-        Range(
-            name="scale",
-            flag="S",
-            unit="share",
-            help="scale x and y by independent factors in [1 - S, 1 + S]",
-            most=0.5,
-            presets={"light": 0.04, "standard": 0.08, "strong": 0.2},
-        ),
+    Range(
+        name="scale",
+        flag="S",
+        unit="share",
+        help="scale x and y by independent factors in [1 - S, 1 + S]",
+        most=0.5,
+        presets={"light": 0.04, "standard": 0.08, "strong": 0.2},
     ),
     apply=apply,
 )

@@ -17,29 +17,25 @@ def apply_y(warp: Warp, draws: Draws, shear: float) -> None:
 
 
 SHEAR = Geometric(
-    ranges=(
-        Range(
-            name="shear",
-            flag="K",
-            unit="px per px",
-            help="slant by up to K px to either side for each px of height",
-            most=1.0,
-            presets={"light": 0.05, "standard": 0.1, "strong": 0.27},
-        ),
+    Range(
+        name="shear",
+        flag="K",
+        unit="px per px",
+        help="slant by up to K px to either side for each px of height",
+        most=1.0,
+        presets={"light": 0.05, "standard": 0.1, "strong": 0.27},
     ),
     apply=apply_x,
 )
 
 SHEAR_Y = Geometric(
-    ranges=(
-        Range(
-            name="shear_y",
-            flag="K",
-            unit="px per px",
-            help="tilt by up to K px up or down for each px of width",
-            most=1.0,
-            presets={"light": 0.015, "standard": 0.03, "strong": 0.1},
-        ),
+    Range(
+        name="shear_y",
+        flag="K",
+        unit="px per px",
+        help="tilt by up to K px up or down for each px of width",
+        most=1.0,
+        presets={"light": 0.015, "standard": 0.03, "strong": 0.1},
     ),
     apply=apply_y,
 )

@@ -17,15 +17,13 @@ def apply_shift(warp: Warp, draws: Draws, pixels: float) -> None:
 
 
 SHIFT = Geometric(
-    ranges=(
-        Range(
-            name="shift",
-            flag="PX",
-            unit="px",
-            help="shift right or left, down or up, by up to PX pixels",
-            most=8.0,
-            presets={"light": 0.25, "standard": 0.5, "strong": 2.0},
-        ),
+    Range(
+        name="shift",
+        flag="PX",
+        unit="px",
+        help="shift right or left, down or up, by up to PX pixels",
+        most=8.0,
+        presets={"light": 0.25, "standard": 0.5, "strong": 2.0},
     ),
     apply=apply_shift,
 )
@@ -58,15 +56,13 @@ def fill_lines(begins: Floats, ends: Floats, labels: Int8s, heights: Floats) -> 
 
 
 BASELINE = Geometric(
-    ranges=(
-        Range(
-            name="baseline",
-            flag="PX",
-            unit="px",
-            help="raise or lower digits by up to PX pixels, along a slope and each by itself",
-            most=8.0,
-            presets={"light": 0.25, "standard": 0.5, "strong": 1.5},
-        ),
+    Range(
+        name="baseline",
+        flag="PX",
+        unit="px",
+        help="raise or lower digits by up to PX pixels, along a slope and each by itself",
+        most=8.0,
+        presets={"light": 0.25, "standard": 0.5, "strong": 1.5},
     ),
     apply=apply_baseline,
 )

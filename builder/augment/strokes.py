@@ -8,10 +8,8 @@ import numpy as np
 
 from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
 from builder.augment.trigonometry import sine_cosine
-from builder.common.constants import FRAME, Int32s, Ints, UInt8s
+from builder.common.constants import FRAME, Int32s, Ints, UInt8s, i32, u8
 from builder.common.jit import jit
-
-i32, u8 = np.int32, np.uint8
 
 LENGTHS = 10.0, 40.0
 """Shortest and longest stroke, px."""
@@ -21,7 +19,7 @@ NUMBERS_PER_STROKE = 7
 DRAWS_PER_STROKE = 6
 
 
-def stroke_numbers(draws: Draws, most: float, width: float) -> Ints:
+def draw_strokes(draws: Draws, most: float, width: float) -> Ints:
     """Return (B, 7 n), n the most strokes there can be; those past a sample's count have width 0.
 
     The count is uniform in [0, most + 1), rounded down: with 1.5 a fifth of the samples have 2
@@ -51,7 +49,7 @@ def stroke_numbers(draws: Draws, most: float, width: float) -> Ints:
 
 
 @jit
-def draw_strokes(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
+def lay_strokes(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
     """Lay every stroke over the image, its edges smooth over a pixel."""
     height, width = images.shape[1], images.shape[2]
     for b in range(len(images)):
@@ -78,25 +76,23 @@ def draw_strokes(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 
 STROKES = Effect(
-    ranges=(
-        Range(
-            name="strokes",
-            flag="N",
-            unit="strokes",
-            help="lay up to N short strokes of any grey over the image, rounded up now and then",
-            most=20.0,
-            presets={"strong": 1.0},
-        ),
-        Range(
-            name="stroke_width",
-            flag="PX",
-            unit="px",
-            help="their width, from 1 to PX pixels",
-            least=1.0,
-            most=10.0,
-            default=3.0,
-        ),
+    Range(
+        name="strokes",
+        flag="N",
+        unit="strokes",
+        help="lay up to N short strokes of any grey over the image, rounded up now and then",
+        most=20.0,
+        presets={"strong": 1.0},
     ),
-    numbers=stroke_numbers,
-    change=draw_strokes,
+    Range(
+        name="stroke_width",
+        flag="PX",
+        unit="px",
+        help="their width, from 1 to PX pixels",
+        least=1.0,
+        most=10.0,
+        default=3.0,
+    ),
+    draw=draw_strokes,
+    change=lay_strokes,
 )

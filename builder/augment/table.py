@@ -175,7 +175,7 @@ def draw_effects(
 ) -> list[tuple[Effect, Ints]]:
     """Return the effects that are on, in order, with their numbers (B, k); see `draw_warps`."""
     return [
-        (item, item.numbers(Draws(seeds, labels, stream), *item.values(augment)))
+        (item, item.draw(Draws(seeds, labels, stream), *item.values(augment)))
         for stream, item in AUGMENTATIONS.items()
         if isinstance(item, Effect) and item.is_on(augment)
     ]

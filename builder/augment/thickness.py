@@ -6,10 +6,8 @@ import numpy as np
 
 from builder.augment.augmentation import Draws, Geometric, Range, rescale
 from builder.augment.warp import Warp
-from builder.common.constants import Floats, Ints
+from builder.common.constants import Floats, Ints, i64
 from builder.common.jit import jit
-
-i64 = np.int64
 
 MORE_INK = 1.07
 """Ink grows this much faster than the width of strokes does: their ends grow, too."""
@@ -24,7 +22,7 @@ FADE = 0.68
 the width."""
 
 
-def growth_of(thickness: Floats, widths: Floats) -> tuple[Ints, Ints]:
+def compute_growth(thickness: Floats, widths: Floats) -> tuple[Ints, Ints]:
     """Return what the kernel does to glyphs to change the width of their strokes.
 
     It is calibrated so that the ink of a glyph, its strokes' width times their length, changes
@@ -44,7 +42,7 @@ def growth_of(thickness: Floats, widths: Floats) -> tuple[Ints, Ints]:
 
 @jit
 def fill_growth(thickness: Floats, widths: Floats, growth: Ints, gain: Ints) -> None:
-    """Set growth and gain (N,) int64 from thickness and widths (N,), as `growth_of` says."""
+    """Set growth and gain (N,) int64 from thickness and widths (N,), as `compute_growth` says."""
     for n in range(len(thickness)):
         s = max(-thickness[n], 0.0)
         inward = ((THIN[2] * s + THIN[1]) * s + THIN[0]) * s
@@ -59,23 +57,21 @@ def apply(warp: Warp, draws: Draws, thin: float, thick: float) -> None:
 
 
 THICKNESS = Geometric(
-    ranges=(
-        Range(
-            name="thin",
-            flag="S",
-            unit="share",
-            help="make strokes thinner by up to a share S of their width",
-            most=0.5,
-            presets={"strong": 0.4},
-        ),
-        Range(
-            name="thick",
-            flag="S",
-            unit="share",
-            help="make strokes thicker by up to a share S of their width",
-            most=1.0,
-            presets={"strong": 0.6},
-        ),
+    Range(
+        name="thin",
+        flag="S",
+        unit="share",
+        help="make strokes thinner by up to a share S of their width",
+        most=0.5,
+        presets={"strong": 0.4},
+    ),
+    Range(
+        name="thick",
+        flag="S",
+        unit="share",
+        help="make strokes thicker by up to a share S of their width",
+        most=1.0,
+        presets={"strong": 0.6},
     ),
     apply=apply,
 )

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+i16, i32, i64 = np.int16, np.int32, np.int64
+u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
+"""Types of numbers, by which kernels cast at every step."""
+
 UInt8s = npt.NDArray[np.uint8]
 """Array of uint8: grey values, masks, counts."""
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.common.constants import Floats, Integer, Ints, Words
+from builder.common.constants import Floats, Integer, Ints, Words, i64, u32, u64
 from builder.common.jit import jit
-
-i64, u32, u64 = np.int64, np.uint32, np.uint64
 
 GOLDEN = 0x9E3779B97F4A7C15
 FIRST = 0xBF58476D1CE4E5B9

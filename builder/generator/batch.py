@@ -115,7 +115,7 @@ class Batch:
     @cached_property
     def texts(self) -> list[str]:
         """Labels as strings, such as '02139'."""
-        return labels.texts(self.labels, self.lengths)
+        return labels.format_labels(self.labels, self.lengths)
 
     def replace(self, **fields: object) -> Batch:
         """Return a copy of the batch in which some fields are other arrays."""

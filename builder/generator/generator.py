@@ -9,7 +9,7 @@ from builder.common.constants import FRAME
 from builder.generator.batch import Batch, Fields, Sample
 from builder.generator.kernels import draw
 from builder.generator.kernels.buffers import STEP, Canvas, make_buffers
-from builder.planner.planner import Indices, Planner, planner_for
+from builder.planner.planner import Indices, Planner, open_planner
 from builder.planner.specs import Specs
 from builder.recipe.recipe import Recipe
 
@@ -37,7 +37,7 @@ def generate(recipe: Recipe, indices: Indices, masks: bool = False) -> Batch:
     >>> batch.images.shape, batch.texts
     ((3, 28, 160), ['350', '350', '350'])
     """
-    planner = planner_for(recipe)
+    planner = open_planner(recipe)
     return render(planner, planner.plan(indices), masks)
 
 

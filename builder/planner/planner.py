@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.augment.table import draw_effects, draw_warps
-from builder.augment.thickness import growth_of
+from builder.augment.thickness import compute_growth
 from builder.common import rng
 from builder.common.constants import FRAME, HALF, PAD, Floats, Int8s, Int32s, Ints, Words
 from builder.common.errors import UsageError
@@ -69,7 +69,7 @@ class Planner:
         nominal, centres = self._measure_extents(glyphs)
         layout = self._arrange(seeds, lengths, nominal)
         warp = draw_warps(ranges, seeds, labels)
-        growth, gain = growth_of(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
+        growth, gain = compute_growth(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
         rms, correlation = warp.elastic
         digits = DigitSpecs(
             lengths, glyphs, warp.numbers, centres, growth, gain, warp.keys, rms, correlation
@@ -136,7 +136,7 @@ def check_indices(indices: Iterable[int] | npt.NDArray[np.integer]) -> Ints:
 
 
 @lru_cache(maxsize=16)
-def planner_for(recipe: Recipe) -> Planner:
+def open_planner(recipe: Recipe) -> Planner:
     """Return the planner of a recipe, with its digit bank open.
 
     Args:

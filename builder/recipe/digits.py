@@ -31,7 +31,7 @@ from builder.common.constants import (
 )
 from builder.common.errors import BuilderError, UsageError
 from builder.recipe import idx
-from builder.recipe.glyph_metrics import diagonal_bounds, ink_bounds, stroke_widths
+from builder.recipe.glyph_metrics import measure_diagonals, measure_ink, measure_strokes
 
 Split = Literal["train", "test", "validation", "fit"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -210,9 +210,9 @@ def _derive_arrays(decoded: dict[str, idx.DigitFile]) -> cache.Arrays:
         padded[:, MARGIN:-MARGIN, MARGIN:-MARGIN] = images
         arrays[f"{split}-glyphs"] = padded.reshape(len(images), PADDED * PADDED)
         arrays[f"{split}-labels"] = digits.labels
-        arrays[f"{split}-ink"] = ink_bounds(images)
-        arrays[f"{split}-diagonals"] = diagonal_bounds(images)
-        arrays[f"{split}-strokes"] = stroke_widths(padded)
+        arrays[f"{split}-ink"] = measure_ink(images)
+        arrays[f"{split}-diagonals"] = measure_diagonals(images)
+        arrays[f"{split}-strokes"] = measure_strokes(padded)
     return arrays
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from builder.common.constants import Float32s, Int16s, UInt8s
 
 
-def ink_bounds(images: UInt8s) -> Int16s:
+def measure_ink(images: UInt8s) -> Int16s:
     """Return half-open bounds x0, y0, x1, y1 of the pixels >= 1 of images (K, h, w).
 
     Returns:
@@ -22,7 +22,7 @@ def ink_bounds(images: UInt8s) -> Int16s:
     return bounds
 
 
-def diagonal_bounds(images: UInt8s) -> Int16s:
+def measure_diagonals(images: UInt8s) -> Int16s:
     """Return diagonal bounds of the pixels >= 1 of images (K, 28, 28).
 
     Returns:
@@ -45,7 +45,7 @@ def diagonal_bounds(images: UInt8s) -> Int16s:
     return bounds
 
 
-def stroke_widths(images: UInt8s) -> Float32s:
+def measure_strokes(images: UInt8s) -> Float32s:
     """Return the mean width of the strokes of images (K, h, w) with black edges, px, (K,).
 
     A stroke of length l and width w holds l w of ink and has two edges of length l. Across an

@@ -213,7 +213,7 @@ def _pad(digits: Int8s, lengths: Ints) -> Int8s:
     return digits
 
 
-def texts(labels: Int8s, lengths: npt.NDArray[np.integer]) -> list[str]:
+def format_labels(labels: Int8s, lengths: npt.NDArray[np.integer]) -> list[str]:
     """Return the labels of a block as strings, from digits (B, L), padded, and lengths (B,)."""
     joined = (labels[labels >= 0] + np.int8(ord("0"))).tobytes().decode("ascii")
     ends = np.cumsum(lengths, dtype=np.int64).tolist()

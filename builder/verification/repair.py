@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builder.common import signals
 from builder.common.errors import BuilderError
-from builder.planner.planner import planner_for
+from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.storage.config import PLAN, DatasetConfig
 from builder.storage.faults import Fault
@@ -104,7 +104,7 @@ def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
     if before.whole:
         return RepairReport(before, (), before)
     _require_no_obstacles(result)
-    planner_for(recipe)  # refuses what cannot be drawn while everything is still there
+    open_planner(recipe)  # refuses what cannot be drawn while everything is still there
     if recipe.labels_file is not None:
         labels_file.open_lines(recipe.labels_file)
     broken = _broken_shards(result, config)

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from builder.common import signals
 from builder.common.errors import UsageError
 from builder.common.jit import log_compilation
-from builder.planner.planner import planner_for
+from builder.planner.planner import open_planner
 from builder.recipe.digits import register
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig
@@ -192,7 +192,7 @@ def _shard_tasks(
     if not result.labels_file_valid:
         result.notes.append("no samples were rendered, because the labels file is not the recipe's")
         return []
-    planner_for(documents.recipe)  # raises if the digits are not known here
+    open_planner(documents.recipe)  # raises if the digits are not known here
     rows = _rows_by_shard(config, options.samples)
     return [
         ShardCheckTask(result.folder, config, entry, rows[entry.shard.number])

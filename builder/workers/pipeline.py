@@ -12,7 +12,7 @@ from typing import Literal
 from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.common.jit import log_compilation
 from builder.common.log import log
-from builder.planner.planner import planner_for
+from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig, Part, StorageOptions
@@ -170,7 +170,7 @@ def _claim(
             f"{config.count} images are {config.shards} shards of {config.storage.shard_size}, "
             f"expected at most {MOST_SHARDS}: use a larger --shard-size"
         )
-    planner_for(recipe)  # refuses a recipe that cannot be drawn
+    open_planner(recipe)  # refuses a recipe that cannot be drawn
     folder.check(config)
     with folder.claim(part):
         folder.check(config)  # again, since another build may have ended meanwhile

@@ -29,13 +29,13 @@ from builder.augment.table import (
     draw_warps,
     preset_values,
 )
-from builder.augment.thickness import growth_of
+from builder.augment.thickness import compute_growth
 from builder.augment.warp import Warp
 from builder.common import rng
 from builder.generator.generator import render
 from builder.generator.kernels import elastic, glyph
 from builder.generator.kernels.buffers import make_buffers
-from builder.planner.planner import Planner, planner_for
+from builder.planner.planner import Planner, open_planner
 from builder.recipe import digits, glyph_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ def recorded(monkeypatch, augment, indices):
         patch.setattr(rng, "draw_words", words)
         patch.setattr(rng, "draw_digit_words", digit_words)
         recipe = Recipe(seed=6, length=(1, 4), width=150, spacing=(-3, 9), augment=augment)
-        return planner_for(recipe).plan(indices), seen
+        return open_planner(recipe).plan(indices), seen
 
 
 def of_stream(seen, stream):
@@ -534,7 +534,7 @@ def grown(digits, rows, growth, gain, linear=1.0, width=60):
     """Return images of single glyphs with their strokes changed, centred, drawn by the program."""
     recipe = Recipe(split="test", length=1, width=width, align="center", augment="none")
     planner = Planner(recipe, digits)
-    specs = planner_for(recipe).plan(range(len(rows)))
+    specs = open_planner(recipe).plan(range(len(rows)))
     shape = (len(rows), 1)
     warp = Warp.identity(*shape)
     warp.linear[[0, 3]] = linear
@@ -550,7 +550,7 @@ def grown(digits, rows, growth, gain, linear=1.0, width=60):
 
 def thick(rows, share):
     """Return images of glyphs whose strokes are wider by a share."""
-    growth, gain = growth_of(np.full(len(rows), share), DIGITS.strokes[rows].astype(float))
+    growth, gain = compute_growth(np.full(len(rows), share), DIGITS.strokes[rows].astype(float))
     return grown(DIGITS, rows, growth, gain, width=28)
 
 
@@ -660,9 +660,9 @@ def framed(frames):
     return replace(
         DIGITS,
         glyphs=padded.reshape(len(frames), 1024),
-        ink=glyph_metrics.ink_bounds(frames),
-        diagonals=glyph_metrics.diagonal_bounds(frames),
-        strokes=glyph_metrics.stroke_widths(padded),
+        ink=glyph_metrics.measure_ink(frames),
+        diagonals=glyph_metrics.measure_diagonals(frames),
+        strokes=glyph_metrics.measure_strokes(padded),
     )
 
 
@@ -713,7 +713,7 @@ def bar(width, degrees, length=160.0, side=200):
 def test_stroke_widths_are_those_of_bars(degrees):
     """A bar of 2.5 to 6 px has that width within 5 %, level, upright or slanted; of 2 px, 10 %."""
     widths = (2.0, 2.5, 3.0, 4.0, 6.0)
-    found = glyph_metrics.stroke_widths(np.stack([bar(width, degrees) for width in widths]))
+    found = glyph_metrics.measure_strokes(np.stack([bar(width, degrees) for width in widths]))
     assert found[1:] == pytest.approx(widths[1:], rel=0.05)
     assert found[0] == pytest.approx(widths[0], rel=0.1)  # aslant it is no pixel's whole width
 
@@ -721,9 +721,9 @@ def test_stroke_widths_are_those_of_bars(degrees):
 def test_stroke_widths_of_nothing_are_nothing():
     """A blank image has strokes of no width, and brightness does not change the width."""
     frame = DIGITS.glyphs[:50].reshape(-1, 32, 32)
-    assert glyph_metrics.stroke_widths(np.zeros((2, 32, 32), dtype=np.uint8)).tolist() == [0, 0]
-    assert glyph_metrics.stroke_widths(frame // 2) == pytest.approx(
-        glyph_metrics.stroke_widths(frame), rel=0.02
+    assert glyph_metrics.measure_strokes(np.zeros((2, 32, 32), dtype=np.uint8)).tolist() == [0, 0]
+    assert glyph_metrics.measure_strokes(frame // 2) == pytest.approx(
+        glyph_metrics.measure_strokes(frame), rel=0.02
     )
 
 
@@ -731,7 +731,7 @@ def test_thickness_never_asks_for_more_than_the_kernel_can():
     """Over the whole range, for all widths there are, gain is below 4 and growth a few pixels."""
     shares = np.linspace(-0.5, 1.0, 151)[:, None]
     widths = np.unique(np.concatenate([DIGITS.strokes, [0, 12]]))[None, :].astype(float)
-    growth, gain = growth_of(*np.broadcast_arrays(shares, widths))
+    growth, gain = compute_growth(*np.broadcast_arrays(shares, widths))
     assert gain.min() == 64
     assert gain.max() < 256
     assert np.abs(growth).max() < 20 * glyph.GROWTH_SCALE
@@ -788,7 +788,7 @@ import numpy as np
 from builder.augment.augmentation import Effect, Range
 
 
-def lift_numbers(draws, level):
+def draw_lift(draws, level):
     return np.full((len(draws.seeds), 1), round(level))
 
 
@@ -796,7 +796,9 @@ def lift(images, numbers, scratch):
     images += numbers[:, :, None].astype(np.uint8)
 
 
-LIFT = Effect((Range("lift", "LEVEL", "levels", "a new one", most=100.0),), lift_numbers, lift)
+LIFT = Effect(
+    Range("lift", "LEVEL", "levels", "a new one", most=100.0), draw=draw_lift, change=lift
+)
 """
 
 SHOW_LIFT = """

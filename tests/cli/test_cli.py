@@ -27,7 +27,7 @@ import pytest
 from builder import Augment, Recipe, generate
 from builder.cli import main
 from builder.common import rng
-from builder.planner.planner import planner_for
+from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.storage.config import DatasetConfig, StorageOptions
 from builder.workers.estimate import FIRST_TRIAL, estimate_build
@@ -750,7 +750,7 @@ def test_own_files_are_named_beside_a_recipe_where_they_are_not_known(
     recipe.write_text((tmp_path / "first" / "plan.json").read_text())
     monkeypatch.setattr("builder.common.cache.cache_folder", lambda: tmp_path)  # another machine
     labels_file.open_lines.cache_clear()
-    planner_for.cache_clear()
+    open_planner.cache_clear()
     again = [*build, tmp_path / "again", "--recipe", recipe]
     assert call(capsys, "build", *again).code == 1
     assert call(capsys, "build", *again, "--labels-file", labels).code == 0

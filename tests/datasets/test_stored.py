@@ -98,14 +98,14 @@ def test_a_recipe_with_a_labels_file_comes_from_the_datasets_copy(tmp_path, monk
     """A dataset of a labels file can be rendered again without the original file."""
     from builder import generate
     from builder.common import cache
-    from builder.planner.planner import planner_for
+    from builder.planner.planner import open_planner
     from builder.recipe import labels_file
 
     (tmp_path / "labels.txt").write_text("12\n3456\n")
     build(Recipe(labels_file=tmp_path / "labels.txt"), 9, tmp_path / "set", workers=1)
     monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
     labels_file.open_lines.cache_clear()
-    planner_for.cache_clear()
+    open_planner.cache_clear()
     dataset = open_dataset(tmp_path / "set")
     again = generate(dataset.recipe, range(9))
     assert np.array_equal(again.images, dataset[:].images)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from builder import Recipe, generate, regenerate
 from builder.common.errors import DatasetError, UsageError
 from builder.generator.kernels.draw import find_most_nodes
-from builder.planner.planner import planner_for
+from builder.planner.planner import open_planner
 from builder.storage import content_digest
 from tests import golden
 from tests.conftest import OF_A_SAMPLE
@@ -187,7 +187,7 @@ def test_digests_in_another_form_are_refused(text):
 def test_no_sample_of_the_largest_ranges_needs_much_memory():
     """With every warp at its most, no digit's mesh grows out of bounds."""
     most = {**golden.STRONGEST, **dict.fromkeys(golden.EFFECTS, 0.0), "stroke_width": 3.0}
-    planner = planner_for(Recipe(length=1, spacing=0, width=300, fit="fill", augment=most))
+    planner = open_planner(Recipe(length=1, spacing=0, width=300, fit="fill", augment=most))
     for start in range(0, 100_000, 5000):
         specs = planner.plan(range(start, start + 5000))
         assert find_most_nodes(specs.digits, planner.glyph_arrays) < 20_000

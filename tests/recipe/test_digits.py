@@ -179,12 +179,12 @@ def test_ink_bounds_of_noise_equal_slow_ones(share):
     images = (rng.random((100, 9, 13)) < share) * rng.integers(0, 256, (100, 9, 13))
     images = images.astype(np.uint8)
     images[0, 8, 12] = images[1, 0, 0] = 1
-    assert glyph_metrics.ink_bounds(images).tolist() == [slow_bounds(image) for image in images]
+    assert glyph_metrics.measure_ink(images).tolist() == [slow_bounds(image) for image in images]
 
 
 def test_no_images_have_no_bounds():
     """An empty file of images gives an empty array of bounds."""
-    assert glyph_metrics.ink_bounds(np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 4)
+    assert glyph_metrics.measure_ink(np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 4)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -357,6 +357,6 @@ def test_diagonal_bounds_of_noise_equal_slow_ones(share):
     rng = np.random.default_rng(5)
     images = ((rng.random((60, 28, 28)) < share) * 200).astype(np.uint8)
     images[0, 27, 27] = images[1, 0, 0] = images[2, 27, 0] = images[3, 0, 27] = 1
-    assert glyph_metrics.diagonal_bounds(images).tolist() == [
+    assert glyph_metrics.measure_diagonals(images).tolist() == [
         slow_diagonals(image) for image in images
     ]

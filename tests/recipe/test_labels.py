@@ -42,7 +42,7 @@ def drawn(source: labels.LabelSource, index, master: int = 3) -> labels.Labels:
 
 
 def texts_of(source: labels.LabelSource, index, master: int = 3) -> list[str]:
-    return labels.texts(*drawn(source, index, master))
+    return labels.format_labels(*drawn(source, index, master))
 
 
 def numbers(text: str) -> NumberRange:
@@ -136,7 +136,7 @@ def test_random_labels_come_from_their_streams():
     rows = rng.draw_digit_words(seeds, 5, Stream.DIGIT).tolist()
     picks = ["".join(str((3, 5, 8)[(w >> 32) * 3 >> 32]) for w in row) for row in rows]
     expected = [row[:length] for row, length in zip(picks, lengths, strict=True)]
-    assert labels.texts(*got) == expected
+    assert labels.format_labels(*got) == expected
 
 
 def test_random_digits_and_lengths_are_independent():
@@ -229,7 +229,7 @@ def test_the_widest_range_is_uniform():
 def test_texts_keep_zeros():
     """Labels of any length show as strings with their zeros, without their padding."""
     block = np.array([[0, 2, 1, 3, 9], [0, -1, -1, -1, -1], [0, 0, 0, -1, -1]], dtype=np.int8)
-    assert labels.texts(block, np.array([5, 1, 3], dtype=np.uint8)) == ["02139", "0", "000"]
+    assert labels.format_labels(block, np.array([5, 1, 3], dtype=np.uint8)) == ["02139", "0", "000"]
 
 
 GOOD_FILES = {

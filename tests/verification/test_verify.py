@@ -17,7 +17,7 @@ from builder import Recipe, build, open_dataset, repair, verify
 from builder.cli import main
 from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
-from builder.planner.planner import planner_for
+from builder.planner.planner import open_planner
 from builder.recipe import digits
 from builder.storage.content_digest import digest_of, format_digest
 from builder.storage.manifest import checksum
@@ -675,7 +675,7 @@ def test_digits_of_ones_own_are_named_for_a_deep_check(tmp_path, capsys):
     build(Recipe(source=source), 5, tmp_path / "set", workers=1)
     shutil.rmtree(cache.cache_folder() / f"digits-2-{source.digest[:32]}")
     digits.open_bank.cache_clear()
-    planner_for.cache_clear()
+    open_planner.cache_clear()
     assert faults_of(tmp_path / "set", "full") == []
     deep = (tmp_path / "set", "--deep", "--quiet", "--workers", 1)
     code, _, err = run_verify(capsys, *deep)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.common.constants import FRAME, Float32s, UInt32s
+from builder.common.constants import FRAME, Float32s, UInt32s, i32, u32
 from builder.common.jit import jit
 from builder.generator.kernels.buffers import CELL, STEP, Buffers, Canvas, Cells
-
-i32, u32 = np.int32, np.uint32
 
 HIGH = u32(0x80808080)
 """The highest bit of each byte of a word."""

@@ -14,12 +14,10 @@ import math
 
 import numpy as np
 
-from builder.common.constants import HALF, MARGIN, Int16s, UInt32s
+from builder.common.constants import HALF, MARGIN, Int16s, UInt32s, i16, i32, u32, u64
 from builder.common.jit import jit
 from builder.common.rng_kernels import GOLDEN, mix
 from builder.generator.kernels.buffers import NOISE, Buffers
-
-i16, i32, u32, u64 = np.int16, np.int32, np.uint32, np.uint64
 
 POINTS = NOISE - 4
 """Points of the smoothed noise along an axis."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
-from builder.common.constants import FRAME, MARGIN, PADDED, Int16s, UInt8s, UInt32s
+from builder.common.constants import FRAME, MARGIN, PADDED, Int16s, UInt8s, UInt32s, u8, u16, u32
 from builder.common.jit import jit
 from builder.generator.kernels.buffers import Bounds, Buffers
-
-u8, u16, u32 = np.uint8, np.uint16, np.uint32
 
 GROWTH_SCALE = 256
 """Units of growth in a pixel: grey value times growth, and half of one, fit into 16 bits."""

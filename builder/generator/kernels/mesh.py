@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.common.constants import HALF, MARGIN, PADDED, Floats, Int32s
+from builder.common.constants import HALF, MARGIN, PADDED, Floats, Int32s, i32, u8, u32
 from builder.common.jit import jit
 from builder.generator.kernels.buffers import CELL, STEP, VECTOR, Bounds, Buffers, Cells, Grid
-
-i32, u32, u8 = np.int32, np.uint32, np.uint8
 
 FAR = 64.0
 """Nodes further than this from the glyph, px, are clamped to it: no ink lies out there."""

@@ -62,7 +62,7 @@ PLACES: dict[str, list[Place]] = {
     "render": [(generator, "render")],
     "hash": [(Statistics, "of")],
     "sha256": [
-        (atomic_files, "sha256_of_file"),
+        (atomic_files, "sha256_untrusted"),
         (hashlib, "sha256"),
         *((atomic_files.StreamingSha256, name) for name in ("update", "read_to", "hexdigest")),
     ],

@@ -71,7 +71,7 @@ class Draws:
         residue = 2.0 * (1.0 - self.style)
         return rng.fold_style(self.strip_words(draw), self.digit_words(draw), residue)
 
-    def amount_and_key(self, amount: Floats) -> Ints:
+    def add_key(self, amount: Floats) -> Ints:
         """Return (B, 3): amounts (B,) rounded, and the key of `hash_pixel`, draw 1 in halves."""
         word = self.strip_words(1)
         low, high = word & np.uint64(0xFFFFFFFF), word >> np.uint64(32)

@@ -49,7 +49,7 @@ def shade(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
 
 def draw_texture(draws: Draws, level: float) -> Ints:
     """Return (B, 3): the largest grey level, uniform in [0, level], and a key of pixels."""
-    return draws.amount_and_key(rescale(draws.per_strip(), level))
+    return draws.add_key(rescale(draws.per_strip(), level))
 
 
 @jit

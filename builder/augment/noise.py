@@ -18,7 +18,7 @@ DEVIATION = math.sqrt(4 * (16**2 - 1) / 12)
 
 def draw_noise(draws: Draws, deviation: float) -> Ints:
     """Return (B, 3): a deviation uniform in [0, deviation], in 1/256/DEVIATION, and a key."""
-    return draws.amount_and_key(rescale(draws.per_strip(), deviation) * (256 / DEVIATION))
+    return draws.add_key(rescale(draws.per_strip(), deviation) * (256 / DEVIATION))
 
 
 @jit
@@ -55,7 +55,7 @@ NOISE = Effect(
 
 def draw_dropout(draws: Draws, share: float) -> Ints:
     """Return (B, 3): a share uniform in [0, share], in 1/65536, and a key."""
-    return draws.amount_and_key(rescale(draws.per_strip(), share) * 65536)
+    return draws.add_key(rescale(draws.per_strip(), share) * 65536)
 
 
 @jit

@@ -122,7 +122,7 @@ class Augment(FrozenModel):
         if name not in PRESETS:
             presets = ", ".join(PRESETS)
             raise UsageError(f"augment is {format_value(name)}, expected a preset: {presets}")
-        return cls(**{**preset_values(name), **ranges})
+        return cls(**{**resolve_preset(name), **ranges})
 
     @model_validator(mode="after")
     def _refuse_unused_settings(self) -> Augment:
@@ -149,7 +149,7 @@ class Augment(FrozenModel):
         return self.to_json().items()
 
 
-def preset_values(name: Preset) -> dict[str, float]:
+def resolve_preset(name: Preset) -> dict[str, float]:
     """Return every value of a preset by name, 0 for strengths that are off."""
     return {item.name: item.presets.get(name, item.default) for item in RANGES}
 

@@ -85,12 +85,6 @@ def json_bytes(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
-def sha256_of_file(path: Path) -> str:
-    """Return the sha256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return StreamingSha256(file.fileno()).hexdigest()
-
-
 def sha256_untrusted(folder: Path, name: str) -> str:
     """Return the sha256 of a file of a dataset. Raises `DatasetError` for a link or none."""
     with untrusted_files.open_untrusted(folder, name) as file:

@@ -15,6 +15,8 @@ from functools import cache, cached_property, update_wrapper
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
+import numpy as np
+
 from builder.common.cache import cache_folder
 from builder.common.log import log
 
@@ -73,6 +75,8 @@ class Compiled(Generic[Parameters, Result]):
     def _compiled(self) -> Callable[Parameters, Result]:
         import numba
 
+        if numba.config.DISABLE_JIT:  # numpy then warns of integers that wrap around
+            return np.errstate(over="ignore")(self._function)
         with _SETTING_LOCK:
             before = numba.config.CACHE_DIR
             numba.config.CACHE_DIR = str(compile_cache_folder())

@@ -75,15 +75,6 @@ def unmix64(x: int) -> int:
     return x ^ (x >> 30) ^ (x >> 60)
 
 
-def mix_words(x: Words) -> Words:
-    """Return `mix64` of every element, as a new array of the same shape."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(FIRST)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(SECOND)
-    x ^= x >> np.uint64(31)
-    return x
-
-
 def sample_seeds(master: int, index: Ints) -> Words:
     """Return the sample seeds of indices: seed(i) = mix64(mix64(master) + (i + 1) * GOLDEN).
 
@@ -158,8 +149,7 @@ def _addresses(stream: int, digits: int, draw: int) -> Words:
 def _mix_sums(seeds: Words, addresses: Words) -> Words:
     """Return the mix of every sum of a seed (B,) and an address (L,): (B, L)."""
     words = np.empty((len(seeds), len(addresses)), dtype=np.uint64)
-    with np.errstate(over="ignore"):  # it wraps around; not compiled, numpy would warn of it
-        rng_kernels.fill_words(seeds, addresses, words)
+    rng_kernels.fill_words(seeds, addresses, words)
     return words
 
 
@@ -174,8 +164,7 @@ def uniform_below(words: Words, bound: int | Ints) -> Ints:
 def uniform_below_wide(words: Words, bound: int) -> Ints:
     """Map words onto uniform integers in [0, bound), `bound` up to 2**63, by a 128-bit product."""
     numbers = np.empty(words.shape, dtype=np.int64)
-    with np.errstate(over="ignore"):  # it wraps around; not compiled, numpy would warn of it
-        rng_kernels.fill_below_wide(words.reshape(-1), np.uint64(bound), numbers.reshape(-1))
+    rng_kernels.fill_below_wide(words.reshape(-1), np.uint64(bound), numbers.reshape(-1))
     return numbers
 
 
@@ -217,10 +206,8 @@ def permute(master: int, index: Ints, size: int, stream: int = Stream.LABEL_ORDE
         Numbers (B,) in [0, size).
     """
     turn, value = index // size, index % size
-    key = np.uint64(mix64((mix64(master) + address(stream, 0, 0)) & MASK))
-    with np.errstate(over="ignore"):  # it wraps around; not compiled, numpy would warn of it
-        keys = mix_words(turn.astype(np.uint64) * np.uint64(GOLDEN) + key)
-        rng_kernels.swap_or_not(keys, _rounds(stream), size, value)
+    keys = sample_seeds((mix64(master) + address(stream, 0, 0)) & MASK, turn - 1)
+    rng_kernels.swap_or_not(keys, _rounds(stream), size, value)
     return value
 
 

@@ -49,9 +49,7 @@ def defer_signals() -> Iterator[None]:
         with _handle_signals(_note):
             yield
     except StopRequested:
-        if (
-            not caller_raises
-        ):  # the exception tells the caller, so later calls must not raise it again
+        if not caller_raises:  # the exception tells the caller; no later call may raise it again
             _noted.clear()
         raise
     if _noted:

@@ -8,7 +8,7 @@ import json
 import operator
 import re
 import reprlib
-from typing import TYPE_CHECKING, Annotated, Any, SupportsIndex
+from typing import TYPE_CHECKING, Annotated, SupportsIndex
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
@@ -71,11 +71,9 @@ def _describe(model: type[BaseModel], error: ErrorDetails) -> str:
 
 def _describe_bounds(info: FieldInfo | None) -> str:
     """Return the range of a field in words, or an empty text if it has none."""
-    limits: dict[str, Any] = {}
-    for item in info.metadata if info else ():
-        limits.update(
-            {k: v for k in ("ge", "lt", "le") if (v := getattr(item, k, None)) is not None}
-        )
+    metadata = info.metadata if info else []
+    names = ("ge", "lt", "le")
+    limits = {k: getattr(item, k) for item in metadata for k in names if hasattr(item, k)}
     if "ge" not in limits:
         return ""
     kind = "a whole number" if info and info.annotation is int else "a number"
@@ -101,9 +99,9 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
                 return number
     except TypeError:
         pass
+    limit = {2**63 - 1: "2**63 - 1", 2**64 - 1: "2**64 - 1"}.get(most, most)
     raise UsageError(
-        f"{name} is {format_value(value)}, "
-        f"expected a whole number from {least} to {format_limit(most)}"
+        f"{name} is {format_value(value)}, expected a whole number from {least} to {limit}"
     )
 
 
@@ -119,11 +117,6 @@ def check_low_high(
     if low < least or high > most:
         raise ValueError(f"{name} is {low} to {high}, expected {unit} from {least} to {most}")
     return limits
-
-
-def format_limit(number: int) -> str:
-    """Return a number as text, the largest of 63 and of 64 bits as powers."""
-    return {2**63 - 1: "2**63 - 1", 2**64 - 1: "2**64 - 1"}.get(number, str(number))
 
 
 def _plain(value: object) -> object:

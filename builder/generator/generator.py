@@ -74,12 +74,11 @@ def render(planner: Planner, specs: Specs, masks: bool = False) -> Batch:
     """
     canvas = make_canvas(specs, planner.recipe.width, masks)
     bank = planner.glyph_arrays
-    with np.errstate(over="ignore"):  # hashes wrap around; not compiled, numpy would warn of it
-        buffers = make_buffers(draw.find_most_nodes(specs.digits, bank), canvas.width)
-        draw.draw_block(canvas, specs.digits, bank, buffers)
-        images = np.ascontiguousarray(canvas.pixels[:, :, : canvas.width])
-        for effect, numbers in specs.effects:
-            effect.apply(images, numbers)
+    buffers = make_buffers(draw.find_most_nodes(specs.digits, bank), canvas.width)
+    draw.draw_block(canvas, specs.digits, bank, buffers)
+    images = np.ascontiguousarray(canvas.pixels[:, :, : canvas.width])
+    for effect, numbers in specs.effects:
+        effect.apply(images, numbers)
     fields = Fields(
         images=images,
         labels=specs.labels,

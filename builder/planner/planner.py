@@ -24,7 +24,7 @@ from builder.common.rng_kernels import word_below
 from builder.common.validation import format_value
 from builder.planner.layout import arrange, draw_gaps
 from builder.planner.pull_in import move_to_extents, pull_in
-from builder.planner.specs import DigitSpecs, GlyphArrays, Layout, Specs
+from builder.planner.specs import DigitSpecs, GlyphArrays, Specs
 from builder.recipe.digits import DigitBank, open_bank
 from builder.recipe.recipe import Recipe
 
@@ -67,7 +67,9 @@ class Planner:
         labels, lengths = recipe.label_source.draw(recipe.seed, index, seeds)
         glyphs = self._draw_glyphs(seeds, labels)
         nominal, centres = self._measure_extents(glyphs)
-        layout = self._arrange(seeds, lengths, nominal)
+        own = nominal * (np.arange(labels.shape[1]) < lengths[:, None])
+        gaps = draw_gaps(seeds, lengths, labels.shape[1], recipe.spacing)
+        layout = arrange(seeds, own, gaps, recipe.width, fit=recipe.fit, align=recipe.align)
         warp = draw_warps(ranges, seeds, labels)
         growth, gain = compute_growth(warp.thickness, self.bank.strokes[glyphs].astype(np.float64))
         rms, correlation = warp.elastic
@@ -93,13 +95,6 @@ class Planner:
         ink = self.bank.ink[glyphs].astype(np.int64)
         return np.maximum(ink[..., 2] - ink[..., 0], 1), (ink[..., 0] + ink[..., 2]) / 2
 
-    def _arrange(self, seeds: Words, lengths: Ints, nominal: Ints) -> Layout:
-        """Return the layout of a block. `nominal` (B, L), px, goes on past the lengths."""
-        recipe, digits = self.recipe, nominal.shape[1]
-        own = nominal * (np.arange(digits) < lengths[:, None])
-        gaps = draw_gaps(seeds, lengths, digits, recipe.spacing)
-        return arrange(seeds, own, gaps, recipe.width, fit=recipe.fit, align=recipe.align)
-
 
 @jit
 def pick_glyphs(words: Words, labels: Int8s, starts: Ints, members: Int32s, glyphs: Int32s) -> None:
@@ -117,12 +112,6 @@ def pick_glyphs(words: Words, labels: Int8s, starts: Ints, members: Int32s, glyp
 
 def check_indices(indices: Iterable[int] | npt.NDArray[np.integer]) -> Ints:
     """Return indices as (B,) int64, or raise `UsageError` for one that is not in [0, 2**63)."""
-    if (
-        isinstance(indices, range)
-        and indices.step == 1
-        and 0 <= indices.start <= indices.stop < rng.INDEX_LIMIT
-    ):
-        return np.arange(indices.start, indices.stop, dtype=np.int64)
     array = np.asarray(indices if isinstance(indices, (np.ndarray, range)) else list(indices))
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)

@@ -111,9 +111,8 @@ class DigitBank:
 
     def digits(self) -> tuple[UInt8s, Ints]:
         """Return the images of the split, (M, 28, 28), sorted by class, and their classes (M,)."""
-        frame = slice(MARGIN, MARGIN + FRAME)
-        padded = self.glyphs.reshape(-1, PADDED, PADDED)
-        images = padded[self.members][:, frame, frame]
+        padded = self.glyphs[self.members].reshape(-1, PADDED, PADDED)
+        images = padded[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
         return np.ascontiguousarray(images), np.repeat(np.arange(CLASSES), self.class_sizes)
 
     def require(self, classes: Iterable[int]) -> None:

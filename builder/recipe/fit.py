@@ -59,10 +59,8 @@ class StripLimits(NamedTuple):
     def ways_to_fit(self, width: int, shortest: int) -> list[str]:
         """Return what would make every strip fit, each a change of one field."""
         low, high = self.spacing
-        lengths, gaps = (
-            range(self.longest - 1, shortest - 1, -1),
-            range(high - 1, LOWEST_GAP - 1, -1),
-        )
+        lengths = range(self.longest - 1, shortest - 1, -1)
+        gaps = range(high - 1, LOWEST_GAP - 1, -1)
         fewer = [(f"length at most {n}", self._replace(longest=n)) for n in lengths]
         closer = [
             (f"spacing at most {gap}", self._replace(spacing=(min(low, gap), gap))) for gap in gaps

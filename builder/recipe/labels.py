@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,30 +56,6 @@ class Labels(NamedTuple):
     lengths: Ints
 
 
-class LabelSource(Protocol):
-    """A source of labels, as the planner uses it."""
-
-    @property
-    def shortest(self) -> int:
-        """Digits of the shortest label."""
-
-    @property
-    def longest(self) -> int:
-        """Digits of the longest label: L."""
-
-    def classes(self) -> Iterable[int]:
-        """Return the digits that occur in labels."""
-
-    def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
-        """Draw the labels of a block.
-
-        Args:
-            master: The master seed.
-            index: Indices of the samples (B,).
-            seeds: Their sample seeds (B,).
-        """
-
-
 @dataclass(frozen=True)
 class FixedDigits:
     """The same digits in every sample."""
@@ -88,14 +64,17 @@ class FixedDigits:
 
     @property
     def longest(self) -> int:
+        """Digits of the longest label."""
         return len(self.digits)
 
     shortest = longest
 
     def classes(self) -> Iterable[int]:
+        """Return the digits that occur in labels."""
         return self.digits
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
+        """Draw labels for samples of indices (B,) and sample seeds (B,)."""
         lengths = np.full(len(index), len(self.digits), dtype=np.int64)
         return Labels(np.tile(np.array(self.digits, dtype=np.int8), (len(index), 1)), lengths)
 
@@ -109,9 +88,11 @@ class RandomDigits:
     allowed: tuple[int, ...]
 
     def classes(self) -> Iterable[int]:
+        """Return the digits that occur in labels."""
         return self.allowed
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
+        """Draw labels for samples of indices (B,) and sample seeds (B,)."""
         choices = self.longest - self.shortest + 1
         lengths = self.shortest + rng.uniform_below(rng.draw_words(seeds, Stream.LENGTH), choices)
         picks = rng.draw_digit_words(seeds, self.longest, Stream.DIGIT)
@@ -152,10 +133,12 @@ class NumberRange:
 
     @property
     def shortest(self) -> int:
+        """Digits of the shortest label."""
         return max(self.width, len(str(self.low)))
 
     @property
     def longest(self) -> int:
+        """Digits of the longest label."""
         return max(self.width, len(str(self.high)))
 
     def classes(self) -> Iterable[int]:
@@ -166,6 +149,7 @@ class NumberRange:
         return {int(digit) for text in texts for digit in text}
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
+        """Draw labels for samples of indices (B,) and sample seeds (B,)."""
         words = rng.draw_words(seeds, Stream.NUMBER)
         numbers = self.low + rng.uniform_below_wide(words, self.high - self.low + 1)
         powers = 10 ** np.arange(1, LONGEST_NUMBER, dtype=np.int64)
@@ -191,13 +175,16 @@ class FileLines:
 
     @property
     def longest(self) -> int:
+        """Digits of the longest label."""
         return self.file.longest
 
     def classes(self) -> Iterable[int]:
+        """Return the digits that occur in labels."""
         text = labels_file.open_lines(self.file).text
         return (c for c in range(10) if (text == ord("0") + c).any())
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
+        """Draw labels for samples of indices (B,) and sample seeds (B,)."""
         text, begins = labels_file.open_lines(self.file)
         count = self.file.lines
         line = rng.permute(master, index, count) if self.shuffled else index % count
@@ -205,6 +192,10 @@ class FileLines:
         at = np.minimum(begins[line, None] + np.arange(self.longest), len(text) - 1)
         digits = text[at].astype(np.int8) - np.int8(ord("0"))
         return Labels(_pad(digits, lengths), lengths)
+
+
+LabelSource = FixedDigits | RandomDigits | NumberRange | FileLines
+"""A source of labels, as the planner uses it."""
 
 
 def _pad(digits: Int8s, lengths: Ints) -> Int8s:

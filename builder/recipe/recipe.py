@@ -23,17 +23,16 @@ from builder.common.validation import (
 from builder.recipe import labels
 from builder.recipe.digits import MNIST, Source, Split
 from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits, check_width
-from builder.recipe.labels import Digits
 from builder.recipe.labels_file import LONGEST_LABEL, LabelsFile, register_labels
 
 
-def _labels_file(value: object) -> object:
-    """Take the path of a labels file."""
+def _load_labels(value: object) -> object:
+    """Return the labels file of a path, and anything else as it is."""
     return register_labels(value) if isinstance(value, (str, Path)) else value
 
 
-def _augment(value: Any) -> object:
-    """Take the name of a preset, or values by name."""
+def _complete_augment(value: Any) -> object:
+    """Return the `Augment` of a preset's name or of values by name, anything else as it is."""
     if isinstance(value, str):
         return Augment.preset(value)  # type: ignore[arg-type]  # which refuses any other name
     return Augment(**value) if isinstance(value, Mapping) else value
@@ -90,14 +89,14 @@ class Recipe(FrozenModel):
     source: Source = Field(MNIST, description="the digits; see builder.register")
     split: Split = Field("train", description="which glyphs are used")
     length: LowHigh | None = Field(None, description="number of random digits in a sample (1:5)")
-    classes: Annotated[Digits, AfterValidator(_sort_classes)] | None = Field(
+    classes: Annotated[labels.Digits, AfterValidator(_sort_classes)] | None = Field(
         None, description="digits that random labels are made of (all)"
     )
-    digits: Digits | None = Field(None, description="the same digits in every sample")
+    digits: labels.Digits | None = Field(None, description="the same digits in every sample")
     numbers: Annotated[str, AfterValidator(labels.normalize_range)] | None = Field(
         None, description="uniform numbers, both included; 000:999 pads with zeros"
     )
-    labels_file: Annotated[LabelsFile | None, BeforeValidator(_labels_file)] = Field(
+    labels_file: Annotated[LabelsFile | None, BeforeValidator(_load_labels)] = Field(
         None, description="labels from a file, one a line"
     )
     labels_order: LabelsOrder | None = Field(
@@ -114,7 +113,7 @@ class Recipe(FrozenModel):
     spacing_between: Between = Field(
         "frame", description="spacing between 28 px frames, or between ink"
     )
-    augment: Annotated[Augment, BeforeValidator(_augment)] = Field(
+    augment: Annotated[Augment, BeforeValidator(_complete_augment)] = Field(
         default_factory=lambda: Augment.preset("standard"), description="a preset, or ranges"
     )
 

@@ -27,7 +27,7 @@ from builder.augment.table import (
     RANGES,
     draw_effects,
     draw_warps,
-    preset_values,
+    resolve_preset,
 )
 from builder.augment.thickness import compute_growth
 from builder.augment.warp import Warp
@@ -46,9 +46,9 @@ ENOUGH = 1e-4
 MANY = 20_000
 NAMES = [item.name for item in AUGMENTATIONS.values()]
 STYLED = {"scale", "shear", "thin"}
-NONE = preset_values("none")
+NONE = resolve_preset("none")
 
-FULL = {**preset_values("strong"), "invert": 0.5}
+FULL = {**resolve_preset("strong"), "invert": 0.5}
 """Everything on."""
 
 DIGITS = digits.open_bank(digits.MNIST, "test")
@@ -100,27 +100,29 @@ def uniform(values, low, high):
 
 def recorded(monkeypatch, augment, indices):
     """Return the specs of a recipe, and every word that was drawn for them by stream and draw."""
-    seen = {}
+    words_by_draw = {}
     single, several = rng.draw_words, rng.draw_digit_words
 
     def words(seeds, stream, draw=0):
-        seen[int(stream), draw, "strip"] = found = single(seeds, stream, draw)
-        return found
+        words_by_draw[int(stream), draw, "strip"] = drawn_words = single(seeds, stream, draw)
+        return drawn_words
 
     def digit_words(seeds, digits, stream, draw=0):
-        seen[int(stream), draw, "digits"] = found = several(seeds, digits, stream, draw)
-        return found
+        words_by_draw[int(stream), draw, "digits"] = drawn_words = several(
+            seeds, digits, stream, draw
+        )
+        return drawn_words
 
     with monkeypatch.context() as patch:
         patch.setattr(rng, "draw_words", words)
         patch.setattr(rng, "draw_digit_words", digit_words)
         recipe = Recipe(seed=6, length=(1, 4), width=150, spacing=(-3, 9), augment=augment)
-        return open_planner(recipe).plan(indices), seen
+        return open_planner(recipe).plan(indices), words_by_draw
 
 
-def of_stream(seen, stream):
+def of_stream(words_by_draw, stream):
     """Return the words of one stream."""
-    return {key: found for key, found in seen.items() if key[0] == stream}
+    return {key: drawn_words for key, drawn_words in words_by_draw.items() if key[0] == stream}
 
 
 def same(first, second):
@@ -378,7 +380,7 @@ def test_preset_none_has_everything_off():
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_lie_in_their_ranges(name):
     """Every number of a preset is allowed: 0 for off, or from the least to the most."""
-    numbers = preset_values(name)
+    numbers = resolve_preset(name)
     assert list(numbers) == [r.name for r in RANGES]
     for r in RANGES:
         assert r.least <= numbers[r.name] <= r.most or (numbers[r.name] == 0 and not r.default)
@@ -388,7 +390,7 @@ def test_presets_lie_in_their_ranges(name):
 
 def test_presets_grow_stronger():
     """No strength is less in a preset that is said to be stronger, and some are more."""
-    ladder = [preset_values(name) for name in PRESETS]
+    ladder = [resolve_preset(name) for name in PRESETS]
     for weak, strong in pairwise(ladder):
         strengths = [r.name for r in RANGES if not r.default]
         assert all(weak[name] <= strong[name] for name in strengths)
@@ -423,9 +425,9 @@ def displaced(field, correlation, x, y):
 def fields_of(rms, correlation, count=6000):
     """Return displacement fields of `count` keys, (count, 2, 28, 28), px."""
     x, y = np.meshgrid(np.arange(SIDE) - 13.5, np.arange(SIDE) - 13.5)
-    keys = rng.mix_words(np.arange(1, count + 1, dtype=np.uint64))
-    found = [displaced(lattice(key, rms)[0], correlation, x.ravel(), y.ravel()) for key in keys]
-    return np.array(found).reshape(count, 2, SIDE, SIDE)
+    keys = np.array([rng.mix64(n) for n in range(1, count + 1)], dtype=np.uint64)
+    fields = [displaced(lattice(key, rms)[0], correlation, x.ravel(), y.ravel()) for key in keys]
+    return np.array(fields).reshape(count, 2, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("correlation", [3.0, 5.0, 8.0, 10.0])
@@ -503,10 +505,10 @@ def test_elastic_agrees_with_its_reference(correlation):
         field, noise = lattice(key * 77777, rms)
         x, y = rng.uniform(-14, 14, (2, 30))
         x[:4], y[:4] = (-14, 14, -14, 14), (-14, -14, 14, 14)
-        found = displaced(field, correlation, x, y)
+        displacements = displaced(field, correlation, x, y)
         for n in range(30):
             exact = slow_elastic(noise, rms, correlation, x[n], y[n])
-            worst = max(worst, np.abs(found[:, n] - exact).max() / (2 + 7 * rms) * 1024)
+            worst = max(worst, np.abs(displacements[:, n] - exact).max() / (2 + 7 * rms) * 1024)
     assert worst <= 1
 
 
@@ -713,9 +715,9 @@ def bar(width, degrees, length=160.0, side=200):
 def test_stroke_widths_are_those_of_bars(degrees):
     """A bar of 2.5 to 6 px has that width within 5 %, level, upright or slanted; of 2 px, 10 %."""
     widths = (2.0, 2.5, 3.0, 4.0, 6.0)
-    found = glyph_metrics.measure_strokes(np.stack([bar(width, degrees) for width in widths]))
-    assert found[1:] == pytest.approx(widths[1:], rel=0.05)
-    assert found[0] == pytest.approx(widths[0], rel=0.1)  # aslant it is no pixel's whole width
+    measured = glyph_metrics.measure_strokes(np.stack([bar(width, degrees) for width in widths]))
+    assert measured[1:] == pytest.approx(widths[1:], rel=0.05)
+    assert measured[0] == pytest.approx(widths[0], rel=0.1)  # aslant it is no pixel's whole width
 
 
 def test_stroke_widths_of_nothing_are_nothing():

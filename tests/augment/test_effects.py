@@ -10,7 +10,7 @@ from scipy.stats import chisquare, kstest
 from builder import Recipe, generate
 from builder.augment import noise as noise_effect
 from builder.augment.augmentation import Draws, Effect
-from builder.augment.table import AUGMENTATIONS, draw_effects, preset_values
+from builder.augment.table import AUGMENTATIONS, draw_effects, resolve_preset
 from builder.common.rng import sample_seeds
 from tests import effects_reference as reference
 
@@ -70,9 +70,9 @@ def draw_for(name, count, kind=Draws, master=0):
 
 def numbers_of(name, count, kind=Draws, master=0, **ranges):
     """Return the numbers of an effect for `count` samples."""
-    augment = {**preset_values("none"), **WHOLE_RANGE[name], **ranges}
+    augment = {**resolve_preset("none"), **WHOLE_RANGE[name], **ranges}
     item = EFFECTS[name]
-    return item.numbers(draw_for(name, count, kind, master), *item.values(augment))
+    return item.draw(draw_for(name, count, kind, master), *item.values(augment))
 
 
 def changed(name, images, numbers):
@@ -407,9 +407,9 @@ def test_strokes_are_as_many_as_asked_for():
     for most in (1, 3, 20):
         numbers = numbers_of("strokes", MANY, strokes=float(most))
         count = (numbers.reshape(MANY, -1, 7)[:, :, 5] > 0).sum(axis=1)
-        seen = np.bincount(count, minlength=most + 1)
-        assert len(seen) == most + 1
-        assert chisquare(seen).pvalue > ENOUGH
+        frequencies = np.bincount(count, minlength=most + 1)
+        assert len(frequencies) == most + 1
+        assert chisquare(frequencies).pvalue > ENOUGH
 
 
 def test_numbers_of_strokes_are_uniform():

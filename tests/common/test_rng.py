@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from builder.common import constants, rng
+from builder.common import constants, rng, rng_kernels
 from builder.common.errors import UsageError
 from builder.common.rng import Stream
 
@@ -79,8 +79,9 @@ def test_mix64_is_undone_by_unmix64(word):
 @settings(deadline=None)
 def test_mix_of_an_array_is_the_mix_of_each(values):
     """The array form equals the scalar form and leaves its argument as it was."""
-    array = words_of(*values)
-    assert rng.mix_words(array).tolist() == [rng.mix64(value) for value in values]
+    array, mixed = words_of(*values), np.empty((len(values), 1), dtype=np.uint64)
+    rng_kernels.fill_words(array, words_of(0), mixed)
+    assert mixed[:, 0].tolist() == [rng.mix64(value) for value in values]
     assert array.tolist() == values
 
 
@@ -111,8 +112,8 @@ def test_first_and_last_indices_are_recovered(master, index):
 def test_index_is_recovered_from_an_array_of_seeds():
     """A seed taken out of an array of seeds gives its index, as a plain number does."""
     index = np.array([0, 7, 100, (1 << 63) - 1])
-    found = [rng.index_of_seed(3, seed) for seed in rng.sample_seeds(3, index)]
-    assert found == index.tolist()
+    recovered = [rng.index_of_seed(3, seed) for seed in rng.sample_seeds(3, index)]
+    assert recovered == index.tolist()
 
 
 @pytest.mark.parametrize("index", [1 << 63, (1 << 63) + 1, TWO_64 - 1])
@@ -190,9 +191,9 @@ def test_addresses_differ():
 @pytest.mark.parametrize("bound", [1, 2, 3, 10, 6742, (1 << 31) - 1, 1 << 31])
 def test_below_maps_the_edges_of_words_exactly(bound):
     """The first and the last word reach 0 and bound - 1, and all between agree with integers."""
-    got = rng.uniform_below(words_of(*EDGE_WORDS), bound).tolist()
-    assert got == [(word >> 32) * bound >> 32 for word in EDGE_WORDS]
-    assert (got[0], got[-1]) == (0, bound - 1)
+    numbers = rng.uniform_below(words_of(*EDGE_WORDS), bound).tolist()
+    assert numbers == [(word >> 32) * bound >> 32 for word in EDGE_WORDS]
+    assert (numbers[0], numbers[-1]) == (0, bound - 1)
 
 
 @given(st.lists(st.tuples(WORD, st.integers(1, 1 << 31)), min_size=1, max_size=10))
@@ -200,9 +201,9 @@ def test_below_maps_the_edges_of_words_exactly(bound):
 def test_below_equals_exact_integers(pairs):
     """A bound for each word gives the top half of the word times its bound over 2**32."""
     words, bounds = zip(*pairs, strict=True)
-    got = rng.uniform_below(words_of(*words), np.array(bounds, dtype=np.int64))
-    assert got.dtype == np.int64
-    assert got.tolist() == [(word >> 32) * bound >> 32 for word, bound in pairs]
+    numbers = rng.uniform_below(words_of(*words), np.array(bounds, dtype=np.int64))
+    assert numbers.dtype == np.int64
+    assert numbers.tolist() == [(word >> 32) * bound >> 32 for word, bound in pairs]
 
 
 @pytest.mark.parametrize(
@@ -210,18 +211,18 @@ def test_below_equals_exact_integers(pairs):
 )
 def test_below_wide_maps_the_edges_of_words_exactly(bound):
     """The first and the last word reach 0 and bound - 1 for every bound up to 2**63."""
-    got = rng.uniform_below_wide(words_of(*EDGE_WORDS), bound).tolist()
-    assert got == [word * bound >> 64 for word in EDGE_WORDS]
-    assert (got[0], got[-1]) == (0, bound - 1)
+    numbers = rng.uniform_below_wide(words_of(*EDGE_WORDS), bound).tolist()
+    assert numbers == [word * bound >> 64 for word in EDGE_WORDS]
+    assert (numbers[0], numbers[-1]) == (0, bound - 1)
 
 
 @given(st.lists(WORD, min_size=1, max_size=10), st.integers(1, 1 << 63))
 @settings(deadline=None)
 def test_below_wide_equals_exact_integers(words, bound):
     """The 128-bit product of four halves is the product of Python's integers."""
-    got = rng.uniform_below_wide(words_of(*words), bound)
-    assert got.dtype == np.int64
-    assert got.tolist() == [word * bound >> 64 for word in words]
+    numbers = rng.uniform_below_wide(words_of(*words), bound)
+    assert numbers.dtype == np.int64
+    assert numbers.tolist() == [word * bound >> 64 for word in words]
 
 
 @pytest.mark.parametrize("bound", [2, 3, 10, 28, 1000])
@@ -273,18 +274,18 @@ def test_pairs_of_streams_are_independent():
 
 def test_signed_unit_maps_the_edges_of_words_exactly():
     """The first word is -1, the middle one 0, and the last one is the next below 1."""
-    got = rng.uniform_signed(words_of(0, 1 << 63, TWO_64 - 1))
-    assert got.tolist() == [-1.0, 0.0, 1.0 - 2.0**-52]
+    numbers = rng.uniform_signed(words_of(0, 1 << 63, TWO_64 - 1))
+    assert numbers.tolist() == [-1.0, 0.0, 1.0 - 2.0**-52]
 
 
 @given(WORD)
 @settings(deadline=None)
 def test_signed_unit_is_exact(word):
     """A number is the word's top 53 bits less 2**52, in steps of 2**-52, inside [-1, 1)."""
-    (got,) = rng.uniform_signed(words_of(word)).tolist()
-    assert -1 <= got < 1
-    assert got.as_integer_ratio() == ((word // 2**11 - 2**52) / 2**52).as_integer_ratio()
-    assert got * 2**52 == word // 2**11 - 2**52
+    (number,) = rng.uniform_signed(words_of(word)).tolist()
+    assert -1 <= number < 1
+    assert number.as_integer_ratio() == ((word // 2**11 - 2**52) / 2**52).as_integer_ratio()
+    assert number * 2**52 == word // 2**11 - 2**52
 
 
 SIZES = [1, 2, 3, 5, 64, 100, 1000]
@@ -316,9 +317,9 @@ def exact_place(master: int, index: int, size: int) -> int:
 @settings(deadline=None, max_examples=50)
 def test_permuted_follows_the_shuffle(master, size, index):
     """The shuffle of an array of indices is that of each in exact integers."""
-    got = rng.permute(master, np.array(index, dtype=np.int64), size)
-    assert got.dtype == np.int64
-    assert got.tolist() == [exact_place(master, i, size) for i in index]
+    numbers = rng.permute(master, np.array(index, dtype=np.int64), size)
+    assert numbers.dtype == np.int64
+    assert numbers.tolist() == [exact_place(master, i, size) for i in index]
 
 
 def test_neighbours_do_not_stay_neighbours():
@@ -360,9 +361,9 @@ def test_every_line_comes_first_equally_often(size):
 def test_every_order_of_few_lines_comes_equally_often(size):
     """Over many passes every order of two, three or four numbers comes equally often."""
     orders = rng.permute(2, np.arange(12_000 * size), size).reshape(-1, size)
-    known = {order: k for k, order in enumerate(itertools.permutations(range(size)))}
-    seen = np.array([known[tuple(order)] for order in orders.tolist()])
-    assert uniform_p(seen, len(known)) > UNLIKELY
+    numbers = {order: k for k, order in enumerate(itertools.permutations(range(size)))}
+    drawn_orders = np.array([numbers[tuple(order)] for order in orders.tolist()])
+    assert uniform_p(drawn_orders, len(numbers)) > UNLIKELY
 
 
 def test_fresh_seeds_are_64_bits_and_differ():

@@ -104,9 +104,9 @@ def test_any_array_reads_back(tmp_path_factory, array, zipped):
     """What struct packs, the reader unpacks, with shape and sign kept."""
     path = tmp_path_factory.mktemp("idx") / "some-idx"
     path.write_bytes(gzip.compress(idx_bytes(array)) if zipped else idx_bytes(array))
-    got = idx.read_idx(path)
-    assert got.shape == array.shape
-    assert np.array_equal(got, array)
+    loaded = idx.read_idx(path)
+    assert loaded.shape == array.shape
+    assert np.array_equal(loaded, array)
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,16 @@ LAST_INDEX = (1 << 63) - 1
 def drawn(source: labels.LabelSource, index, master: int = 3) -> labels.Labels:
     """Return the labels of a source at some indices, and check what holds for every source."""
     index = np.asarray(index, dtype=np.int64)
-    got = source.draw(master, index, rng.sample_seeds(master, index))
-    shown = np.arange(source.longest) < got.lengths[:, None]
-    assert got.digits.dtype == np.int8
-    assert got.digits.shape == (len(index), source.longest)
-    assert (got.digits[~shown] == -1).all()
-    assert ((got.digits[shown] >= 0) & (got.digits[shown] <= 9)).all()
+    block = source.draw(master, index, rng.sample_seeds(master, index))
+    shown = np.arange(source.longest) < block.lengths[:, None]
+    assert block.digits.dtype == np.int8
+    assert block.digits.shape == (len(index), source.longest)
+    assert (block.digits[~shown] == -1).all()
+    assert ((block.digits[shown] >= 0) & (block.digits[shown] <= 9)).all()
     if len(index):
-        assert source.shortest <= got.lengths.min()
-        assert got.lengths.max() <= source.longest
-    return got
+        assert source.shortest <= block.lengths.min()
+        assert block.lengths.max() <= source.longest
+    return block
 
 
 def texts_of(source: labels.LabelSource, index, master: int = 3) -> list[str]:
@@ -130,21 +130,21 @@ def test_random_digits_are_uniform_over_their_classes(classes):
 
 def test_random_labels_come_from_their_streams():
     """Lengths and digits are the words of their streams on their ranges, in exact integers."""
-    got = drawn(RandomDigits(2, 5, (3, 5, 8)), range(50))
+    block = drawn(RandomDigits(2, 5, (3, 5, 8)), range(50))
     seeds = rng.sample_seeds(3, np.arange(50))
     lengths = [2 + ((w >> 32) * 4 >> 32) for w in rng.draw_words(seeds, Stream.LENGTH).tolist()]
     rows = rng.draw_digit_words(seeds, 5, Stream.DIGIT).tolist()
     picks = ["".join(str((3, 5, 8)[(w >> 32) * 3 >> 32]) for w in row) for row in rows]
     expected = [row[:length] for row, length in zip(picks, lengths, strict=True)]
-    assert labels.format_labels(*got) == expected
+    assert labels.format_labels(*block) == expected
 
 
 def test_random_digits_and_lengths_are_independent():
     """The digits at two places, and digit and length, fill their tables evenly."""
-    got = drawn(RandomDigits(2, 5, tuple(range(10))), range(40_000))
-    first, second = got.digits[:, 0].astype(np.int64), got.digits[:, 1]
+    block = drawn(RandomDigits(2, 5, tuple(range(10))), range(40_000))
+    first, second = block.digits[:, 0].astype(np.int64), block.digits[:, 1]
     assert is_uniform(first * 10 + second, 100)
-    assert is_uniform(first * 4 + got.lengths - 2, 40)
+    assert is_uniform(first * 4 + block.lengths - 2, 40)
 
 
 def test_another_length_range_keeps_the_digits():
@@ -187,10 +187,10 @@ RANGES = {
 @pytest.mark.parametrize(("text", "possible"), RANGES.items(), ids=RANGES)
 def test_numbers_are_uniform_with_both_ends(text, possible):
     """Every number of the range comes equally often, padded only where LO has a zero in front."""
-    got = texts_of(numbers(text), range(40 * len(possible)))
+    texts = texts_of(numbers(text), range(40 * len(possible)))
     place_of = {label: k for k, label in enumerate(possible)}
-    assert set(got) == set(possible)
-    assert is_uniform([place_of[label] for label in got], len(possible))
+    assert set(texts) == set(possible)
+    assert is_uniform([place_of[label] for label in texts], len(possible))
 
 
 @pytest.mark.parametrize(("text", "possible"), RANGES.items(), ids=RANGES)
@@ -215,8 +215,8 @@ def test_any_range_up_to_18_digits_is_exact(one, other, padded, index):
     seeds = rng.sample_seeds(3, np.array(index, dtype=np.int64))
     words = rng.draw_words(seeds, Stream.NUMBER).tolist()
     expected = [low + word * (high - low + 1) // 2**64 for word in words]
-    got = texts_of(numbers(f"{start}:{high}"), index)
-    assert got == [str(number).zfill(width) for number in expected]
+    texts = texts_of(numbers(f"{start}:{high}"), index)
+    assert texts == [str(number).zfill(width) for number in expected]
 
 
 def test_the_widest_range_is_uniform():
@@ -280,11 +280,11 @@ def test_any_labels_come_back(tmp_path_factory, lines, finished, zipped):
 
 def test_any_change_of_a_line_changes_the_identity(tmp_path):
     """A digit, an order or a zero more makes another file."""
-    path, seen = tmp_path / "labels.txt", set()
+    path, digests = tmp_path / "labels.txt", set()
     for text in ("12\n34\n", "34\n12\n", "12\n35\n", "12\n034\n", "1\n234\n", "12\n34\n34\n"):
         path.write_text(text)
-        seen.add(labels_file.register_labels(path).sha256)
-    assert len(seen) == 6
+        digests.add(labels_file.register_labels(path).sha256)
+    assert len(digests) == 6
 
 
 SIX = b"1\n22\n333\n4444\n55\n6\n"

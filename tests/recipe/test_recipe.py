@@ -227,13 +227,13 @@ def test_the_ends_of_ranges_are_allowed(values):
     """The first and the last value of each range belong to it."""
     recipe = Recipe(**values)
     for name, value in values.items():
-        kept = getattr(recipe, name)
-        if isinstance(kept, tuple) and isinstance(value, int):
-            assert kept == (value, value)
+        stored = getattr(recipe, name)
+        if isinstance(stored, tuple) and isinstance(value, int):
+            assert stored == (value, value)
         elif name == "digits":
-            assert kept == (7,) * 255
+            assert stored == (7,) * 255
         else:
-            assert kept == value
+            assert stored == value
 
 
 def test_recipes_cannot_be_changed():
@@ -546,16 +546,16 @@ def test_the_smallest_width_is_allowed_and_no_less(values, width):
 
 def ways_out(message: str) -> dict[str, Any]:
     """Return the changes that a refusal names, each as the values to change."""
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     if width := re.search(r"expected at least (\d+)", message):
-        found["width"] = {"width": int(width[1])}
+        changes["width"] = {"width": int(width[1])}
     if length := re.search(r"length at most (\d+)", message):
-        found["length"] = {"length": int(length[1])}
+        changes["length"] = {"length": int(length[1])}
     if spacing := re.search(r"spacing at most (-?\d+)", message):
-        found["spacing"] = {"spacing": int(spacing[1])}
+        changes["spacing"] = {"spacing": int(spacing[1])}
     if "fit 'squeeze'" in message:
-        found["fit"] = {"fit": "squeeze"}
-    return found
+        changes["fit"] = {"fit": "squeeze"}
+    return changes
 
 
 def changed(values: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

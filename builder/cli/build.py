@@ -6,7 +6,7 @@ import argparse
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from tqdm import tqdm
 
@@ -14,6 +14,8 @@ from builder.cli.options import (
     add_field,
     add_recipe_options,
     add_worker_options,
+    build_options,
+    given_fields,
     log_handler,
     read_json,
     recipe_from,
@@ -25,7 +27,7 @@ from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import remove_invalid_records
 from builder.workers import pipeline, pool
 from builder.workers.estimate import estimate_build
-from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
+from builder.workers.options import BuildOptions
 
 EXAMPLES = """examples:
   %(prog)s --count 1000000 --workers 16
@@ -37,13 +39,6 @@ EXAMPLES = """examples:
 VERIFY = "read every byte of finished shards first, and make those again that are not as recorded"
 PART = "make one of N parts of the shards; other processes or machines make the others"
 FINALISE = "finish a dataset of which all parts are made"
-BLOCK_SIZE = "images rendered at a time (%(default)s)"
-BACKEND = "how workers run (%(default)s: processes)"
-SCHEDULER = "of the cluster for --backend dask, such as tcp://host:8786"
-HANGS = (
-    "end a worker that makes no progress for so long (%(default)g), or for 20 times what the "
-    "slowest shard took, if that is more"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,17 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_field(parser, StorageOptions, "compression")
     add_field(parser, StorageOptions, "masks", action="store_true")
     add_field(parser, StorageOptions, "shard_size", type=int, metavar="N")
-    add("--verify", action="store_true", help=VERIFY)
-    parts = parser.add_mutually_exclusive_group()
-    parts.add_argument("--part", type=_parse_part, metavar="I/N", help=PART)
-    parts.add_argument("--finalise", action="store_true", help=FINALISE)
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--verify", action="store_true", help=VERIFY)
+    scope.add_argument("--part", type=_parse_part, metavar="I/N", help=PART)
+    scope.add_argument("--finalise", action="store_true", help=FINALISE)
     add("--dry-run", action="store_true", help="only print what would be made")
     quiet = add_worker_options(parser)
     quiet.add_argument("--verbose", action="store_true", help="a log line for every shard")
-    add("--block-size", type=int, default=DEFAULT_BLOCK, metavar="N", help=BLOCK_SIZE)
-    add("--backend", default="loky", choices=get_args(pool.Backend), help=BACKEND)
-    add("--hang-limit", type=float, default=HANG_LIMIT, metavar="SECONDS", help=HANGS)
-    add("--scheduler", metavar="ADDRESS", help=SCHEDULER)
+    add_field(parser, BuildOptions, "block_size", type=int, metavar="N")
+    add_field(parser, BuildOptions, "backend")
+    add_field(parser, BuildOptions, "hang_limit", type=float, metavar="SECONDS")
+    add_field(parser, BuildOptions, "scheduler", metavar="ADDRESS")
     add_recipe_options(parser)
 
 
@@ -81,63 +76,45 @@ def run(arguments: argparse.Namespace) -> int:
     """Build the dataset, one part of it, or only its estimate; print the result."""
     recipe = recipe_from(arguments)
     config = DatasetConfig.of(recipe, *_storage_and_count(arguments))
-    folder = arguments.out or pipeline.default_folder(config)
-    output = OutputFolder(folder)
-    options = BuildOptions(
-        workers=arguments.workers,
-        backend=arguments.backend,
-        block_size=arguments.block_size,
-        progress=not arguments.quiet,
-        hang_limit=arguments.hang_limit,
-        scheduler=arguments.scheduler,
-    )
+    folder = OutputFolder(arguments.out or pipeline.default_folder(config))
+    options = build_options(arguments)
     with log_to(log_handler(arguments), logging.DEBUG if arguments.verbose else logging.INFO):
         if arguments.dry_run:
             print(_format_estimate(config, folder, options))
             return 0
         if arguments.verify:
-            _discard_bad_records(arguments, config, folder, options)
+            folder.check(config)
+            if folder.exists(PLAN):
+                count = remove_invalid_records(folder.path, options)
+                log.info("shards that are not as recorded: %d", count)
         if arguments.part:
-            count = pipeline.build_part(config, recipe, output, options, arguments.part)
+            count = pipeline.build_part(config, recipe, folder, options, arguments.part)
             print(
                 f"{folder}: part {arguments.part} is made, {count:,} images by this call; when "
                 "all parts are, the same call with --finalise ends the dataset"
             )
             return 0
         if arguments.finalise:
-            result = pipeline.finalise(config, recipe, output)
+            result = pipeline.finalise(config, recipe, folder)
         else:
-            result = pipeline.build_dataset(config, recipe, output, options)
+            result = pipeline.build_dataset(config, recipe, folder, options)
     print(_format_result(result))
     return 0
-
-
-def _discard_bad_records(
-    arguments: argparse.Namespace, config: DatasetConfig, folder: Path, options: BuildOptions
-) -> None:
-    """Remove the completion records of shards that are not as recorded."""
-    if arguments.part or arguments.finalise:
-        raise UsageError("--verify is for whole builds: use verify.py once all parts are made")
-    OutputFolder(folder).check(config)
-    if (folder / PLAN).exists():
-        log.info("shards that are not as recorded: %d", remove_invalid_records(folder, options))
 
 
 def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, int]:
     """Return how to store, and how many; both from a plan or manifest if `--recipe` names one."""
     storage: dict[str, Any] = {}
     count = arguments.count
-    document = {} if arguments.recipe is None else read_json(arguments.recipe)
+    document = read_json(arguments.recipe) if "recipe" in arguments else {}
     if values := document.get("plan") or ("storage" in document and document):
         stored = DatasetConfig(**values)
         storage = stored.storage.model_dump()
         count = stored.count if count is None else count
-    given = {
-        name: vars(arguments)[name] for name in StorageOptions.model_fields if name in arguments
-    }
     if count is None:
         raise UsageError("--count is missing: how many images? (see --help)")
-    return StorageOptions(**{**storage, **given}), count
+    storage |= given_fields(arguments, StorageOptions.model_fields)
+    return StorageOptions(**storage), count
 
 
 def _format_result(result: pipeline.BuildResult) -> str:
@@ -151,28 +128,25 @@ def _format_result(result: pipeline.BuildResult) -> str:
     )
 
 
-def _format_estimate(config: DatasetConfig, folder: Path, options: BuildOptions) -> str:
+def _format_estimate(config: DatasetConfig, folder: OutputFolder, options: BuildOptions) -> str:
     """Return what a build would make and take, a row for each fact; O(1) in the count."""
-    OutputFolder(folder).check(config)
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    free = shutil.disk_usage(existing).free
-    workers = 1
-    if not options.scheduler:
-        workers = pool.worker_count(options.workers, config.shards, options.backend)
+    folder.check(config)
+    existing = (path for path in (folder.path, *folder.path.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(next(existing)).free
+    workers = 1 if options.scheduler else pool.worker_count(options, config.shards)
     estimate = estimate_build(config, workers, options.block_size)
-    seconds = max(estimate.seconds, 1.0)
-    shards = f"{config.shards:,} of {config.storage.shard_size:,} images"
     rows = {
-        "folder": f"{folder}{' (begun or finished before)' if (folder / PLAN).exists() else ''}",
+        "folder": f"{folder}{' (begun or finished before)' if folder.exists(PLAN) else ''}",
         "recipe": config.fingerprint,
         "images": f"{config.count:,}",
-        "shards": f"{shards}, {config.storage.format}",
+        "shards": f"{config.shards:,} of {config.storage.shard_size:,} images, "
+        f"{config.storage.format}",
         "bytes": f"about {_format_bytes(estimate.bytes)}; {_format_bytes(free)} free",
         "workers": f"those of {options.scheduler}; the time is that of one worker"
         if options.scheduler
         else f"{workers}",
         "memory": f"about {_format_bytes(estimate.memory)} a worker",
-        "time": f"about {tqdm.format_interval(seconds)} "
+        "time": f"about {tqdm.format_interval(max(estimate.seconds, 1.0))} "
         f"({config.count / estimate.seconds:,.0f} images/s), "
         f"if the disk takes {_format_bytes(estimate.bytes / estimate.seconds)}/s",
     }

@@ -57,7 +57,6 @@ def main(verb: str | None = None, arguments: Sequence[str] | None = None) -> int
 
     Returns:
         The exit code.
-
     """
     rest = list(sys.argv[1:] if arguments is None else arguments)
     program = f"{verb}.py"
@@ -84,8 +83,7 @@ def _parse_verb(arguments: Sequence[str]) -> str:
     )
     for name, text in VERBS.items():
         verbs.add_parser(name, help=text)
-    verb: str = parser.parse_args(arguments).verb
-    return verb
+    return parser.parse_args(arguments).verb
 
 
 def run_command(program: str, command: Callable[[], int]) -> int:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -18,6 +19,7 @@ from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe import digits, labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.manifest import LABELS, MANIFEST, MOST_BYTES
+from builder.workers.options import BuildOptions
 
 
 def parse_digits(text: str) -> tuple[int, ...]:
@@ -58,6 +60,12 @@ RECIPE_FIELDS: dict[str, dict[str, Any]] = {
     "split": {},
 }
 """The fields of a recipe that are options of the same name, and how each is parsed."""
+
+RECIPE_OPTIONS = [
+    name for name in (*RECIPE_FIELDS, "augment", *Augment.model_fields) if name != "labels_file"
+]
+"""Options that may not be given beside a file that names the whole recipe. Those of the user's
+own files may: they only say where the files are."""
 
 RECIPE = (
     "take the recipe from a recipe, plan or manifest file; of the options below only --labels-file "
@@ -103,11 +111,11 @@ def add_field(
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a recipe."""
     group = parser.add_argument_group("recipe: what the samples are")
-    group.add_argument("--recipe", type=Path, metavar="FILE", help=RECIPE)
+    add_absent = partial(group.add_argument, default=argparse.SUPPRESS)
+    add_absent("--recipe", type=Path, metavar="FILE", help=RECIPE)
     labels = group.add_mutually_exclusive_group()
     for name, settings in RECIPE_FIELDS.items():
         add_field(labels if name in LABEL_SOURCES else group, Recipe, name, **settings)
-    add_absent = partial(group.add_argument, default=argparse.SUPPRESS)
     add_absent("--dataset-dir", metavar="DIR", help="folder of four IDX files in place of MNIST")
     add_absent("--augment", choices=PRESETS, help="preset of augmentation (standard)")
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
@@ -118,11 +126,16 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
 
 def add_worker_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     """Add the options of verbs that use workers; return the group that `--quiet` is in."""
-    workers = "worker processes at most (all usable cores)"
-    parser.add_argument("--workers", type=int, metavar="N", help=workers)
+    add_field(parser, BuildOptions, "workers", type=int, metavar="N")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", action="store_true", help="no progress, no log")
     return group
+
+
+def build_options(arguments: argparse.Namespace) -> BuildOptions:
+    """Return the options of a build that are given."""
+    given = given_fields(arguments, BuildOptions.model_fields)
+    return BuildOptions(progress=not arguments.quiet, **given)
 
 
 def log_handler(arguments: argparse.Namespace) -> logging.Handler:
@@ -130,28 +143,25 @@ def log_handler(arguments: argparse.Namespace) -> logging.Handler:
     return logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
 
 
-def refuse_recipe_options(arguments: argparse.Namespace, file: str) -> None:
-    """Raise `UsageError` for options of a recipe beside a file that names the whole recipe.
+def given_fields(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the named options that are given."""
+    return {name: vars(arguments)[name] for name in names if name in arguments}
 
-    The options of the user's own files are allowed: they only say where the files are.
-    """
-    for name in (*RECIPE_FIELDS, "augment", *Augment.model_fields):
-        if name in arguments and name != "labels_file":
-            raise UsageError(
-                f"{option_name(name)} is given beside {file}, which names the whole recipe: "
-                "drop one"
-            )
+
+def refuse_options(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> None:
+    """Raise `UsageError` if one of the named options is given beside what excludes it."""
+    for name in given_fields(arguments, names):
+        raise UsageError(f"{option_name(name)} is given beside {reason}: drop one")
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe that `--recipe` names, or that the other options describe."""
-    given = vars(arguments)
-    if arguments.recipe is not None:
-        refuse_recipe_options(arguments, "--recipe")
+    if "recipe" in arguments:
+        refuse_options(arguments, RECIPE_OPTIONS, "--recipe, which names the whole recipe")
         return with_own_files(read_recipe(arguments.recipe), arguments)
-    fields = {name: given[name] for name in RECIPE_FIELDS if name in arguments}
-    ranges = {name: given[name] for name in Augment.model_fields if name in arguments}
-    fields["augment"] = Augment.preset(given.get("augment", "standard"), **ranges)
+    fields = given_fields(arguments, RECIPE_FIELDS)
+    ranges = given_fields(arguments, Augment.model_fields)
+    fields["augment"] = Augment.preset(getattr(arguments, "augment", "standard"), **ranges)
     if "dataset_dir" in arguments:
         fields["source"] = digits.register(arguments.dataset_dir)
     return Recipe(**fields)
@@ -162,13 +172,12 @@ def with_own_files(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
     Raises `UsageError` if the files are not those of the recipe.
     """
-    own_files = (
+    for name, register, expected in (
         ("dataset_dir", digits.register, recipe.source),
         ("labels_file", labels_file.register_labels, recipe.labels_file),
-    )
-    for name, register, expected in own_files:
-        if name in arguments and register(vars(arguments)[name]) != expected:
-            path = vars(arguments)[name]
+    ):
+        path = getattr(arguments, name, None)
+        if path is not None and register(path) != expected:
             raise UsageError(f"{option_name(name)} {path}: is not what --recipe was made of")
     return recipe
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from builder.cli.options import (
+    RECIPE_OPTIONS,
     add_recipe_options,
+    given_fields,
     recipe_and_dataset,
     recipe_from,
-    refuse_recipe_options,
+    refuse_options,
     with_own_files,
 )
 from builder.common import atomic_files
 from builder.common.errors import UsageError
+from builder.common.validation import whole_number
 from builder.datasets.stored import open_dataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
@@ -43,12 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
     add("target", nargs="?", type=Path, metavar="DATASET|RECIPE", help=TARGET)
-    add("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
     add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help=OUT)
-    add("--boxes", action="store_true", default=None, help="draw each digit's box and glyph frame")
     add("--ladder", action="store_true", help=LADDER)
-    add("--columns", type=int, metavar="N", help="images in a row (as many as suit a screen)")
-    add("--zoom", type=int, metavar="N", help="factor of enlargement (as large as suits a screen)")
+    add_absent = partial(parser.add_argument, default=argparse.SUPPRESS)
+    add_absent("--boxes", action="store_true", help="draw each digit's box and glyph frame")
+    add_absent("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
+    add_absent("--columns", type=int, metavar="N", help="images in a row (what suits a screen)")
+    add_absent("--zoom", type=int, metavar="N", help="factor of enlargement (what suits a screen)")
     add_recipe_options(parser)
 
 
@@ -57,13 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments)
     _check_out(arguments.out)
     if arguments.ladder:
-        picture = ladder.ladder(_recipe(arguments), zoom=arguments.zoom)
+        picture = ladder.ladder(_recipe(arguments), **given_fields(arguments, ["zoom"]))
         content = f"ladder of {len(ladder.strengths())} strengths"
     else:
         samples = _samples(arguments)
-        picture = contact_sheet.contact_sheet(
-            samples, arguments.columns, arguments.zoom, boxes=bool(arguments.boxes)
-        )
+        settings = given_fields(arguments, ["columns", "zoom", "boxes"])
+        picture = contact_sheet.contact_sheet(samples, **settings)
         content = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
     atomic_files.publish_bytes(arguments.out, drawing.encode_png(picture))
     height, width = picture.shape[:2]
@@ -73,29 +77,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_options(arguments: argparse.Namespace) -> None:
     """Raise `UsageError` for numbers out of range, and for options that exclude each other."""
-    for name, most in (("count", MAX_COUNT), ("columns", None), ("zoom", None)):
-        number = vars(arguments)[name]
-        if number is not None and not 1 <= number <= (most or number):
-            limit = f" to {most}" if most else ""
-            raise UsageError(f"{name} is {number}, expected a whole number from 1{limit}")
-    for name in ("count", "columns", "boxes"):
-        if arguments.ladder and vars(arguments)[name] is not None:
-            raise UsageError(f"--{name} is given beside --ladder, which shows one sample: drop one")
+    limits = {"count": MAX_COUNT, "columns": drawing.MAX_PIXELS, "zoom": drawing.MAX_PIXELS}
+    for name, number in given_fields(arguments, limits).items():
+        whole_number(name, number, 1, limits[name])
+    if arguments.ladder:
+        refuse_options(arguments, ["count", "columns", "boxes"], "--ladder, which shows one sample")
     if arguments.target is not None:
-        if arguments.recipe is not None:
-            raise UsageError(
-                f"--recipe is given beside {arguments.target}, which names the whole recipe: "
-                "drop one"
-            )
-        refuse_recipe_options(arguments, str(arguments.target))
+        reason = f"{arguments.target}, which names the whole recipe"
+        refuse_options(arguments, ["recipe", *RECIPE_OPTIONS], reason)
 
 
 def _check_out(out: Path) -> None:
     """Raise `UsageError` for a path where no PNG file can be written."""
-    if out.is_dir():
-        raise UsageError(f"{out}: is a folder, expected the name of a file such as preview.png")
     if out.exists() and not out.is_file():
-        raise UsageError(f"{out}: is no regular file, expected the name of one to write or replace")
+        kind = "a folder" if out.is_dir() else "no regular file"
+        raise UsageError(f"{out}: is {kind}, expected a file to write or replace")
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out}: expected a name that ends in .png, which the picture is")
     if not out.parent.is_dir():
@@ -111,7 +107,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 def _samples(arguments: argparse.Namespace) -> list[Sample]:
     """Return the first samples that a dataset has stored, or the first ones of a recipe."""
-    count = DEFAULT_COUNT if arguments.count is None else arguments.count
+    count = getattr(arguments, "count", DEFAULT_COUNT)
     if arguments.target is not None and arguments.target.is_dir():
         return list(open_dataset(arguments.target)[:count])
     return list(generate(_recipe(arguments), range(count)))

@@ -11,7 +11,6 @@ import numpy as np
 from builder.cli.options import recipe_and_dataset
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
-from builder.datasets.stored import StoredDataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.storage.formats.png_file import check_label_length, encode, file_name
@@ -50,7 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     indices = arguments.index or [
         rng.index_of_seed(recipe.seed, seed) for seed in arguments.sample_seed
     ]
-    _check_indices(indices, dataset, arguments.target)
+    limit = rng.INDEX_LIMIT if dataset is None else len(dataset)
+    if absent := [index for index in indices if not 0 <= index < limit]:
+        raise UsageError(
+            f"index {absent[0]} is not in this dataset: {arguments.target} has samples 0 to "
+            f"{limit - 1}"
+        )
     check_label_length(recipe.label_source.longest)
     samples = list(generate(recipe, indices))
     equal = [dataset is None or _is_same(sample, dataset[sample.index]) for sample in samples]
@@ -63,16 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
             line += f", {'' if is_equal else 'NOT '}equal to the stored one"
         print(line)
     return 0 if all(equal) else 1
-
-
-def _check_indices(indices: list[int], dataset: StoredDataset | None, target: Path) -> None:
-    """Raise `UsageError` for an index that the target does not have."""
-    limit = rng.INDEX_LIMIT if dataset is None else len(dataset)
-    for index in indices:
-        if not 0 <= index < limit:
-            raise UsageError(
-                f"index {index} is not in this dataset: {target} has samples 0 to {limit - 1}"
-            )
 
 
 def _is_same(first: Sample, second: Sample) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from builder.cli.options import add_worker_options, log_handler
+from builder.cli.options import add_worker_options, build_options, given_fields, log_handler
 from builder.common.errors import UsageError
 from builder.common.log import log_to
 from builder.storage.faults import Fault
@@ -18,7 +18,6 @@ from builder.verification.verify import (
     VerifyReport,
     verify_dataset,
 )
-from builder.workers.options import BuildOptions
 
 EXAMPLES = """examples:
   %(prog)s shards/run1
@@ -35,31 +34,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_level = partial(level.add_argument, dest="level", action="store_const", default="quick")
     add_level("--full", const="full", help="read every byte; without, only names, sizes, records")
     add_level("--deep", const="deep", help="make samples again, and compare them with the stored")
-    add = parser.add_argument
-    add("--samples", type=int, metavar="K", help=f"samples that --deep makes ({DEFAULT_SAMPLES})")
-    add("--repair", action="store_true", help="make broken shards again, then check once more")
-    add("--dataset-dir", type=Path, metavar="DIR", help="folder of the digits, if not of MNIST")
+    parser.add_argument(
+        "--repair", action="store_true", help="make broken shards again, then check once more"
+    )
+    add_absent = partial(parser.add_argument, default=argparse.SUPPRESS)
+    add_absent(
+        "--samples", type=int, metavar="K", help=f"samples that --deep makes ({DEFAULT_SAMPLES})"
+    )
+    add_absent("--dataset-dir", type=Path, metavar="DIR", help="folder of the digits, if not MNIST")
     add_worker_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the faults and a line that sums them up; return 1 if one is left."""
-    if arguments.samples is not None and arguments.level != "deep":
+    if "samples" in arguments and arguments.level != "deep":
         raise UsageError("--samples is given without --deep, which it is for")
-    samples = DEFAULT_SAMPLES if arguments.samples is None else arguments.samples
-    options = BuildOptions(arguments.workers, progress=not arguments.quiet)
-    verify_options = VerifyOptions(arguments.level, samples, options, arguments.dataset_dir)
+    given = given_fields(arguments, ["level", "samples", "dataset_dir"])
+    options = VerifyOptions(run=build_options(arguments), **given)
     with log_to(log_handler(arguments)):
         if not arguments.repair:
-            return _print_report(verify_dataset(arguments.dataset, verify_options)[0])
-        repaired = repair_dataset(arguments.dataset, verify_options)
+            return _print_report(verify_dataset(arguments.dataset, options)[0])
+        repaired = repair_dataset(arguments.dataset, options)
     code = _print_report(repaired.before)
     if repaired.before.whole:
         return code
-    plural = "" if len(repaired.made) == 1 else "s"
-    print(
-        f"{arguments.dataset}: {len(repaired.made):,} shard{plural} made again; checked once more:"
-    )
+    shards = f"{len(repaired.made):,} shard{'' if len(repaired.made) == 1 else 's'}"
+    print(f"{arguments.dataset}: {shards} made again; checked once more:")
     return _print_report(repaired.after, repaired.unequal)
 
 

@@ -76,8 +76,9 @@ def _describe_bounds(info: FieldInfo | None) -> str:
     limits = {k: getattr(item, k) for item in metadata for k in names if hasattr(item, k)}
     if "ge" not in limits:
         return ""
-    kind = "a whole number" if info and info.annotation is int else "a number"
-    return f"{kind} from {limits['ge']:g} to {limits.get('le', limits.get('lt', 0) - 1)}"
+    kind = "a whole number" if isinstance(limits["ge"], int) else "a number"
+    most = limits.get("le", limits["lt"] - 1 if "lt" in limits else None)
+    return f"{kind} from {limits['ge']:g}" + ("" if most is None else f" to {most}")
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:

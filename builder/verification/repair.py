@@ -86,7 +86,7 @@ def repair(
     ...     len(report.before.faults), report.made, report.whole
     (1, (0,), True)
     """
-    options = VerifyOptions(level, samples, BuildOptions(workers, progress=progress))
+    options = VerifyOptions(level, samples, BuildOptions(workers=workers, progress=progress))
     return repair_dataset(Path(path), options)
 
 

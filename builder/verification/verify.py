@@ -137,7 +137,7 @@ def verify(
     ...     verify(result.path, "full").faults
     ()
     """
-    options = VerifyOptions(level, samples, BuildOptions(workers, progress=progress))
+    options = VerifyOptions(level, samples, BuildOptions(workers=workers, progress=progress))
     return verify_dataset(Path(path), options)[0]
 
 
@@ -220,11 +220,9 @@ def _run_tasks(
         return 0
     if options.level == "deep":
         log_compilation()
-    run = options.run
     total = sum(task.sample_count for task in tasks)
-    workers = pool.worker_count(run.workers, len(tasks), run.backend)
-    with pool.ProgressBar(total, 0, show=run.progress) as bar:
-        for shard in pool.map_unordered(check_shard, tasks, workers=workers, backend=run.backend):
+    with pool.ProgressBar(total, 0, show=options.run.progress) as bar:
+        for shard in pool.map_unordered(check_shard, tasks, options.run):
             signals.check()
             result.faults += shard.faults
             bar.add(shard.sample_count)

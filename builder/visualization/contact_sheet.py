@@ -75,7 +75,7 @@ def _choose_grid(count: int, width: int, columns: int | None, zoom: int | None) 
     """Return the best grid for images of a width, px, with columns and zoom where given."""
 
     def badness(grid: Grid) -> tuple[float, float]:
-        page_height, page_width = grid.size(grid.rows(count))
+        page_width, page_height = grid.size(grid.rows(count))
         error = abs(math.log(page_width / page_height / ASPECT)) - ZOOM_BONUS * math.log(grid.zoom)
         return max(page_width - MAX_WIDTH, 0), error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -61,9 +62,8 @@ class Grid:
         return -(-count // self.columns)
 
     def size(self, rows: int) -> tuple[int, int]:
-        """Return height and width of a page with that many rows, px."""
-        height = GAP + self.top + rows * (self.cell_height + GAP)
-        return height, GAP + self.left + self.columns * (self.cell_width + GAP)
+        """Return width and height of a page with that many rows, px."""
+        return self.corner(rows, self.columns)
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """Return x and y of a cell's upper left corner."""
@@ -72,13 +72,13 @@ class Grid:
 
     def page(self, rows: int) -> Picture:
         """Return a white page. Raises `UsageError` if it would be larger than `MAX_PIXELS`."""
-        height, width = self.size(rows)
-        if height * width <= MAX_PIXELS:
-            return np.full((height, width, 3), WHITE, dtype=np.uint8)
-        raise UsageError(
-            f"the picture would be {width:,} x {height:,} px, expected at most "
-            f"{MAX_PIXELS:,} pixels: show fewer samples, or enlarge them less"
-        )
+        width, height = self.size(rows)
+        if height * width > MAX_PIXELS:
+            raise UsageError(
+                f"the picture would be {width:,} x {height:,} px, expected at most "
+                f"{MAX_PIXELS:,} pixels: show fewer samples, or enlarge them less"
+            )
+        return np.full((height, width, 3), WHITE, dtype=np.uint8)
 
 
 def image_width(width: int, zoom: int) -> int:
@@ -114,37 +114,27 @@ def shorten(text: str, width: int) -> str:
 
 def text_width(text: str) -> int:
     """Return the width of a text, px."""
-    import cv2
-
     return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, FONT_SIZE, 1)[0][0])
 
 
 def write(page: Picture, text: str, x: int, y: int, colour: Colour) -> None:
     """Write a text from x on in the line that ends at y."""
-    import cv2
-
     corner, font = (x, y - LINE // 4), cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(page, text, corner, font, FONT_SIZE, colour, 1, cv2.LINE_AA)
 
 
 def draw_polygon(picture: Picture, corners: npt.NDArray[np.floating], colour: Colour) -> None:
     """Draw a smooth outline through corners (N, 2), where (0, 0) is the corner of a pixel."""
-    import cv2
-
     sixteenths = np.rint(corners * 16 - 8).astype(np.int32)  # from the centre of pixel (0, 0)
     cv2.polylines(picture, [sixteenths], True, colour, 1, cv2.LINE_AA, shift=4)
 
 
 def draw_rectangle(picture: Picture, bounds: tuple[int, ...], colour: Colour) -> None:
     """Draw a rectangle along the inner edge of its bounds x0, y0, x1, y1, half-open."""
-    import cv2
-
     x0, y0, x1, y1 = bounds
     cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
 
 
 def encode_png(picture: Picture) -> bytes:
     """Return a picture as a PNG file."""
-    import cv2
-
     return cv2.imencode(".png", picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()

@@ -93,5 +93,5 @@ def _choose_grid(width: int, zoom: int | None, least_width: int, left: int) -> G
         for columns in range(STEPS, 0, -1)
         for factor in ([zoom] if zoom else ZOOMS)
     ]
-    fitting = (grid for grid in grids if grid.size(1)[1] <= MAX_WIDTH)
+    fitting = (grid for grid in grids if grid.size(1)[0] <= MAX_WIDTH)
     return next(fitting, grids[-1])

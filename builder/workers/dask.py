@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from builder.common.atomic_files import TEMPORARY
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuildError, UsageError
 from builder.storage.output_folder import OutputFolder
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 TIMEOUT = 10
 """Seconds that a scheduler has to answer."""
-
-
-class Client(Protocol):
-    """What is used of `distributed.Client`."""
-
-    def run(
-        self, function: Callable[..., object], *arguments: object, on_error: str
-    ) -> dict[str, object]:
-        """Call a function on each worker; return results or exceptions by worker address."""
 
 
 @contextmanager
@@ -39,7 +32,7 @@ def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
         BuildError: The scheduler does not answer, or `check_workers` fails.
     """
     try:
-        distributed = import_module("distributed")
+        import distributed
     except ImportError:
         raise UsageError("backend 'dask' needs dask: pip install '.[dask]'") from None
     try:
@@ -76,12 +69,11 @@ def probe(folder: OutputFolder, name: str) -> tuple[int, bool]:
     return GENERATOR_VERSION, folder.exists(name)
 
 
-def _find_fault(answer: object, folder: OutputFolder) -> str | None:
+def _find_fault(answer: tuple[int, bool] | Exception, folder: OutputFolder) -> str | None:
     """Return what is wrong with a worker that answered with the result of `probe` or an error."""
-    if answer == (GENERATOR_VERSION, True):
-        return None
-    if answer == (GENERATOR_VERSION, False):
-        return f"does not see {folder}: name a folder that all machines share"
-    if isinstance(answer, tuple):
-        return f"has generator version {answer[0]}, not {GENERATOR_VERSION}: install the same there"
-    return f"cannot run this program ({type(answer).__name__}: {answer}): install it there too"
+    if isinstance(answer, Exception):
+        return f"cannot run this program ({type(answer).__name__}: {answer}): install it there too"
+    version, sees_file = answer
+    if version != GENERATOR_VERSION:
+        return f"has generator version {version}, not {GENERATOR_VERSION}: install the same there"
+    return None if sees_file else f"does not see {folder}: name a folder that all machines share"

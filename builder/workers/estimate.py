@@ -10,7 +10,6 @@ from pathlib import Path
 
 from builder.common.jit import log_compilation
 from builder.storage.config import DatasetConfig
-from builder.storage.manifest import CompletionRecord
 from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
 
@@ -71,12 +70,8 @@ def _run_trial(
     """Build a shard of the first samples; return its bytes and the processor's seconds."""
     started = time.process_time()
     trial = config.model_copy(update={"count": samples})
-    shard = build_shard(ShardTask(folder, trial, 0, block_size))
-    seconds = time.process_time() - started
-    record = folder.read(shard.record_name, CompletionRecord)
-    for name in (*(file.name for file in record.files), shard.record_name):
-        folder.remove(name)
-    return sum(file.bytes for file in record.files), seconds
+    record = build_shard(ShardTask(folder, trial, 0, block_size))
+    return sum(file.bytes for file in record.files), time.process_time() - started
 
 
 def _read_memory() -> tuple[int, int]:

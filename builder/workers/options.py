@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
-from builder.common.errors import UsageError
-from builder.workers import pool
+from pydantic import Field, model_validator
+
+from builder.common.validation import FrozenModel, WholeNumber
+
+Backend = Literal["loky", "threads", "sequential", "dask"]
 
 DEFAULT_BLOCK = 1024
 """Samples rendered at a time. A raw build took 42 us of processor time an image with blocks of
 128 samples, 36 with 256, 27.1 with 512, 25.4 with 1,024 and 26.0 with 2,048. Larger blocks only
 take more memory."""
 
-HANG_LIMIT = 300.0
+HANG_LIMIT = 300
 """Seconds without progress after which a worker is taken to hang."""
 
 
-@dataclass(frozen=True)
-class BuildOptions:
-    """How a build runs; `builder.build` says what each field means.
+class BuildOptions(FrozenModel):
+    """How a build runs; `builder.build` says what each field means."""
 
-    Raises:
-        UsageError: A value is out of range.
-    """
-
-    workers: int | None = None
-    backend: pool.Backend = "loky"
-    block_size: int = DEFAULT_BLOCK
+    workers: WholeNumber | None = Field(
+        default=None, ge=1, description="most worker processes; default: all usable cores"
+    )
+    backend: Backend = Field(default="loky", description="how workers run; loky starts processes")
+    block_size: WholeNumber = Field(
+        default=DEFAULT_BLOCK, ge=1, description="images rendered at a time"
+    )
     progress: bool = False
-    hang_limit: float = HANG_LIMIT
-    scheduler: str | None = None
+    hang_limit: float = Field(
+        default=HANG_LIMIT,
+        gt=0,
+        allow_inf_nan=True,  # `inf` for never
+        description="seconds without progress after which a worker is ended; 20 times the "
+        "duration of the slowest shard if that is more",
+    )
+    scheduler: str | None = Field(
+        default=None, description="of the cluster for --backend dask, such as tcp://host:8786"
+    )
 
-    def __post_init__(self) -> None:
-        for name, value in (("workers", self.workers), ("block_size", self.block_size)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise UsageError(f"{name} is {value}, expected a whole number from 1")
-        if not self.hang_limit > 0:
-            raise UsageError(f"hang_limit is {self.hang_limit}, expected seconds above 0")
-        if self.backend not in pool.BACKENDS:
-            raise UsageError(
-                f"backend is '{self.backend}', expected one of {', '.join(pool.BACKENDS)}"
-            )
-        if (self.backend == "dask") != (self.scheduler is not None):
-            raise UsageError(
-                f"backend is '{self.backend}' and scheduler is '{self.scheduler}', expected both "
-                "or neither of 'dask' and the address of a scheduler, such as tcp://host:8786"
-            )
+    @model_validator(mode="after")
+    def _check_scheduler(self) -> BuildOptions:
+        if (self.backend == "dask") == (self.scheduler is not None):
+            return self
+        raise ValueError(
+            f"backend is '{self.backend}' and scheduler is '{self.scheduler}', expected both "
+            "or neither of 'dask' and the address of a scheduler, such as tcp://host:8786"
+        )

@@ -20,7 +20,7 @@ from builder.storage.formats import format_of
 from builder.storage.manifest import LABELS, MANIFEST, Manifest, file_record
 from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, pool, retry
-from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, BuildOptions
+from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Backend, BuildOptions
 from builder.workers.shard import ShardTask, find_record
 
 
@@ -51,7 +51,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
     masks: bool = False,
     shard_size: int = 10_000,
     workers: int | None = None,
-    backend: pool.Backend = "loky",
+    backend: Backend = "loky",
     block_size: int = DEFAULT_BLOCK,
     progress: bool = False,
     hang_limit: float = HANG_LIMIT,
@@ -100,7 +100,14 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
         format=format, compression=compression, masks=masks, shard_size=shard_size
     )
     config = DatasetConfig.of(recipe, storage, count)
-    options = BuildOptions(workers, backend, block_size, progress, hang_limit, scheduler)
+    options = BuildOptions(
+        workers=workers,
+        backend=backend,
+        block_size=block_size,
+        progress=progress,
+        hang_limit=hang_limit,
+        scheduler=scheduler,
+    )
     folder = OutputFolder(Path(out) if out else default_folder(config))
     return build_dataset(config, recipe, folder, options)
 
@@ -118,13 +125,13 @@ def build_dataset(
     """Build what is missing of a dataset, and publish its manifest. See `build`."""
     started = time.perf_counter()
     with _claim(folder, config, recipe):
+        made = 0
         missing = _missing_shards(folder, config, range(config.shards))
         manifest = None if missing else _read_manifest(folder, config)
         if manifest is None:
             _publish_config(folder, config, recipe)
-            _build_shards(folder, config, missing, options)
+            made = _build_shards(folder, config, missing, options)
             manifest = _publish_manifest(folder, config, recipe)
-    made = _sample_count(config, missing)
     return BuildResult(folder.path, manifest, made, time.perf_counter() - started)
 
 
@@ -141,8 +148,7 @@ def build_part(
         begun = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == config
         if not begun or (missing and folder.exists(MANIFEST)):
             _publish_config(folder, config, recipe)
-        _build_shards(folder, config, missing, options)
-    return _sample_count(config, missing)
+        return _build_shards(folder, config, missing, options)
 
 
 def finalise(config: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> BuildResult:
@@ -182,10 +188,6 @@ def _missing_shards(folder: OutputFolder, config: DatasetConfig, numbers: range)
     return [n for n in numbers if find_record(folder, config, config.shard(n)) is None]
 
 
-def _sample_count(config: DatasetConfig, numbers: list[int]) -> int:
-    return sum(config.shard(number).count for number in numbers)
-
-
 def _read_manifest(folder: OutputFolder, config: DatasetConfig) -> Manifest | None:
     """Return the manifest of the folder, or None unless it is of this dataset."""
     try:
@@ -205,45 +207,37 @@ def _publish_config(folder: OutputFolder, config: DatasetConfig, recipe: Recipe)
 
 def _build_shards(
     folder: OutputFolder, config: DatasetConfig, numbers: list[int], options: BuildOptions
-) -> None:
-    """Build the shards of the given numbers in a pool of workers."""
+) -> int:
+    """Build the shards of the given numbers in a pool of workers; return their samples."""
     if not numbers:
-        return
+        return 0
     for number in numbers:  # an old record must not call a shard complete while it is rebuilt
         folder.remove(config.shard(number).record_name)
-    workers = _describe_workers(options, len(numbers))
+    workers = pool.describe_workers(options, len(numbers))
     log.info("shards to make: %d of %d; %s", len(numbers), config.shards, workers)
     log_compilation()
     folder = OutputFolder(folder.path.absolute())  # workers may have another current folder
     tasks = [ShardTask(folder, config, number, options.block_size) for number in numbers]
-    done = config.count - _sample_count(config, numbers)
+    samples = sum(task.shard.count for task in tasks)
     cluster = dask.connect(options.scheduler, folder) if options.scheduler else nullcontext()
+    done = config.count - samples
     with cluster, pool.ProgressBar(config.count, done, show=options.progress) as bar:
         retry.build_shards(tasks, options, bar)
-
-
-def _describe_workers(options: BuildOptions, tasks: int) -> str:
-    """Return who builds the shards, for the log."""
-    if options.scheduler:
-        return f"workers: those of {options.scheduler}"
-    workers = pool.worker_count(options.workers, tasks, options.backend)
-    asked = "" if options.workers in (None, workers) else f" of the {options.workers} asked for"
-    return f"workers: {workers}{asked}; usable cores: {pool.usable_cores()}"
+    return samples
 
 
 def _publish_manifest(folder: OutputFolder, config: DatasetConfig, recipe: Recipe) -> Manifest:
     """Publish the manifest. Raises `BuilderError` that names every missing shard."""
-    records, missing = [], []
+    finished, missing = [], []
     for shard in config.all_shards():
-        record = find_record(folder, config, shard)
-        if record is None:
-            missing.append(shard.name)
+        if record := find_record(folder, config, shard):
+            finished.append(record)
         else:
-            records.append(record)
+            missing.append(shard.name)
     if missing:
         raise BuilderError(f"{folder}: not finished: {', '.join(missing)}; call again to make them")
     labels = None if recipe.labels_file is None else file_record(folder.path / LABELS)
-    manifest = Manifest.of(config, recipe, records, labels)
+    manifest = Manifest.of(config, recipe, finished, labels)
     folder.publish_json(MANIFEST, manifest.model_dump(mode="json"))
     log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

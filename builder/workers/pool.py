@@ -9,13 +9,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Literal, TypeVar
 
 from builder.common.errors import BuildError
-
-Backend = Literal["loky", "threads", "sequential", "dask"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
+from builder.workers.options import BuildOptions
 
 PARENT_INTERVAL = 0.5
 """Seconds between two checks of a worker that its parent is alive."""
@@ -31,21 +30,23 @@ def usable_cores() -> int:
     return int(joblib.cpu_count())
 
 
-def worker_count(workers: int | None, tasks: int, backend: Backend) -> int:
-    """Return how many workers to start.
+def worker_count(options: BuildOptions, tasks: int) -> int:
+    """Return how many workers to start for a number of tasks.
 
-    The size of a dask cluster can change, so one worker per task is assumed there.
-
-    Args:
-        workers: The most workers (default: all usable cores).
-        tasks: Number of tasks.
-        backend: How the workers run.
-
-    Returns:
-        At least 1, and at most `workers`, the usable cores and `tasks`.
+    It is at least 1, and at most the workers asked for, the usable cores and `tasks`. The size of
+    a dask cluster can change, so one worker per task is assumed there.
     """
-    cores = {"sequential": 1, "dask": tasks}.get(backend) or usable_cores()
-    return max(1, min(workers or cores, cores, tasks))
+    cores = {"sequential": 1, "dask": tasks}.get(options.backend) or usable_cores()
+    return max(1, min(options.workers or cores, cores, tasks))
+
+
+def describe_workers(options: BuildOptions, tasks: int) -> str:
+    """Return who builds the shards, for the log."""
+    if options.scheduler:
+        return f"workers: those of {options.scheduler}"
+    workers = worker_count(options, tasks)
+    asked = "" if options.workers in (None, workers) else f" of the {options.workers} asked for"
+    return f"workers: {workers}{asked}; usable cores: {usable_cores()}"
 
 
 class WorkerError(BuildError):
@@ -55,22 +56,20 @@ class WorkerError(BuildError):
 def map_unordered(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
+    options: BuildOptions,
     *,
-    workers: int,
-    backend: Backend,
     isolated: bool = False,
     timeout: float | None = None,
 ) -> Iterator[Result]:
     """Yield `function(task)` for every task, in the order in which they end.
 
-    One worker is this process itself, by the same path without a pool. Each worker process runs
-    numerical libraries with one thread.
+    One worker is this process itself. Each worker process runs numerical libraries with one
+    thread. After an error no further task is started, and threads that run are waited for.
 
     Args:
         function: A function that worker processes can import.
         tasks: Arguments of the function, one for each call.
-        workers: Number of workers, from 1.
-        backend: How the workers run.
+        options: The most workers, and how they run.
         isolated: Whether a single worker must be a process of its own ("loky" only).
         timeout: Seconds without any result after which a cluster is taken to hang. A cluster may
             wait for ever for a task that kills its workers.
@@ -79,17 +78,31 @@ def map_unordered(
         WorkerError: A worker died, or `timeout` has passed.
         Exception: Whatever the function raises.
     """
+    workers = worker_count(options, len(tasks))
+    if options.backend == "dask":
+        yield from _map_by_joblib(function, tasks, "dask", -1, timeout)
+    elif options.backend == "loky" and (isolated or workers > 1):
+        # joblib starts no process for one worker
+        yield from _map_by_joblib(function, tasks, "loky", max(workers, 2))
+    elif workers > 1:
+        yield from _map_in_threads(function, tasks, workers)
+    else:
+        yield from map(function, tasks)
+
+
+def _map_by_joblib(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    backend: Literal["loky", "dask"],
+    workers: int,
+    timeout: float | None = None,
+) -> Iterator[Result]:
+    """Use processes of this machine ("loky") or of a cluster ("dask")."""
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    if backend == "dask":
-        workers = -1
-    elif isolated and backend == "loky":
-        workers = max(workers, 2)  # joblib starts no process for one worker
-    name = "sequential" if workers == 1 else backend.replace("threads", "threading")
-    guard = ThreadGuard(function)
-    options = {"inner_max_num_threads": 1} if name == "loky" else {}
-    with joblib.parallel_config(backend=name, **options), warnings.catch_warnings():
+    settings = {"inner_max_num_threads": 1} if backend == "loky" else {}
+    with joblib.parallel_config(backend=backend, **settings), warnings.catch_warnings():
         # the caller learns of it by the exception
         warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")
         parallel = joblib.Parallel(
@@ -97,55 +110,28 @@ def map_unordered(
             return_as="generator_unordered",
             batch_size=1,
             pre_dispatch="2*n_jobs",
-            timeout=timeout if name == "dask" else None,
+            timeout=timeout,
         )
-        call = joblib.delayed(guard if name == "threading" else function)
         try:
-            yield from parallel(call(task) for task in tasks)
+            yield from parallel(joblib.delayed(function)(task) for task in tasks)
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
             reason = codes[1] if codes else "killed, or out of memory?"
             raise WorkerError(f"a worker process died ({reason})") from None
         except multiprocessing.TimeoutError:
             raise WorkerError(f"no worker finished a shard for {timeout:.0f} s") from None
-        finally:
-            guard.close()
 
 
-class ThreadGuard(Generic[Task, Result]):
-    """A function for threads, which joblib neither joins nor stops after an error.
-
-    It counts the threads that run it. After the first error it refuses further calls.
-    """
-
-    def __init__(self, function: Callable[[Task], Result]) -> None:
-        self._function = function
-        self._running, self._closed = 0, False
-        self._changed = threading.Condition()
-
-    def __call__(self, task: Task) -> Result:
-        """Call the function. Raises `BuildError` if another call has failed."""
-        with self._changed:
-            if self._closed:
-                raise BuildError("not started, since another shard failed")
-            self._running += 1
-        try:
-            return self._function(task)
-        except BaseException as error:
-            self._closed = True
-            if isinstance(error, Exception):
-                raise
-            raise BuildError("stopped") from None  # joblib's threads handle only `Exception`
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
-
-    def close(self) -> None:
-        """Refuse further calls, and wait for those that run: a block or a shard's time."""
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: self._running == 0)
+def _map_in_threads(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+) -> Iterator[Result]:
+    """Use a pool that can be waited for; joblib neither joins nor stops threads after an error."""
+    executor = ThreadPoolExecutor(workers)
+    try:
+        for future in as_completed([executor.submit(function, task) for task in tasks]):
+            yield future.result()
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 class ProgressBar:
@@ -160,7 +146,7 @@ class ProgressBar:
     def __init__(self, total: int, done: int, *, show: bool) -> None:
         from tqdm import tqdm
 
-        self._total, self._done = total, done
+        self._done = done
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -183,8 +169,8 @@ class ProgressBar:
 
     def show(self, in_progress: int) -> None:
         """Draw the finished images and those in progress. The bar never moves back."""
-        shown = min(self._done + in_progress, self._total)
-        self._bar.update(max(0, shown - self._bar.n))
+        images = min(self._done + in_progress, self._bar.total)
+        self._bar.update(max(0, images - self._bar.n))
 
 
 @cache

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from builder.common.atomic_files import TEMPORARY
 from builder.common.errors import DatasetError
@@ -33,11 +33,6 @@ class Heartbeat:
     samples: int
     process: int
     host: str
-
-    @property
-    def can_be_killed(self) -> bool:
-        """Whether the worker is another process of this machine."""
-        return self.host == platform.node() and self.process != os.getpid()
 
 
 @contextmanager
@@ -94,6 +89,7 @@ def remove_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> None:
             folder.remove(f"{HEARTBEATS}/{shard}")
 
 
+@dataclass
 class Monitor:
     """A thread that polls the heartbeats of shards and kills workers that hang.
 
@@ -112,17 +108,14 @@ class Monitor:
         slowest: Seconds that the slowest shard has taken; set by the caller.
     """
 
-    def __init__(
-        self,
-        folder: OutputFolder,
-        shards: Iterable[str],
-        hang_limit: float,
-        report: Callable[[int], None],
-    ) -> None:
-        self.hangs: dict[str, str] = {}
-        self.slowest = 0.0
-        self._folder, self._shards = folder, frozenset(shards)
-        self._hang_limit, self._report = hang_limit, report
+    folder: OutputFolder
+    shards: Iterable[str]
+    hang_limit: float
+    report: Callable[[int], None]
+    hangs: dict[str, str] = field(default_factory=dict, init=False)
+    slowest: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
         self._changes: dict[str, tuple[Heartbeat, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -141,24 +134,23 @@ class Monitor:
 
     def poll(self) -> None:
         """Read all heartbeats once, report the progress, and kill workers that hang."""
-        heartbeats = read_heartbeats(self._folder, self._shards)
-        self._report(sum(heartbeat.samples for heartbeat in heartbeats.values()))
+        heartbeats = read_heartbeats(self.folder, self.shards)
+        self.report(sum(heartbeat.samples for heartbeat in heartbeats.values()))
         now = time.monotonic()
-        limit = max(self._hang_limit, HANG_FACTOR * self.slowest)
-        for shard in self._changes.keys() - heartbeats.keys():
-            del self._changes[shard]
+        limit = max(self.hang_limit, HANG_FACTOR * self.slowest)
+        changes, self._changes = self._changes, {}
         for shard, heartbeat in heartbeats.items():
-            last, since = self._changes.get(shard, (None, now))
-            if heartbeat != last:
-                since = now
+            last, since = changes.get(shard, (None, now))
+            since = since if heartbeat == last else now
             self._changes[shard] = heartbeat, since
             if now - since > limit and shard not in self.hangs:
                 self.hangs[shard] = f"it made no progress for {limit:.0f} s"
                 self._kill(shard, heartbeat)
 
     def _kill(self, shard: str, heartbeat: Heartbeat) -> None:
-        reason, process, host = self.hangs[shard], heartbeat.process, heartbeat.host
-        log.warning("%s: %s (process %d on %s)", shard, reason, process, host)
-        if heartbeat.can_be_killed:
+        """Log that a worker hangs, and kill it if it is another process of this machine."""
+        process, host = heartbeat.process, heartbeat.host
+        log.warning("%s: %s (process %d on %s)", shard, self.hangs[shard], process, host)
+        if host == platform.node() and process != os.getpid():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)

@@ -13,6 +13,7 @@ from pathlib import Path
 from builder.common import signals
 from builder.common.errors import BuilderError, BuildError
 from builder.common.log import log
+from builder.storage.output_folder import OutputFolder
 from builder.workers import pool, progress
 from builder.workers.options import BuildOptions
 from builder.workers.progress import Monitor
@@ -31,7 +32,7 @@ class Attempt:
     """The result of an attempt: the name of the shard, seconds, and the reason of a failure."""
 
     shard: str
-    seconds: float
+    seconds: float = 0.0
     failure: str | None = None
 
 
@@ -43,7 +44,6 @@ def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: Sh
     """
     pool.exit_with_parent(parent)
     started = time.monotonic()
-    failure = None
     try:
         function(task)
     except (BuilderError, OSError):
@@ -52,7 +52,8 @@ def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: Sh
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"in {Path(frame.filename).name}, line {frame.lineno}"
         failure = f"{type(error).__name__}: {error} ({place})"
-    return Attempt(task.shard.name, time.monotonic() - started, failure)
+        return Attempt(task.shard.name, time.monotonic() - started, failure)
+    return Attempt(task.shard.name, time.monotonic() - started)
 
 
 def build_shards(tasks: Iterable[ShardTask], options: BuildOptions, bar: pool.ProgressBar) -> None:
@@ -63,100 +64,78 @@ def build_shards(tasks: Iterable[ShardTask], options: BuildOptions, bar: pool.Pr
             All other shards are built.
     """
     pending = {task.shard.name: task for task in tasks}
-    attempts = dict.fromkeys(pending, 0)
-    given_up = {}
+    failures = dict.fromkeys(pending, 0)
+    given_up = []
     while pending:
-        group = [task for name, task in pending.items() if attempts[name] < MAX_ATTEMPTS - 1]
+        group = [task for name, task in pending.items() if failures[name] < MAX_ATTEMPTS - 1]
         group = group or [next(iter(pending.values()))]
-        isolated = any(attempts[task.shard.name] for task in group)
-        built, failed = Round(group, options, bar).run(isolated)
-        for name in built:
-            del pending[name]
-        for name, reason in failed.items():
-            attempts[name] += 1
-            log.warning("%s failed (%d of %d): %s", name, attempts[name], MAX_ATTEMPTS, reason)
-            if attempts[name] == MAX_ATTEMPTS:
-                given_up[name] = reason
+        isolated = any(failures[task.shard.name] for task in group)
+        for attempt in attempt_group(group, options, bar.show, isolated):
+            name, reason = attempt.shard, attempt.failure
+            if reason is None:
+                images = pending.pop(name).shard.count
+                log.debug("%s: %d images", name, images)
+                bar.add(images)
+                continue
+            failures[name] += 1
+            log.warning("%s failed (%d of %d): %s", name, failures[name], MAX_ATTEMPTS, reason)
+            if failures[name] == MAX_ATTEMPTS:
+                given_up.append(f"{name}: {reason}")
                 del pending[name]
     if given_up:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in given_up.items())
         raise BuildError(
-            f"given up after {MAX_ATTEMPTS} attempts: {reasons}; all other shards are kept, and "
-            "the same call tries these again"
+            f"given up after {MAX_ATTEMPTS} attempts: {'; '.join(given_up)}; all other shards are "
+            "kept, and the same call tries these again"
         )
 
 
-class Round:
-    """One attempt at each shard of a group."""
+def attempt_group(
+    group: list[ShardTask], options: BuildOptions, report: Callable[[int], None], isolated: bool
+) -> Iterator[Attempt]:
+    """Attempt each shard of a group once; yield the attempts as they end.
 
-    def __init__(
-        self, group: list[ShardTask], options: BuildOptions, bar: pool.ProgressBar
-    ) -> None:
-        self._group, self._options, self._bar = group, options, bar
-        self._folder = group[0].folder
-        self._pending = {task.shard.name: task for task in group}
-        self._built: list[str] = []
-        self._failures: dict[str, str] = {}
+    If a worker dies, the attempts at shards that no worker has started are not yielded.
 
-    def run(self, isolated: bool) -> tuple[list[str], dict[str, str]]:
-        """Attempt the shards, in processes other than this one if `isolated`.
-
-        Returns:
-            The names of the built shards, and the reason of each failure by shard name. A shard
-            that no worker has started is in neither.
-        """
-        names, hang_limit = list(self._pending), self._options.hang_limit
-        progress.remove_heartbeats(self._folder, names)
-        with Monitor(self._folder, names, hang_limit, self._bar.show) as monitor:
-            try:
-                for attempt in self._attempts(isolated):
-                    signals.check()
-                    monitor.slowest = max(monitor.slowest, attempt.seconds)
-                    if attempt.failure is None:
-                        self._count(attempt.shard)
-                    else:
-                        self._fail(attempt.shard, attempt.failure)
-            except pool.WorkerError as error:
-                self._blame(monitor.hangs, str(error))
-        progress.remove_heartbeats(self._folder, names)
-        return self._built, self._failures
-
-    def _attempts(self, isolated: bool) -> Iterator[Attempt]:
-        """Run the pool; yield each attempt as it ends."""
-        workers, backend = self._options.workers, self._options.backend
-        largest = max(task.shard.count for task in self._group)
-        return pool.map_unordered(
+    Args:
+        group: The tasks, at least one.
+        options: How to build.
+        report: Called twice a second with the samples rendered of all shards in progress.
+        isolated: Whether the attempts must run in processes other than this one.
+    """
+    folder = group[0].folder
+    running = {task.shard.name: task for task in group}
+    names, largest = list(running), max(task.shard.count for task in group)
+    progress.remove_heartbeats(folder, names)  # of dead workers
+    with Monitor(folder, names, options.hang_limit, report) as monitor:
+        attempts = pool.map_unordered(
             partial(attempt_shard, build_shard, os.getpid()),
-            self._group,
-            workers=pool.worker_count(workers, len(self._group), backend),
-            backend=backend,
+            group,
+            options,
             isolated=isolated,
-            timeout=max(self._options.hang_limit, largest / MIN_SPEED),
+            timeout=max(options.hang_limit, largest / MIN_SPEED),
         )
+        try:
+            for attempt in attempts:
+                signals.check()
+                monitor.slowest = max(monitor.slowest, attempt.seconds)
+                del running[attempt.shard]
+                yield attempt
+        except pool.WorkerError as error:
+            yield from blame_shards(folder, running, monitor.hangs, str(error))
 
-    def _count(self, name: str) -> None:
-        """Count a built shard."""
-        shard = self._pending.pop(name).shard
-        self._built.append(name)
-        log.debug("%s: %d images", name, shard.count)
-        self._bar.add(shard.count)
 
-    def _fail(self, name: str, reason: str) -> None:
-        """Note that an attempt has failed."""
-        del self._pending[name]
-        self._failures[name] = reason
+def blame_shards(
+    folder: OutputFolder, running: dict[str, ShardTask], hangs: dict[str, str], reason: str
+) -> Iterator[Attempt]:
+    """Blame the death of workers on shards: on those that hang, else those in progress.
 
-    def _blame(self, hangs: dict[str, str], reason: str) -> None:
-        """Blame the death of workers on shards: on those that hang, else those in progress.
-
-        Where nothing is known of either, all pending shards are blamed, so that rounds end.
-        """
-        for name, task in list(self._pending.items()):
-            if find_record(self._folder, task.config, task.shard):  # built, but the result was lost
-                self._count(name)
-        blamed = {name: hangs[name] for name in self._pending if name in hangs}
-        if not blamed:
-            started = progress.shards_in_progress(self._folder).intersection(self._pending)
-            blamed = dict.fromkeys(started or self._pending, reason)
-        for name in blamed:
-            self._fail(name, blamed[name])
+    Where nothing is known of either, all shards are blamed, so that rounds end. A shard that is
+    built, but whose result was lost, has succeeded.
+    """
+    built = [n for n, task in running.items() if find_record(folder, task.config, task.shard)]
+    yield from (Attempt(name) for name in built)
+    left = [name for name in running if name not in built]
+    in_progress = progress.shards_in_progress(folder).intersection(left)
+    blamed = {name: hangs[name] for name in left if name in hangs}
+    blamed = blamed or dict.fromkeys(in_progress or left, reason)
+    yield from (Attempt(name, failure=blamed[name]) for name in blamed)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 
 from builder.common import signals
-from builder.common.constants import GENERATOR_VERSION
-from builder.common.errors import BuilderError, BuildError, DatasetError
+from builder.common.errors import BuilderError, DatasetError
 from builder.generator.generator import generate
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
@@ -35,12 +33,13 @@ class ShardTask:
         return self.config.shard(self.number)
 
 
-def build_shard(task: ShardTask) -> Shard:
-    """Render and write a shard, publish its completion record, and return the shard.
+def build_shard(task: ShardTask) -> CompletionRecord:
+    """Render and write a shard, publish its completion record, and return the record.
 
     Equal tasks give equal bytes in any process. The files of an earlier attempt are replaced.
     """
     config, shard = task.config, task.shard
+    config.require_own_version(task.folder.path)
     recipe = _load_recipe(task.folder, config)
     statistics = Statistics()
     with (
@@ -48,14 +47,13 @@ def build_shard(task: ShardTask) -> Shard:
         progress.send_heartbeats(task.folder, shard.name) as send_heartbeat,
         format_of(config.storage.format).writer(task.folder, config, shard) as writer,
     ):
-        stop = shard.start + shard.count
-        for start in range(shard.start, stop, task.block_size):
+        for first in range(0, shard.count, task.block_size):
             signals.check()
-            end = min(start + task.block_size, stop)
-            batch = generate(recipe, range(start, end), config.storage.masks)
+            indices = shard.indices[first : first + task.block_size]
+            batch = generate(recipe, indices, config.storage.masks)
             statistics += Statistics.of(batch)
             writer.write(batch)
-            send_heartbeat(end - shard.start)
+            send_heartbeat(first + len(indices))
     record = CompletionRecord(
         shard=shard,
         files=writer.files,
@@ -64,19 +62,11 @@ def build_shard(task: ShardTask) -> Shard:
         generator_version=config.generator_version,
     )
     task.folder.publish_json(shard.record_name, record.model_dump(mode="json"))
-    return shard
+    return record
 
 
 def _load_recipe(folder: OutputFolder, config: DatasetConfig) -> Recipe:
-    """Return the recipe of a dataset; register the dataset's copy of a labels file if need be.
-
-    Raises `BuildError` if the dataset is of another generator version.
-    """
-    if config.generator_version != GENERATOR_VERSION:
-        raise BuildError(
-            f"{platform.node()}: has generator version {GENERATOR_VERSION}, and the dataset is "
-            f"of {config.generator_version}: install the same version on all machines"
-        )
+    """Return the recipe of a dataset; register the dataset's copy of a labels file if need be."""
     recipe = Recipe.from_json(config.recipe)
     if recipe.labels_file is not None:
         try:

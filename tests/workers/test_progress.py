@@ -124,6 +124,7 @@ from builder import Recipe
 from builder.workers import pool
 from builder.storage.config import DatasetConfig, StorageOptions
 from builder.storage.output_folder import OutputFolder
+from builder.workers.options import BuildOptions
 from builder.workers.shard import ShardTask, build_shard
 
 def build_and_inspect(task):
@@ -134,7 +135,8 @@ def build_and_inspect(task):
 
 plan = DatasetConfig.of(Recipe(), StorageOptions(shard_size=20), 40)
 tasks = [ShardTask(OutputFolder(Path(sys.argv[1])), plan, number, 20) for number in range(2)]
-results = pool.map_unordered(build_and_inspect, tasks, workers=2, backend="loky")
+pool.usable_cores = lambda: 2
+results = pool.map_unordered(build_and_inspect, tasks, BuildOptions())
 print(json.dumps([os.getpid(), *results]))
 """
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from builder import Recipe, generate
-from builder.storage.content_digest import digest_of, format_digest
+from builder.storage.statistics import digest_of, format_digest
 
 FILE = Path(__file__).with_name("golden.json")
 SAMPLES = 200

@@ -53,7 +53,7 @@ def external_imports(path: Path) -> set[str]:
         ("pyarrow", {"storage.formats.parquet"}),
         ("cv2", {"storage.formats.png_file", "visualization.drawing"}),
         ("numba", {"common.jit"}),
-        ("xxhash", {"storage.content_digest"}),
+        ("xxhash", {"storage.statistics"}),
         ("platformdirs", {"common.cache"}),
         (
             "argparse",

@@ -153,12 +153,8 @@ class Dataset(ABC):
             UsageError: A value is out of range.
         """
         schedule = self.schedule(order)
-        return self._read_batches(schedule, *schedule.start(epoch, start))
-
-    def _read_batches(self, schedule: Schedule, epoch: int, number: int) -> Iterator[Batch]:
-        while self.count is None or number < len(schedule):
-            yield self._batch(schedule.indices(epoch, number))
-            number += 1
+        epoch, start = schedule.start(epoch, start)
+        return (self._batch(schedule.indices(epoch, n)) for n in schedule.numbers(start))
 
     def schedule(self, order: Order) -> Schedule:
         """Return the indices of every batch of every epoch in an order.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -115,9 +117,12 @@ class Schedule:
             UsageError: A number is out of range.
         """
         most = INDEX_LIMIT - 1 if self.count is None else len(self)
-        return whole_number("epoch", epoch, 0, self._last_epoch), whole_number(
-            "start", number, 0, most
-        )
+        epoch = whole_number("epoch", epoch, 0, self._last_epoch)
+        return epoch, whole_number("start", number, 0, most)
+
+    def numbers(self, first: int) -> Iterable[int]:
+        """Return the numbers of the rank's batches from `first` on to the end of an epoch."""
+        return itertools.count(first) if self.count is None else range(first, len(self))
 
     @cached_property
     def _last_epoch(self) -> int:

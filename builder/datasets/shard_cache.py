@@ -15,8 +15,8 @@ from builder.common.errors import DatasetError
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig
 from builder.storage.formats import format_of
-from builder.storage.formats.base import Rows, ShardReader, fields_of
-from builder.storage.formats.hdf5_reader import Layout
+from builder.storage.formats.base import Rows, fields_of
+from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
 
 MAX_OPEN_SHARDS = 256
 """Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled
@@ -47,7 +47,7 @@ class ShardCache:
         self._fields = fields_of(config)
         self.block = self._format.block(config)
         self._shard_size = config.storage.shard_size
-        self._readers: dict[int, ShardReader] = {}
+        self._readers: dict[int, Hdf5Reader] = {}
         self._layouts: dict[int, Layout] = {}
         self._last_runs: tuple[Ints | None, ShardRuns] = (None, [])
         self._lock, self._process = threading.Lock(), os.getpid()
@@ -70,8 +70,12 @@ class ShardCache:
             return None
         values = np.empty((len(index), *field.tail), dtype=field.dtype)
         data, size = values.reshape(-1).view(np.uint8).data, field.bytes
+        last_index, shard_runs = self._last_runs
+        if last_index is not index:  # the fields of a batch are read in turn
+            shard_runs = _split_runs(index, self._shard_size, self.block)
+            self._last_runs = index, shard_runs
         # by shard and by chunk, so that each is opened or inflated once
-        for shard, runs in self._shard_runs(index):
+        for shard, runs in shard_runs:
             try:
                 read_rows = self.row_reader(name, shard)
                 for start, stop, first, end in runs:
@@ -105,21 +109,13 @@ class ShardCache:
         with self._process_lock():
             self._readers.clear()
 
-    def _shard_runs(self, index: Ints) -> ShardRuns:
-        """Return the runs of a batch; the last result is kept, as fields are read in turn."""
-        last, runs = self._last_runs
-        if last is not index:
-            runs = _split_runs(index, self._shard_size, self.block)
-            self._last_runs = index, runs
-        return runs
-
     def row_reader(self, name: str, shard: int) -> Rows:
         """Return the function that reads the bytes of rows [start, stop), all of one block."""
         reader = self._readers.get(shard) or self._open(shard)
         reader.check()
         return reader.values(name)
 
-    def _open(self, number: int) -> ShardReader:
+    def _open(self, number: int) -> Hdf5Reader:
         with self._process_lock():
             if number not in self._readers:
                 shard, layout = self._config.shard(number), self._layouts.get(number)

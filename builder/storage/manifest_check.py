@@ -9,10 +9,10 @@ from builder.common.errors import BuilderError, DatasetError, UsageError
 from builder.common.validation import format_value
 from builder.recipe.recipe import Recipe
 from builder.storage.config import MOST_SHARDS, DatasetConfig, Shard
-from builder.storage.content_digest import add_digests, parse_digest
 from builder.storage.faults import Fault
 from builder.storage.formats import format_of
 from builder.storage.manifest import FileRecord, Finished, Manifest, ShardEntry
+from builder.storage.statistics import add_digests, parse_digest
 
 
 def check_manifest(

@@ -6,23 +6,19 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from builder.common import atomic_files, untrusted_files
 from builder.common.errors import BuilderError, BuildError, UsageError
 from builder.common.log import LogFile, log_to
-from builder.common.validation import FrozenModel
 from builder.storage import manifest
 from builder.storage.config import PLAN, DatasetConfig, Part
-from builder.storage.manifest import LABELS, LOG
+from builder.storage.manifest import LABELS, LOG, Model
 
 LOCK = ".lock"
 """How the names of lock files begin."""
-
-Model = TypeVar("Model", bound=FrozenModel)
 
 
 @dataclass(frozen=True)
@@ -90,10 +86,6 @@ class OutputFolder:
             return status.st_size
         return sum(entry.stat(follow_symlinks=False).st_size for entry in self.entries(name))
 
-    def sha256(self, name: str) -> str:
-        """Return the sha256 of a file, 64 hex digits. Raises `DatasetError` for a link."""
-        return atomic_files.sha256_untrusted(self.path, name)
-
     def read_bytes(self, name: str, limit: int) -> bytes:
         """Return the contents of a file. Raises `DatasetError` for more than `limit` bytes."""
         return untrusted_files.read_untrusted(self.path, name, limit)
@@ -156,7 +148,10 @@ class OutputFolder:
         try:
             created += [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            with self._lock_part(part), log_to(LogFile(self.path / LOG)):
+            part_lock = (
+                self.lock(f"{LOCK}-part-{part.number}-of-{part.of}") if part else nullcontext()
+            )
+            with self.lock(shared=bool(part)), part_lock, log_to(LogFile(self.path / LOG)):
                 begun_before = self.exists(PLAN)
                 if part is None:
                     self._remove_temporary_files()
@@ -175,16 +170,6 @@ class OutputFolder:
             for path in [] if self.exists(PLAN) else created:
                 with suppress(OSError):
                     path.rmdir()
-
-    @contextmanager
-    def _lock_part(self, part: Part | None) -> Iterator[None]:
-        if part is None:
-            with self.lock():
-                yield
-            return
-        name = f"{LOCK}-part-{part.number}-of-{part.of}"
-        with self.lock(shared=True), self.lock(name):
-            yield
 
     @contextmanager
     def lock(self, name: str = LOCK, shared: bool = False) -> Iterator[None]:

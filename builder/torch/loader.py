@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -25,10 +24,10 @@ RESERVED |= {"in_order"}
 
 State = dict[str, int | str | bool | None]
 
-T = TypeVar("T")
+Form = TypeVar("Form", bound=TargetForm, covariant=True)
 
 
-class Loader(Generic[T]):
+class Loader(Generic[Form]):
     """Batches of (images, targets) in an `Order`, epoch after epoch, for a training loop.
 
     Images are (B, 1, 28, W) uint8: move them to the device, then divide by 255. Batches and their
@@ -54,44 +53,11 @@ class Loader(Generic[T]):
     ([256, 256, 256, 232], 1)
     """
 
-    @overload
-    def __init__(
-        self: Loader[TensorPair],
-        data: Dataset,
-        order: Order | None = None,
-        targets: Literal["padded", "concatenated"] = "padded",
-        **options: object,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Loader[list[str]],
-        data: Dataset,
-        order: Order | None = None,
-        targets: Literal["strings"] = ...,
-        **options: object,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Loader[Detections],
-        data: Dataset,
-        order: Order | None = None,
-        targets: Literal["boxes"] = ...,
-        **options: object,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Loader[torch.Tensor],
-        data: Dataset,
-        order: Order | None = None,
-        targets: Literal["masks"] = ...,
-        **options: object,
-    ) -> None: ...
-
     def __init__(
         self,
         data: Dataset,
         order: Order | None = None,
-        targets: TargetForm = "padded",
+        targets: Form = "padded",  # type: ignore[assignment]  # mypy infers `Form` from it
         **options: object,
     ) -> None:
         order = Order() if order is None else order
@@ -99,14 +65,14 @@ class Loader(Generic[T]):
             raise UsageError(f"{name} is given to a Loader, whose batches are those of its Order")
         check_target(data, targets)
         self._reader = BatchReader(data, data.schedule(order), targets)
-        self._progress = _Progress()
+        self._progress = _Progress(self._reader.schedule)
         # pinned here: PyTorch would pin what workers send, a copy of each buffer made only once
         self._pins = bool(options.pop("pin_memory", False)) and pinning_helps()
         # else each epoch would draw a seed for workers from PyTorch's global generator
         options.setdefault("generator", torch.Generator())
-        self._keys = _RemainingKeys(self._reader.schedule, self._progress)
+        # what the reader returns is a tuple already, so that `tuple` changes nothing in it
         self._loader = DataLoader(
-            self._reader, batch_size=None, sampler=self._keys, collate_fn=_identity, **options
+            self._reader, batch_size=None, sampler=self._progress, collate_fn=tuple, **options
         )
         if self._loader.num_workers:
             self._reader.slots = self._loader.prefetch_factor + 1
@@ -131,12 +97,23 @@ class Loader(Generic[T]):
     def __bool__(self) -> bool:
         return True
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, T]]:
+    @overload
+    def __iter__(
+        self: Loader[Literal["padded", "concatenated"]],
+    ) -> Iterator[tuple[torch.Tensor, TensorPair]]: ...
+    @overload
+    def __iter__(self: Loader[Literal["strings"]]) -> Iterator[tuple[torch.Tensor, list[str]]]: ...
+    @overload
+    def __iter__(self: Loader[Literal["boxes"]]) -> Iterator[tuple[torch.Tensor, Detections]]: ...
+    @overload
+    def __iter__(self: Loader[Literal["masks"]]) -> Iterator[TensorPair]: ...
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, Any]]:
         """Yield the rest of the epoch, batch by batch."""
         self._progress.loop += 1
         return self._iterate(self._progress.loop)
 
-    def _iterate(self, loop: int) -> Iterator[tuple[torch.Tensor, T]]:
+    def _iterate(self, loop: int) -> Iterator[tuple[torch.Tensor, Any]]:
         progress, epoch, batches = self._progress, self._progress.epoch, self._receive()
         while progress.loop == loop:
             items = next(batches, None)
@@ -157,7 +134,7 @@ class Loader(Generic[T]):
     def _receive(self) -> Iterator[list[Item]]:
         """Yield the items of each batch, copied out of the workers' rings."""
         ring = RingReader(pinned=self._pins)
-        for (key, batch), expected in zip(self._loader, self._keys, strict=False):
+        for (key, batch), expected in zip(self._loader, self._progress, strict=False):
             # PyTorch may mix up two loops, if one times out while workers are reset
             if key != expected:
                 raise RuntimeError(
@@ -167,7 +144,11 @@ class Loader(Generic[T]):
 
     def state_dict(self) -> State:
         """Return how far the loop is, for a checkpoint: batches delivered, not those prefetched."""
-        return {"epoch": self._progress.epoch, "batch": self._progress.batch, **self._identity()}
+        return {
+            "epoch": self._progress.epoch,
+            "batch": self._progress.batch,
+            **self._order_values(),
+        }
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Continue where another loader stopped.
@@ -182,7 +163,7 @@ class Loader(Generic[T]):
             raise UsageError(
                 f"the state is {format_value(state)}, expected what state_dict() returned"
             )
-        for name, own in self._identity().items():
+        for name, own in self._order_values().items():
             value = state.get(name)
             if not isinstance(value, type(own)) or value != own:
                 raise UsageError(
@@ -196,7 +177,7 @@ class Loader(Generic[T]):
         progress.epoch, progress.batch = self._reader.schedule.start(epoch, batch)
         progress.loop += 1
 
-    def _identity(self) -> State:
+    def _order_values(self) -> State:
         """Return what the samples of every batch depend on, for any rank."""
         schedule = self._reader.schedule
         order = {**asdict(schedule.order), "block": schedule.block}
@@ -208,25 +189,16 @@ class Loader(Generic[T]):
 
 @dataclass
 class _Progress:
-    """How far a loader is: the epoch, its batches delivered, and the number of the `for` loop."""
+    """How far a loader is: the epoch, its batches delivered, and the number of the `for` loop.
 
+    Iterated, it yields the keys of the batches still to come in the epoch.
+    """
+
+    schedule: Schedule
     epoch: int = 0
     batch: int = 0
     loop: int = 0
 
-
-class _RemainingKeys:
-    """The keys of the batches still to come in an epoch: PyTorch deals them to workers in turn."""
-
-    def __init__(self, schedule: Schedule, progress: _Progress) -> None:
-        self._schedule, self._progress = schedule, progress
-
     def __iter__(self) -> Iterator[BatchKey]:
-        epoch, first, loop = self._progress.epoch, self._progress.batch, self._progress.loop
-        endless = self._schedule.count is None
-        numbers = itertools.count(first) if endless else range(first, len(self._schedule))
-        return (BatchKey(epoch, number, loop) for number in numbers)
-
-
-def _identity(batch: T) -> T:
-    return batch
+        epoch, loop = self.epoch, self.loop
+        return (BatchKey(epoch, number, loop) for number in self.schedule.numbers(self.batch))

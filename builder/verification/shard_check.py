@@ -22,10 +22,10 @@ from builder.generator.batch import FIELDS, Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig
-from builder.storage.content_digest import digest_of, format_digest
 from builder.storage.faults import Fault, catch_errors
 from builder.storage.formats import format_of
 from builder.storage.manifest import ShardEntry
+from builder.storage.statistics import digest_of, format_digest
 
 BLOCK = 1024
 """Samples read at a time."""

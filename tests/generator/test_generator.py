@@ -15,7 +15,7 @@ from builder import Recipe, generate, regenerate
 from builder.common.errors import DatasetError, UsageError
 from builder.generator.kernels.draw import find_most_nodes
 from builder.planner.planner import open_planner
-from builder.storage import content_digest
+from builder.storage import statistics
 from tests import golden
 from tests.conftest import OF_A_SAMPLE
 
@@ -30,7 +30,7 @@ def test_golden_digests_hold(name):
     recipe = Recipe(**golden.RECIPES[name])
     assert recipe.fingerprint == pinned["fingerprint"]
     batch = generate(recipe, range(golden.SAMPLES))
-    assert content_digest.format_digest(content_digest.digest_of(batch)) == pinned["content"]
+    assert statistics.format_digest(statistics.digest_of(batch)) == pinned["content"]
 
 
 def equal(a, b) -> bool:
@@ -77,7 +77,7 @@ def test_two_master_seeds_share_nothing(recipe):
     other = recipe.model_copy(update={"seed": 12})
     a, b = generate(recipe, range(50)), generate(other, range(50))
     assert a.texts != b.texts
-    assert content_digest.digest_of(a) != content_digest.digest_of(b)
+    assert statistics.digest_of(a) != statistics.digest_of(b)
     assert not set(a.seeds.tolist()) & set(b.seeds.tolist())
 
 
@@ -153,17 +153,15 @@ def test_digest_follows_its_definition(batch):
         data += bytes([len(sample.text)]) + bytes(int(digit) for digit in sample.text)
         data += b"".join(bytes(row) for row in sample.image)
         total += xxhash.xxh3_128(data).intdigest()
-    assert content_digest.digest_of(batch) == total % 2**128
-    assert content_digest.parse_digest(content_digest.format_digest(total)) == total % 2**128
+    assert statistics.digest_of(batch) == total % 2**128
+    assert statistics.parse_digest(statistics.format_digest(total)) == total % 2**128
 
 
 def test_digests_of_parts_add_up(recipe, batch):
     """The digest of a set is the sum of the digests of its parts."""
-    parts = [
-        content_digest.digest_of(generate(recipe, part)) for part in (range(100), range(100, 250))
-    ]
-    assert content_digest.format_digest(sum(parts)) == content_digest.format_digest(
-        content_digest.digest_of(batch)
+    parts = [statistics.digest_of(generate(recipe, part)) for part in (range(100), range(100, 250))]
+    assert statistics.format_digest(sum(parts)) == statistics.format_digest(
+        statistics.digest_of(batch)
     )
 
 
@@ -174,14 +172,14 @@ def test_digest_sees_one_changed_value(recipe, field):
     values = getattr(batch, field).copy()
     values.reshape(-1)[0] ^= 1
     changed = batch.replace(**{field: values})
-    assert content_digest.digest_of(changed) != content_digest.digest_of(batch)
+    assert statistics.digest_of(changed) != statistics.digest_of(batch)
 
 
 @pytest.mark.parametrize("text", ["", "c1:", "c2:" + "0" * 32, "c1:" + "g" * 32, "c1:" + "0" * 33])
 def test_digests_in_another_form_are_refused(text):
     """A digest that is not c1: and 32 hex digits gets a clear error."""
     with pytest.raises(DatasetError, match="expected c1: and 32 hex digits"):
-        content_digest.parse_digest(text)
+        statistics.parse_digest(text)
 
 
 def test_no_sample_of_the_largest_ranges_needs_much_memory():

@@ -19,9 +19,9 @@ from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
 from builder.planner.planner import open_planner
 from builder.recipe import digits
-from builder.storage.content_digest import digest_of, format_digest
 from builder.storage.manifest import checksum
 from builder.storage.output_folder import OutputFolder
+from builder.storage.statistics import digest_of, format_digest
 from builder.verification.shard_check import evenly_spaced_sample
 
 COUNT = 50

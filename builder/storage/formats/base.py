@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -21,9 +21,7 @@ from builder.storage.manifest import FileRecord
 from builder.storage.output_folder import OutputFolder
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from builder.storage.formats.hdf5_reader import Layout
+    from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""
@@ -54,6 +52,14 @@ class Field(NamedTuple):
         """Bytes of one sample's values."""
         return math.prod(self.tail) * self.dtype.itemsize
 
+    def shape(self, count: int) -> tuple[int, ...]:
+        """Return the shape of the dataset of `count` samples."""
+        return (count, *self.tail)
+
+    def chunk(self, count: int) -> tuple[int, ...] | None:
+        """Return the shape of its chunks, which are not larger than it; None in one piece."""
+        return self.shape(min(self.chunk_rows, count)) if self.chunk_rows else None
+
 
 def fields_of(config: DatasetConfig) -> dict[str, Field]:
     """Return every field that the samples of a dataset have, by its name in `Batch`."""
@@ -74,29 +80,17 @@ def fields_of(config: DatasetConfig) -> dict[str, Field]:
     return fields | ({"masks": fields["images"]} if storage.masks else {})
 
 
-class FileWriter(ABC):
-    """A file, or folder, of a shard that is being written: a context manager.
+class FileWriter(Protocol):
+    """A file, or folder, of a shard that is being written."""
 
-    Whatever the body raises, its end closes what is open.
-    """
-
-    @abstractmethod
     def write(self, batch: Batch) -> None:
         """Add what the file has of the next samples."""
 
-    @abstractmethod
     def close(self) -> tuple[int, str]:
         """Complete the file; return its size in bytes and its sha256."""
 
-    @abstractmethod
     def abandon(self) -> None:
         """Close what is open. An error in that is dropped: it must not hide an earlier one."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.abandon()
 
 
 class ShardWriter:
@@ -106,36 +100,20 @@ class ShardWriter:
         files: The files of the shard, once it is closed.
     """
 
-    def __init__(self, names: Sequence[str], *writers: FileWriter) -> None:
-        self._names, self._writers = names, writers
+    def __init__(self, writers: Mapping[str, FileWriter]) -> None:
+        self._writers = writers
         self.files: tuple[FileRecord, ...] = ()
 
     def write(self, batch: Batch) -> None:
         """Add the next samples."""
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.write(batch)
 
     def close(self) -> None:
         """Complete all files. Raises `DatasetError` if samples are missing."""
-        results = [writer.close() for writer in self._writers]
-        self.files = tuple(
-            FileRecord(name=name, bytes=size, sha256=sha256)
-            for name, (size, sha256) in zip(self._names, results, strict=True)
-        )
-
-
-class ShardReader(Protocol):
-    """A finished shard, open for reading. It closes when nothing refers to it or its values."""
-
-    @property
-    def layout(self) -> Layout:
-        """Where the fields lie in the fields file; spares the next reader the search."""
-
-    def check(self) -> None:
-        """Raise `DatasetError` if the shard can no longer be read."""
-
-    def values(self, field: str) -> Rows:
-        """Return the function that reads rows of a field of `Batch`."""
+        for name, writer in self._writers.items():
+            size, sha256 = writer.close()
+            self.files += (FileRecord(name=name, bytes=size, sha256=sha256),)
 
 
 class Format(ABC):
@@ -159,18 +137,31 @@ class Format(ABC):
         """Return the names of a shard's files and folders in the dataset's folder."""
 
     @abstractmethod
+    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
+        """Create the file or folder `name` of a shard at `path`, and return its writer."""
+
+    @contextmanager
     def writer(
         self, folder: OutputFolder, config: DatasetConfig, shard: Shard
-    ) -> AbstractContextManager[ShardWriter]:
-        """Return a context manager that yields the writer of a shard.
+    ) -> Iterator[ShardWriter]:
+        """Yield the writer of a shard.
 
-        It publishes the files of the shard when the body ends, and removes them when it raises.
+        Its files are published when the body ends, and removed when it raises.
         """
+        with ExitStack() as stack:
+            writers = {}
+            for name in self.files(shard):
+                path = stack.enter_context(folder.publish(name))
+                writers[name] = self.create(path, name, config, shard)
+                stack.callback(writers[name].abandon)
+            writer = ShardWriter(writers)
+            yield writer
+            writer.close()
 
     @abstractmethod
     def open_shard(
         self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
-    ) -> ShardReader:
+    ) -> Hdf5Reader:
         """Return a reader of a shard.
 
         Args:

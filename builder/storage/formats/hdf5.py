@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.formats.base import Field, Format, ShardWriter, fields_of
+from builder.storage.formats.base import Field, FileWriter, Format, fields_of
 from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
 from builder.storage.formats.hdf5_writer import Hdf5Writer
-from builder.storage.output_folder import OutputFolder
 
 
 class Hdf5Format(Format):
@@ -27,23 +25,13 @@ class Hdf5Format(Format):
         """Return the images of a chunk."""
         return fields_of(config)["images"].chunk_rows or 1
 
-    @contextmanager
-    def writer(
-        self, folder: OutputFolder, config: DatasetConfig, shard: Shard
-    ) -> Iterator[ShardWriter]:
-        """Yield the writer of a shard; publish its files at the end."""
+    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
+        """Create a file of a shard, and return its writer."""
         from builder.storage.formats.parquet import LabelsWriter
 
-        names = self.files(shard)
-        with (
-            folder.publish(names[1]) as labels_path,
-            folder.publish(names[0]) as fields_path,
-            Hdf5Writer(fields_path, config, shard, fields_of(config)) as fields,
-            LabelsWriter(labels_path, lambda batch: [shard.fields_name]) as labels,
-        ):
-            writer = ShardWriter(names, fields, labels)
-            yield writer
-            writer.close()
+        if name == shard.fields_name:
+            return Hdf5Writer(path, config, shard, fields_of(config))
+        return LabelsWriter(path, lambda batch: [shard.fields_name])
 
     def open_shard(
         self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None

@@ -32,24 +32,25 @@ EXCESS = 1024
 """Bytes that a deflated chunk may exceed its values by: data that does not deflate is stored."""
 
 
-class Contiguous:
+class Contiguous(NamedTuple):
     """Where a field in one piece lies: its first byte, and the bytes of a row."""
 
-    def __init__(self, offset: int, row: int) -> None:
-        self._offset, self._row = offset, row
+    offset: int
+    row: int
 
     def values(self, data: memoryview) -> Rows:
         """Return the function that takes rows out of the bytes of the file."""
-        offset, row = self._offset, self._row
+        offset, row = self
         return lambda start, stop: data[offset + start * row : offset + stop * row]
 
 
-class Chunks:
+class Chunks(NamedTuple):
     """Where the deflated chunks of a field lie: `where` (C, 2) int64, first byte and bytes."""
 
-    def __init__(self, name: str, where: Ints, rows: int, row: int) -> None:
-        self._name, self._where = name, where
-        self.rows, self.row = rows, row
+    title: str
+    where: Ints
+    rows: int
+    row: int
 
     def values(self, data: memoryview) -> Rows:
         """Return the function that takes rows, all of one chunk, out of the bytes of the file."""
@@ -59,17 +60,19 @@ class Chunks:
         """Return the values of a chunk. Raises `DatasetError` unless they are as many as due."""
         from isal import igzip_lib as isal
 
-        offset, size = self._where[number].tolist()
+        offset, size = self.where[number].tolist()
         expected = self.rows * self.row
         inflate = isal.IgzipDecompressor(flag=isal.DECOMP_ZLIB)
         try:
             chunk: bytes = inflate.decompress(data[offset : offset + size], expected + 1)
         except Exception as error:  # ISA-L's own type, no subclass of zlib's
-            fault = f"is damaged in chunk {number}, expected zlib ({error})"
-            raise DatasetError(f"{self._name} {fault}") from None
+            raise DatasetError(
+                f"{self.title} is damaged in chunk {number}, expected zlib ({error})"
+            ) from None
         if len(chunk) != expected or not inflate.eof:
-            fault = f"is cut or longer in chunk {number}, expected {expected} bytes"
-            raise DatasetError(f"{self._name} {fault}")
+            raise DatasetError(
+                f"{self.title} is cut or longer in chunk {number}, expected {expected} bytes"
+            )
         return chunk
 
 
@@ -118,12 +121,9 @@ class Hdf5Reader:
         self._path = path = folder / shard.fields_name
         with untrusted_files.open_untrusted(folder, shard.fields_name) as file:
             status = os.fstat(file.fileno())
-            self._size = status.st_size
-            if not self._size:
-                raise DatasetError(f"{path}: cannot be opened (it is empty)")
             try:
-                self._map = mmap.mmap(file.fileno(), self._size, access=mmap.ACCESS_READ)
-            except (OSError, ValueError) as error:
+                self._map = mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:  # `ValueError` for an empty file
                 raise DatasetError(f"{path}: cannot be mapped into memory ({error})") from None
             identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if layout is None or layout.identity != identity:
@@ -134,8 +134,8 @@ class Hdf5Reader:
 
     def check(self) -> None:
         """Raise `DatasetError` if the file got shorter: access beyond its end ends a process."""
-        if self._map.size() < self._size:
-            sizes = f"{self._size} to {self._map.size()} bytes"
+        if (size := self._map.size()) < len(self._map):
+            sizes = f"{len(self._map)} to {size} bytes"
             raise DatasetError(f"{self._path}: was cut from {sizes} since it was opened")
 
     def values(self, field: str) -> Rows:
@@ -177,9 +177,8 @@ class _Expected:
     def __init__(self, path: Path, name: str, field: Field, count: int) -> None:
         self._name = DATASET_NAMES.get(name, name)
         self._title = f"{path}: dataset '{self._name}'"
-        self._shape, self._dtype, self._row = (count, *field.tail), field.dtype, field.bytes
-        rows = min(field.chunk_rows, count)  # a chunk is not larger than its dataset
-        self._chunk = (rows, *field.tail) if rows else None
+        self._dtype, self._row = field.dtype, field.bytes
+        self._shape, self._chunk = field.shape(count), field.chunk(count)
 
     def __str__(self) -> str:
         stored = f"in deflated chunks of {self._chunk}" if self._chunk else "in one piece"
@@ -214,7 +213,9 @@ class _Expected:
         chunk = properties.get_chunk() if layout == "chunked" else None
         if chunk != self._chunk or filters != ([] if chunk is None else [h5z.FILTER_DEFLATE]):
             raise self._error(f"{layout}, in chunks of {chunk}, with filters {filters}")
-        return self._contiguous(dataset, size) if chunk is None else self._chunks(dataset, size)
+        if chunk is None:
+            return self._contiguous(dataset, size)
+        return self._chunks(dataset, size, chunk[0])
 
     def _contiguous(self, dataset: DatasetID, size: int) -> Contiguous:
         """Return where a contiguous dataset lies: all of it is in the file."""
@@ -224,10 +225,9 @@ class _Expected:
             raise self._error(f"{stored} bytes at {offset} of {size}", f"{expected} in it")
         return Contiguous(offset, self._row)
 
-    def _chunks(self, dataset: DatasetID, size: int) -> Chunks:
+    def _chunks(self, dataset: DatasetID, size: int, rows: int) -> Chunks:
         """Return where each chunk lies: all are there, and the file has room for them."""
-        assert self._chunk is not None
-        rows, begin = self._chunk[0], (0,) * (len(self._shape) - 1)
+        begin = (0,) * (len(self._shape) - 1)
         count, most = -(-self._shape[0] // rows), rows * self._row + EXCESS
         places: dict[int, tuple[int, int]] = {}
 
@@ -244,7 +244,7 @@ class _Expected:
         used = sum(length for _, length in places.values())
         end = max((offset + length for offset, length in places.values()), default=0)
         if stopped or len(places) != count or max(used, end) > size:
-            chunks = f"{used} bytes in chunks of which {len(places)} fit into {size} bytes"
-            raise self._error(chunks, f"{count} whole ones")
+            fitting = f"{used} bytes in chunks of which {len(places)} fit into {size} bytes"
+            raise self._error(fitting, f"{count} whole ones")
         where = np.array([places[number] for number in range(count)], dtype=np.int64)
         return Chunks(self._title, where, rows, self._row)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from builder.common.errors import DatasetError
 from builder.common.validation import canonical_json
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.formats.base import DATASET_NAMES, Field, FileWriter
+from builder.storage.formats.base import DATASET_NAMES, Field
 
 if TYPE_CHECKING:
     import h5py
@@ -36,7 +36,7 @@ DEFLATE_LEVEL = 1
 LIBRARY_BOUNDS = ("v108", "v110")
 
 
-class Hdf5Writer(FileWriter):
+class Hdf5Writer:
     """The open fields file of a shard.
 
     Args:
@@ -49,10 +49,19 @@ class Hdf5Writer(FileWriter):
     def __init__(
         self, path: Path, config: DatasetConfig, shard: Shard, fields: Mapping[str, Field]
     ) -> None:
+        import h5py
+
         self._shard, self._row, self._fields = shard, 0, fields
         self._bytes = DeferredErrorFile(path, "w+")
         self._sha256 = atomic_files.StreamingSha256(self._bytes.fileno())
-        self._file = _create(self._bytes, config, shard)
+        self._file = h5py.File(self._bytes, "w", libver=LIBRARY_BOUNDS)
+        self._file.attrs.update(
+            format_version=config.format_version,
+            generator_version=config.generator_version,
+            fingerprint=config.fingerprint,
+            start=shard.start,
+            recipe=canonical_json(config.recipe),
+        )
         self._columns = {
             name: self._column(DATASET_NAMES.get(name, name), field)
             for name, field in fields.items()
@@ -64,28 +73,22 @@ class Hdf5Writer(FileWriter):
             self._sha256.read_to(min(column.offset for column in contiguous))
         self._bytes.check()
 
-    def _column(self, name: str, field: Field) -> Column:
+    def _column(self, name: str, field: Field) -> ContiguousColumn | ChunkedColumn:
         """Create the dataset of a field, without values."""
         import h5py
 
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        shape = (self._shard.count, *field.tail)
-        if field.chunk_rows:
-            rows = min(field.chunk_rows, self._shard.count)  # no chunk is larger than its dataset
-            dataset = self._file.create_dataset(
-                name,
-                shape,
-                field.dtype,
-                dcpl=properties,
-                chunks=(rows, *field.tail),
-                maxshape=shape,
-                compression=DEFLATE_LEVEL,
-            )
-            return ChunkedColumn(dataset, rows)
-        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        shape, chunk = field.shape(self._shard.count), field.chunk(self._shard.count)
+        if chunk is None:
+            properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        else:
+            properties.set_chunk(chunk)
+            properties.set_deflate(DEFLATE_LEVEL)
         dataset = self._file.create_dataset(name, shape, field.dtype, dcpl=properties)
-        return ContiguousColumn(self._bytes.fileno(), dataset.id.get_offset(), self._sha256)
+        if chunk is None:
+            return ContiguousColumn(self._bytes.fileno(), dataset.id.get_offset(), self._sha256)
+        return ChunkedColumn(dataset, chunk[0])
 
     def write(self, batch: Batch) -> None:
         """Add the fields of the next samples."""
@@ -117,44 +120,18 @@ class Hdf5Writer(FileWriter):
                 opened.close()
 
 
-def _create(target: DeferredErrorFile, config: DatasetConfig, shard: Shard) -> h5py.File:
-    """Create an HDF5 file with its attributes, and no dataset."""
-    import h5py
-
-    file = h5py.File(target, "w", libver=LIBRARY_BOUNDS)
-    file.attrs.update(
-        {
-            "format_version": config.format_version,
-            "generator_version": config.generator_version,
-            "fingerprint": config.fingerprint,
-            "start": shard.start,
-            "recipe": canonical_json(config.recipe),
-        }
-    )
-    return file
-
-
-class Column(Protocol):
-    """A dataset that takes its values in order."""
-
-    def write(self, values: npt.NDArray[np.generic]) -> None:
-        """Add the next rows, a contiguous array (B, ...) of the dataset's type."""
-
-    def close(self) -> None:
-        """Write what is kept back; the HDF5 file is still open."""
-
-
 class ContiguousColumn:
-    """A contiguous dataset: plain writes to the file that `handle` has open.
+    """A contiguous dataset that takes its values in order.
 
-    `offset` is where in the file the next values go. `sha256` takes them as they are written.
+    Values go by plain writes to the file that `handle` has open, and to `sha256`. `offset` is where
+    in the file the next ones go.
     """
 
     def __init__(self, handle: int, offset: int, sha256: atomic_files.StreamingSha256) -> None:
         self.offset, self._handle, self._sha256 = offset, handle, sha256
 
     def write(self, values: npt.NDArray[np.generic]) -> None:
-        """Add the next rows."""
+        """Add the next rows, a contiguous array (B, ...) of the dataset's type."""
         data = values.data.cast("B")
         atomic_files.write_at(self._handle, data, self.offset)
         self._sha256.update(data, self.offset)
@@ -183,7 +160,7 @@ class ChunkedColumn:
         self._rest = values[whole:].copy()
 
     def close(self) -> None:
-        """Write the last rows, in a chunk that ends with zeros."""
+        """Write the last rows, in a chunk that ends with zeros. The HDF5 file is still open."""
         if len(self._rest):
             missing = self._rows - len(self._rest)
             self._store(np.pad(self._rest, [(0, missing)] + [(0, 0)] * len(self._begin)))

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from builder.common import atomic_files
 from builder.common.constants import Int32s
 from builder.generator.batch import Batch
-from builder.storage.formats.base import FileWriter
 
 GROUP = 8192
 """Rows in a row group. Fixed, so that equal shards give equal bytes whatever the block size."""
@@ -36,11 +35,11 @@ SCHEMA = pa.schema(
     ]
 )
 
-DICTIONARY = ("file_name", "length")
+DICTIONARY = ["file_name", "length"]
 """Columns of few values. A dictionary for the others made files a tenth larger, and slower."""
 
 
-class LabelsWriter(FileWriter):
+class LabelsWriter:
     """An open Parquet file of labels, written row group by row group.
 
     Args:
@@ -53,7 +52,7 @@ class LabelsWriter(FileWriter):
         # an open file, since pyarrow takes a name with a colon in it for an address
         self._sink = path.open("wb")
         self._file = pq.ParquetWriter(
-            self._sink, SCHEMA, compression="zstd", use_dictionary=list(DICTIONARY)
+            self._sink, SCHEMA, compression="zstd", use_dictionary=DICTIONARY
         )
         self._rest: list[pa.Table] = []
         self._rows = 0

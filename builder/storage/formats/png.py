@@ -7,7 +7,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +22,6 @@ from builder.storage.formats.base import (
     FileWriter,
     Format,
     Rows,
-    ShardWriter,
     check_entry,
     check_size,
     fields_of,
@@ -60,21 +58,11 @@ class PngFormat(Format):
         """Return the names of the fields file and of the folder with the images."""
         return shard.fields_name, shard.name
 
-    @contextmanager
-    def writer(
-        self, folder: OutputFolder, config: DatasetConfig, shard: Shard
-    ) -> Iterator[ShardWriter]:
-        """Yield the writer of a shard; publish its folder and fields file at the end."""
-        names, fields = self.files(shard), _without_images(fields_of(config))
-        with (
-            folder.publish(names[0]) as fields_path,
-            folder.publish(names[1]) as images_path,
-            Hdf5Writer(fields_path, config, shard, fields) as fields_writer,
-            PngFolderWriter(images_path, shard) as images_writer,
-        ):
-            writer = ShardWriter(names, fields_writer, images_writer)
-            yield writer
-            writer.close()
+    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
+        """Create a file or folder of a shard, and return its writer."""
+        if name == shard.fields_name:
+            return Hdf5Writer(path, config, shard, _without_images(fields_of(config)))
+        return PngFolderWriter(path, shard)
 
     def open_shard(
         self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
@@ -115,7 +103,7 @@ def _sha256_of_lines(lines: Sequence[str]) -> str:
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
-class PngFolderWriter(FileWriter):
+class PngFolderWriter:
     """An open folder of PNG files, with their labels as Parquet."""
 
     def __init__(self, folder: Path, shard: Shard) -> None:
@@ -170,7 +158,7 @@ def _file_names(batch: Batch) -> list[str]:
     return [file_name(i, text) for i, text in zip(batch.index.tolist(), batch.texts, strict=True)]
 
 
-class PngReader:
+class PngReader(Hdf5Reader):
     """A PNG shard, open for reading: the fields file, and images through OpenCV one by one.
 
     An image is found by the index that its row has, and the label in the fields file.
@@ -179,32 +167,30 @@ class PngReader:
     def __init__(
         self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
     ) -> None:
-        self._fields = Hdf5Reader(folder, _without_images(fields), shard, layout)
+        super().__init__(folder, _without_images(fields), shard, layout)
         self._folder, self._shard = folder, shard
-        height, width = fields["images"].tail
-        self._shape = height, width
-        self.layout, self.check = self._fields.layout, self._fields.check
+        self._height, self._width = fields["images"].tail
 
     def values(self, field: str) -> Rows:
         """Return the function that reads rows of a field."""
-        return self._images if field == "images" else self._fields.values(field)
+        return self._images if field == "images" else super().values(field)
 
     def _images(self, start: int, stop: int) -> bytes:
         return b"".join(self._image(row).tobytes() for row in range(start, stop))
 
     def _image(self, row: int) -> UInt8s:
         name = f"{self._shard.name}/{file_name(self._shard.start + row, self._label(row))}"
-        height, width = self._shape
+        height, width = self._height, self._width
         data = untrusted_files.read_untrusted(self._folder, name, EXCESS + 2 * height * width)
-        image = decode(data, self._shape)
+        image = decode(data, (height, width))
         if image is None:
             raise DatasetError(f"{self._folder / name}: is not a grey PNG of {width} x {height} px")
         return image
 
     def _label(self, row: int) -> str:
         """Return the label in a row. Raises `DatasetError` for what is no label."""
-        (length,) = self._fields.values("lengths")(row, row + 1)
-        stored = bytes(self._fields.values("labels")(row, row + 1))
+        (length,) = self.values("lengths")(row, row + 1)
+        stored = bytes(self.values("labels")(row, row + 1))
         label = stored[:length].translate(CHARACTERS).decode("ascii")
         if not label.isdecimal() or len(label) != length:
             raise DatasetError(

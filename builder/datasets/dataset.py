@@ -153,7 +153,7 @@ class Dataset(ABC):
             UsageError: A value is out of range.
         """
         schedule = self.schedule(order)
-        epoch, start = schedule.start(epoch, start)
+        epoch, start = schedule.check_start(epoch, start)
         return (self._batch(schedule.indices(epoch, n)) for n in schedule.numbers(start))
 
     def schedule(self, order: Order) -> Schedule:

@@ -106,8 +106,8 @@ class Schedule:
         batches = -(-self.count // order.size)
         return max(0, -(-(batches - order.rank) // order.ranks))
 
-    def start(self, epoch: int, number: int) -> tuple[int, int]:
-        """Return an epoch and the number of its first batch to read, both as int.
+    def check_start(self, epoch: int, number: int) -> tuple[int, int]:
+        """Check an epoch and the number of its first batch to read; return both as int.
 
         Args:
             epoch: Number of the epoch, from 0.

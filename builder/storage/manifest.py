@@ -14,7 +14,7 @@ from builder.common.errors import DatasetError, UsageError
 from builder.common.validation import Count, FrozenModel, WholeNumber, json_sha256
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig, Shard
-from builder.storage.statistics import Statistics
+from builder.storage.statistics import ClassCounts, ContentDigest, Statistics
 
 MANIFEST = "manifest.json"
 LABELS = "labels.txt.gz"
@@ -64,7 +64,7 @@ class ShardEntry(FrozenModel):
     shard: Shard
     files: tuple[FileRecord, ...]
     record: FileRecord
-    content_digest: str
+    content_digest: ContentDigest
 
     @classmethod
     def of(cls, record: CompletionRecord, file: FileRecord) -> ShardEntry:
@@ -102,11 +102,11 @@ class Manifest(FrozenModel):
 
     plan: DatasetConfig
     shards: tuple[ShardEntry, ...]
-    content_digest: str
+    content_digest: ContentDigest
     bytes: Count
     pixel_mean: float
     pixel_deviation: float
-    class_counts: tuple[Count, ...]
+    class_counts: ClassCounts
     length_counts: dict[int, Count]
     licence: str
     libraries: dict[str, str]

@@ -13,10 +13,11 @@ import math
 import re
 from collections import Counter
 from fractions import Fraction
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from builder.common.constants import CLASSES, FRAME, PAD, UInt8s
 from builder.common.errors import DatasetError
@@ -71,16 +72,22 @@ def format_digest(digest: int) -> str:
     return f"c1:{digest % MODULUS:032x}"
 
 
-def parse_digest(text: str) -> int:
-    """Return the number of a content digest. Raises `DatasetError` for another form."""
+def _check_digest(text: str) -> str:
     if not re.fullmatch(r"c1:[0-9a-f]{32}", text):
-        raise DatasetError(f"content digest is '{text[:60]}', expected c1: and 32 hex digits")
-    return int(text[3:], 16)
+        raise ValueError(f"content digest is '{text[:60]}', expected c1: and 32 hex digits")
+    return text
+
+
+ContentDigest = Annotated[str, AfterValidator(_check_digest)]
+"""A content digest as `format_digest` returns it."""
+
+ClassCounts = Annotated[tuple[Count, ...], Field(min_length=CLASSES, max_length=CLASSES)]
+"""How often each digit, 0 to 9, is in a label."""
 
 
 def add_digests(*digests: str) -> str:
     """Return the content digest of the union of disjoint sets, by the digests of these."""
-    return format_digest(sum(map(parse_digest, digests)))
+    return format_digest(sum(int(digest[3:], 16) for digest in digests))
 
 
 class Statistics(FrozenModel):
@@ -94,12 +101,10 @@ class Statistics(FrozenModel):
         length_counts: Samples by the length of their label.
     """
 
-    content_digest: str = format_digest(0)
+    content_digest: ContentDigest = format_digest(0)
     pixel_sum: Count = 0
     pixel_square_sum: Count = 0
-    class_counts: tuple[Count, ...] = Field(
-        default=(0,) * CLASSES, min_length=CLASSES, max_length=CLASSES
-    )
+    class_counts: ClassCounts = (0,) * CLASSES
     length_counts: dict[int, Count] = Field(default_factory=dict)
 
     @classmethod

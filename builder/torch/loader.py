@@ -174,7 +174,7 @@ class Loader(Generic[Form]):
 
     def _seek(self, epoch: Any, batch: Any) -> None:
         progress = self._progress
-        progress.epoch, progress.batch = self._reader.schedule.start(epoch, batch)
+        progress.epoch, progress.batch = self._reader.schedule.check_start(epoch, batch)
         progress.loop += 1
 
     def _order_values(self) -> State:

@@ -206,7 +206,7 @@ def test_orders_of_numpys_numbers_are_plain():
         assert schedule.indices(kind(200), kind(3)).tolist() == list(range(35, 40))
         wanted = shuffled.indices(200, 1).tolist()
         assert shuffled.indices(kind(200), kind(1)).tolist() == wanted
-        assert [type(value) for value in shuffled.start(kind(200), kind(1))] == [int, int]
+        assert [type(value) for value in shuffled.check_start(kind(200), kind(1))] == [int, int]
     assert {type(value) for value in (order.size, order.seed, order.rank, order.ranks)} == {int}
 
 

@@ -195,7 +195,8 @@ class Flaky(LiveDataset):
 def test_batches_of_another_loop_are_not_delivered(live, monkeypatch):
     """A batch that another loop asked for is an error."""
     loader = Loader(live, SHUFFLED)
-    batches = [loader._reader[key] for key in loader._keys]  # PyTorch mixes loops up by chance only
+    # private, since PyTorch mixes loops up by chance only
+    batches = [loader._reader[key] for key in loader._progress]
     monkeypatch.setattr(loader, "_loader", batches)  # in place of what PyTorch delivers
     with pytest.raises(RuntimeError, match=r"loop=0\) came from a worker, .*loop=1\) was due"):
         next(iter(loader))

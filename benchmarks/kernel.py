@@ -51,7 +51,7 @@ OURS = {
     "... and thickness: geometry complete": GEOMETRY,
     "... and effects, contrast and blur": EVERYTHING,
 }
-SPECS = GEOMETRY.plan(range(SAMPLES))
+SPECS = GEOMETRY.draw_specs(range(SAMPLES))
 GLYPHS = (
     GEOMETRY.bank.glyphs[SPECS.digits.glyphs].reshape(SAMPLES, 5, 32, 32)[:, :, 2:30, 2:30].copy()
 )
@@ -122,7 +122,7 @@ def library() -> Callable[[int], None] | None:
 
 def ours(planner: Planner) -> Callable[[int], object]:
     """Return the method of this program: specs planned beforehand, rendered with annotations."""
-    specs = planner.plan(range(SAMPLES))
+    specs = planner.draw_specs(range(SAMPLES))
     return lambda _: render(planner, specs)
 
 
@@ -138,7 +138,7 @@ def methods() -> dict[str, tuple[Callable[[int], object], int]]:
     for name, planner in OURS.items():
         table[f"this program: {name}"] = (ours(planner), SAMPLES)
     table["this program: planning of all that"] = (
-        lambda count: EVERYTHING.plan(range(count)),
+        lambda count: EVERYTHING.draw_specs(range(count)),
         SAMPLES,
     )
     return table

@@ -43,8 +43,19 @@ def descendants(process: int) -> list[int]:
 def measured(count: int, out: Path, workers: int) -> tuple[float, int, int]:
     """Build a dataset; return seconds, and the peak private memory of parent and worst worker."""
     began = time.perf_counter()
-    call = [sys.executable, BUILD, "--count", count, "--workers", workers, "--length", 5,
-            "--out", out, "--quiet"]  # fmt: skip
+    call = [
+        sys.executable,
+        BUILD,
+        "--count",
+        count,
+        "--workers",
+        workers,
+        "--length",
+        5,
+        "--out",
+        out,
+        "--quiet",
+    ]
     build = subprocess.Popen([str(part) for part in call], stdout=subprocess.DEVNULL)
     parent = worker = 0
     while build.poll() is None:

@@ -36,9 +36,20 @@ def read_all(batch: Batch) -> Batch:
 def recipe() -> Recipe:
     """Return a recipe in which everything is drawn: lengths, gaps, placing, warps, effects."""
     augment = Augment(
-        style=0.7, thin=0.2, thick=0.3, elastic=0.7, scale=0.15, shear=0.2, shear_y=0.06, rotate=10,
-        perspective=0.04, shift=1, baseline=1, contrast=0.4, blur=0.5,
-    )  # fmt: skip
+        style=0.7,
+        thin=0.2,
+        thick=0.3,
+        elastic=0.7,
+        scale=0.15,
+        shear=0.2,
+        shear_y=0.06,
+        rotate=10,
+        perspective=0.04,
+        shift=1,
+        baseline=1,
+        contrast=0.4,
+        blur=0.5,
+    )
     return Recipe(seed=11, length=(1, 5), spacing=(-4, 12), width=170, augment=augment)
 
 

@@ -133,13 +133,13 @@ def _format_estimate(config: DatasetConfig, folder: OutputFolder, options: Build
     folder.check(config)
     existing = (path for path in (folder.path, *folder.path.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(next(existing)).free
-    workers = 1 if options.scheduler else pool.worker_count(options, config.shards)
+    workers = 1 if options.scheduler else pool.worker_count(options, config.shard_count)
     estimate = estimate_build(config, workers, options.block_size)
     rows = {
         "folder": f"{folder}{' (begun or finished before)' if folder.exists(PLAN) else ''}",
         "recipe": config.fingerprint,
         "images": f"{config.count:,}",
-        "shards": f"{config.shards:,} of {config.storage.shard_size:,} images, "
+        "shards": f"{config.shard_count:,} of {config.storage.shard_size:,} images, "
         f"{config.storage.format}",
         "bytes": f"about {_format_bytes(estimate.bytes)}; {_format_bytes(free)} free",
         "workers": f"those of {options.scheduler}; the time is that of one worker"

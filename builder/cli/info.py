@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     form = str(storage.format)
     form += "" if storage.compression == "none" else f", {storage.compression}"
     form += ", with masks" if storage.masks else ""
-    shards = f"{config.shards:,} of {storage.shard_size:,} images"
+    shards = f"{config.shard_count:,} of {storage.shard_size:,} images"
     rows = {
         "dataset": str(dataset.folder),
         "images": f"{config.count:,} of 28 x {config.recipe['width']} px",

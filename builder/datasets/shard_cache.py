@@ -16,7 +16,7 @@ from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig
 from builder.storage.formats import format_of
 from builder.storage.formats.base import Rows, fields_of
-from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
+from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
 
 MAX_OPEN_SHARDS = 256
 """Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled
@@ -48,7 +48,7 @@ class ShardCache:
         self.block = self._format.block(config)
         self._shard_size = config.storage.shard_size
         self._readers: dict[int, Hdf5Reader] = {}
-        self._layouts: dict[int, Layout] = {}
+        self._layouts: dict[int, FieldsLayout] = {}
         self._last_runs: tuple[Ints | None, ShardRuns] = (None, [])
         self._lock, self._process = threading.Lock(), os.getpid()
 

@@ -38,7 +38,7 @@ def generate(recipe: Recipe, indices: Indices, masks: bool = False) -> Batch:
     ((3, 28, 160), ['350', '350', '350'])
     """
     planner = open_planner(recipe)
-    return render(planner, planner.plan(indices), masks)
+    return render(planner, planner.draw_specs(indices), masks)
 
 
 def regenerate(recipe: Recipe, seed: int) -> Sample:

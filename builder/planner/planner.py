@@ -49,7 +49,7 @@ class Planner:
         """The arrays of the bank that kernels read."""
         return GlyphArrays(self.bank.glyphs, self.bank.ink, self.bank.diagonals)
 
-    def plan(self, indices: Indices) -> Specs:
+    def draw_specs(self, indices: Indices) -> Specs:
         """Draw the numbers of a block of samples.
 
         Args:

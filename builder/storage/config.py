@@ -107,7 +107,7 @@ class DatasetConfig(FrozenModel):
         )
 
     @property
-    def shards(self) -> int:
+    def shard_count(self) -> int:
         """Number of shards."""
         return -(-self.count // self.storage.shard_size)
 
@@ -119,7 +119,7 @@ class DatasetConfig(FrozenModel):
 
     def all_shards(self) -> Iterator[Shard]:
         """Yield every shard in order."""
-        return (self.shard(number) for number in range(self.shards))
+        return (self.shard(number) for number in range(self.shard_count))
 
     def require_own_version(self, folder: Path) -> None:
         """Raise `BuilderError` where another generator version made the dataset in `folder`."""
@@ -157,8 +157,9 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def shards(self, config: DatasetConfig) -> range:
+    def shard_numbers(self, config: DatasetConfig) -> range:
         """Return the numbers of the shards; none where the dataset has fewer shards than parts."""
         return range(
-            config.shards * (self.number - 1) // self.of, config.shards * self.number // self.of
+            config.shard_count * (self.number - 1) // self.of,
+            config.shard_count * self.number // self.of,
         )

@@ -29,10 +29,10 @@ def check_manifest(
     yield from config_faults
     if config_faults:
         return  # the shards are unknown
-    if len(manifest.shards) != config.shards:
+    if len(manifest.shards) != config.shard_count:
         yield Fault(
             None,
-            f"lists {len(manifest.shards)} shards, expected {config.shards} of "
+            f"lists {len(manifest.shards)} shards, expected {config.shard_count} of "
             f"{config.storage.shard_size} images for {config.count}",
         )
     for shard, entry in zip(config.all_shards(), manifest.shards, strict=False):
@@ -45,8 +45,8 @@ def check_manifest(
 
 def check_config(config: DatasetConfig) -> Iterator[Fault]:
     """Yield each fault for which this program cannot use a dataset's configuration."""
-    if config.shards > MOST_SHARDS:
-        yield Fault(None, f"is of {config.shards} shards, expected {MOST_SHARDS} at most")
+    if config.shard_count > MOST_SHARDS:
+        yield Fault(None, f"is of {config.shard_count} shards, expected {MOST_SHARDS} at most")
     try:
         if Recipe.from_json(config.recipe).fingerprint != config.fingerprint:
             yield Fault(None, "the fingerprint is not that of the recipe")

@@ -227,7 +227,9 @@ def _check_manifest(documents: DatasetDocuments, finished: list[Finished]) -> It
     manifest, config = documents.manifest, documents.config
     if manifest is None or manifest.plan != config:
         return
-    for fault in check_manifest(manifest, finished if len(finished) == config.shards else None):
+    for fault in check_manifest(
+        manifest, finished if len(finished) == config.shard_count else None
+    ):
         # no shard is made again for what an untrusted manifest says of it
         shard = fault.shard if documents.trusted else None
         yield Fault(shard, f"{MANIFEST}: {fault.text}")

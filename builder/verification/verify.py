@@ -64,7 +64,7 @@ class VerifyReport:
         faults = _count(len(self.faults), "fault")
         if self.plan is None:
             return f"{self.path}: {faults}, {check}"
-        shards = _count(self.plan.shards, "shard")
+        shards = _count(self.plan.shard_count, "shard")
         if self.faults:
             broken = {fault.shard for fault in self.faults} - {None}
             return f"{self.path}: {faults} in {len(broken)} of {shards}, {check}"

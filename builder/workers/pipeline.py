@@ -21,7 +21,7 @@ from builder.storage.manifest import LABELS, MANIFEST, Manifest, file_record
 from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, pool, retry
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Backend, BuildOptions
-from builder.workers.shard import ShardTask, find_record
+from builder.workers.shard import ShardTask, read_valid_record
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def build_dataset(
     started = time.perf_counter()
     with _claim(folder, config, recipe):
         made = 0
-        missing = _missing_shards(folder, config, range(config.shards))
+        missing = _missing_shards(folder, config, range(config.shard_count))
         manifest = None if missing else _read_manifest(folder, config)
         if manifest is None:
             _publish_config(folder, config, recipe)
@@ -144,7 +144,7 @@ def build_part(
     publishes the manifest when all parts are built.
     """
     with _claim(folder, config, recipe, part):
-        missing = _missing_shards(folder, config, part.shards(config))
+        missing = _missing_shards(folder, config, part.shard_numbers(config))
         begun = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == config
         if not begun or (missing and folder.exists(MANIFEST)):
             _publish_config(folder, config, recipe)
@@ -171,9 +171,9 @@ def _claim(
     folder: OutputFolder, config: DatasetConfig, recipe: Recipe, part: Part | None = None
 ) -> Iterator[None]:
     """Hold the folder, or a part of it, after every check that can refuse the call."""
-    if config.shards > MOST_SHARDS:
+    if config.shard_count > MOST_SHARDS:
         raise UsageError(
-            f"{config.count} images are {config.shards} shards of {config.storage.shard_size}, "
+            f"{config.count} images are {config.shard_count} shards of {config.storage.shard_size}, "
             f"expected at most {MOST_SHARDS}: use a larger --shard-size"
         )
     open_planner(recipe)  # refuses a recipe that cannot be drawn
@@ -185,7 +185,7 @@ def _claim(
 
 def _missing_shards(folder: OutputFolder, config: DatasetConfig, numbers: range) -> list[int]:
     """Return those of the shard numbers that have no valid completion record."""
-    return [n for n in numbers if find_record(folder, config, config.shard(n)) is None]
+    return [n for n in numbers if read_valid_record(folder, config, config.shard(n)) is None]
 
 
 def _read_manifest(folder: OutputFolder, config: DatasetConfig) -> Manifest | None:
@@ -214,7 +214,7 @@ def _build_shards(
     for number in numbers:  # an old record must not call a shard complete while it is rebuilt
         folder.remove(config.shard(number).record_name)
     workers = pool.describe_workers(options, len(numbers))
-    log.info("shards to make: %d of %d; %s", len(numbers), config.shards, workers)
+    log.info("shards to make: %d of %d; %s", len(numbers), config.shard_count, workers)
     log_compilation()
     folder = OutputFolder(folder.path.absolute())  # workers may have another current folder
     tasks = [ShardTask(folder, config, number, options.block_size) for number in numbers]
@@ -222,7 +222,7 @@ def _build_shards(
     cluster = dask.connect(options.scheduler, folder) if options.scheduler else nullcontext()
     done = config.count - samples
     with cluster, pool.ProgressBar(config.count, done, show=options.progress) as bar:
-        retry.build_shards(tasks, options, bar)
+        retry.build_with_retries(tasks, options, bar)
     return samples
 
 
@@ -230,7 +230,7 @@ def _publish_manifest(folder: OutputFolder, config: DatasetConfig, recipe: Recip
     """Publish the manifest. Raises `BuilderError` that names every missing shard."""
     finished, missing = [], []
     for shard in config.all_shards():
-        if record := find_record(folder, config, shard):
+        if record := read_valid_record(folder, config, shard):
             finished.append(record)
         else:
             missing.append(shard.name)

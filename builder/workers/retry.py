@@ -17,7 +17,7 @@ from builder.storage.output_folder import OutputFolder
 from builder.workers import pool, progress
 from builder.workers.options import BuildOptions
 from builder.workers.progress import Monitor
-from builder.workers.shard import ShardTask, build_shard, find_record
+from builder.workers.shard import ShardTask, build_shard, read_valid_record
 
 MAX_ATTEMPTS = 3
 """Failed attempts after which a shard is given up. The last attempt runs alone, so that a crash
@@ -56,7 +56,9 @@ def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: Sh
     return Attempt(task.shard.name, time.monotonic() - started)
 
 
-def build_shards(tasks: Iterable[ShardTask], options: BuildOptions, bar: pool.ProgressBar) -> None:
+def build_with_retries(
+    tasks: Iterable[ShardTask], options: BuildOptions, bar: pool.ProgressBar
+) -> None:
     """Build every shard, in rounds of attempts.
 
     Raises:
@@ -132,7 +134,7 @@ def blame_shards(
     Where nothing is known of either, all shards are blamed, so that rounds end. A shard that is
     built, but whose result was lost, has succeeded.
     """
-    built = [n for n, task in running.items() if find_record(folder, task.config, task.shard)]
+    built = [n for n, task in running.items() if read_valid_record(folder, task.config, task.shard)]
     yield from (Attempt(name) for name in built)
     left = [name for name in running if name not in built]
     in_progress = progress.shards_in_progress(folder).intersection(left)

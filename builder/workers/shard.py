@@ -76,7 +76,7 @@ def _load_recipe(folder: OutputFolder, config: DatasetConfig) -> Recipe:
     return recipe
 
 
-def find_record(folder: OutputFolder, config: DatasetConfig, shard: Shard) -> Finished | None:
+def read_valid_record(folder: OutputFolder, config: DatasetConfig, shard: Shard) -> Finished | None:
     """Return a shard's completion record and its file, or None if the shard must be built.
 
     The record must be of this dataset and shard. The files it lists must have the sizes listed.

@@ -117,7 +117,7 @@ def recorded(monkeypatch, augment, indices):
         patch.setattr(rng, "draw_words", words)
         patch.setattr(rng, "draw_digit_words", digit_words)
         recipe = Recipe(seed=6, length=(1, 4), width=150, spacing=(-3, 9), augment=augment)
-        return open_planner(recipe).plan(indices), words_by_draw
+        return open_planner(recipe).draw_specs(indices), words_by_draw
 
 
 def of_stream(words_by_draw, stream):
@@ -224,8 +224,9 @@ def test_draws_of_augmentations_do_not_correlate():
             warp = draw_warps(only(item.name, style=0.7), seeds_of(MANY), labels)
             rows = [*warp.numbers[:, :, 0], warp.thickness[:, 0], warp.keys[:, 0].astype(float)]
         else:
-            [(_, numbers)] = draw_effects(only(item.name, invert=0.5 * (item.name == "invert")),
-                                     seeds_of(MANY), labels)  # fmt: skip
+            [(_, numbers)] = draw_effects(
+                only(item.name, invert=0.5 * (item.name == "invert")), seeds_of(MANY), labels
+            )
             rows = [numbers[:, 0].astype(float)]
         varied = [row for row in rows if row.std() > 1e-9 * (1 + np.abs(row).max())]
         assert varied, item.name
@@ -536,7 +537,7 @@ def grown(digits, rows, growth, gain, linear=1.0, width=60):
     """Return images of single glyphs with their strokes changed, centred, drawn by the program."""
     recipe = Recipe(split="test", length=1, width=width, align="center", augment="none")
     planner = Planner(recipe, digits)
-    specs = open_planner(recipe).plan(range(len(rows)))
+    specs = open_planner(recipe).draw_specs(range(len(rows)))
     shape = (len(rows), 1)
     warp = Warp.identity(*shape)
     warp.linear[[0, 3]] = linear

@@ -276,8 +276,10 @@ def test_noise_and_dropout_of_a_sample_are_independent():
 
 def test_noise_mean_and_deviation_are_those_of_its_sum():
     """The mean and deviation that the noise is scaled by are those of four numbers from 0 to 15."""
-    sums = np.add.outer(np.add.outer(np.arange(16), np.arange(16)).ravel(),
-                        np.add.outer(np.arange(16), np.arange(16)).ravel())  # fmt: skip
+    sums = np.add.outer(
+        np.add.outer(np.arange(16), np.arange(16)).ravel(),
+        np.add.outer(np.arange(16), np.arange(16)).ravel(),
+    )
     assert sums.mean() == noise_effect.MEAN
     assert pytest.approx(sums.std()) == noise_effect.DEVIATION
 
@@ -437,9 +439,14 @@ def one_stroke(x, y, degrees, length, width, grey, image_width=100):
     """Return the numbers of one stroke about (x, y) px."""
     turn = np.deg2rad(degrees)
     values = [
-        x / image_width * 65536, y * 256, 16384 * np.cos(turn), 16384 * np.sin(turn),
-        128 * length, 128 * width, grey,
-    ]  # fmt: skip
+        x / image_width * 65536,
+        y * 256,
+        16384 * np.cos(turn),
+        16384 * np.sin(turn),
+        128 * length,
+        128 * width,
+        grey,
+    ]
     return np.round([values]).astype(np.int64)
 
 

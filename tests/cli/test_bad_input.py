@@ -525,9 +525,15 @@ def test_a_closed_output_is_no_crash(faults):
 
 @pytest.mark.parametrize(
     ("form", "limit"),
-    [("--format hdf5", 10), ("--format hdf5", 700), ("--format hdf5", 1500),
-     ("--format hdf5", 40_000), ("--compression gzip", 20_000), ("--format png", 3000)],
-)  # fmt: skip
+    [
+        ("--format hdf5", 10),
+        ("--format hdf5", 700),
+        ("--format hdf5", 1500),
+        ("--format hdf5", 40_000),
+        ("--compression gzip", 20_000),
+        ("--format png", 3000),
+    ],
+)
 def test_a_file_that_may_not_grow(tmp_path, form, limit):
     """Where the system itself refuses a write, whichever library makes it, one line says so."""
     options = [*shlex.split(DATA), *ALONE, *shlex.split(form), "--out", "data"]
@@ -545,7 +551,8 @@ def test_workers_leave_nothing_behind(tmp_path, backend):
     options = [*shlex.split(DATA), "--shard-size", 5, "--quiet", "--backend", backend]
     limits = (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     hold = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
-    result = command(*script("build"), *options, "--workers", 2, "--out", "data",
-                   cwd=tmp_path, preexec_fn=hold)  # fmt: skip
+    result = command(
+        *script("build"), *options, "--workers", 2, "--out", "data", cwd=tmp_path, preexec_fn=hold
+    )
     assert_one_line(result, 1, "File too large")
     assert tree(tmp_path) == {"data": None}

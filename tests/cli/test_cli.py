@@ -59,8 +59,12 @@ def command(*arguments, cwd, **options):
     """Run a command as a process of its own."""
     done = subprocess.run(
         [str(argument) for argument in arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=60, **options,
-    )  # fmt: skip
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **options,
+    )
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -294,8 +298,9 @@ def test_dry_run_estimates_the_memory_of_large_blocks(tmp_path):
 
 def test_a_manifest_makes_the_same_dataset_elsewhere(capsys, dataset, tmp_path):
     """`--recipe manifest.json` takes recipe, storage and count, and gives the same bytes."""
-    result = call(capsys, "build", "--recipe", dataset / "manifest.json", *ALONE,
-                "--out", tmp_path / "again")  # fmt: skip
+    result = call(
+        capsys, "build", "--recipe", dataset / "manifest.json", *ALONE, "--out", tmp_path / "again"
+    )
     assert result.code == 0
     assert result.out.endswith(f"{manifest_of(dataset)['content_digest']}\n")
     machine = (".lock", "build.log")
@@ -304,14 +309,34 @@ def test_a_manifest_makes_the_same_dataset_elsewhere(capsys, dataset, tmp_path):
 
 def test_options_of_storage_go_beside_a_manifest(capsys, hdf5, tmp_path):
     """Format, shard size and count may differ from the manifest's; the samples stay."""
-    result = call(capsys, "build", "--recipe", hdf5 / "manifest.json", *ALONE, "--format", "png",
-                "--shard-size", 60, "--out", tmp_path / "again")  # fmt: skip
+    result = call(
+        capsys,
+        "build",
+        "--recipe",
+        hdf5 / "manifest.json",
+        *ALONE,
+        "--format",
+        "png",
+        "--shard-size",
+        60,
+        "--out",
+        tmp_path / "again",
+    )
     assert result.out.endswith(f"{manifest_of(hdf5)['content_digest']}\n")
     assert [path.name for path in (tmp_path / "again").glob("shard-*.json")] == [
         "shard-000000.json"
     ]
-    call(capsys, "build", "--recipe", hdf5 / "plan.json", *ALONE, "--count", 7,
-         "--out", tmp_path / "seven")  # fmt: skip
+    call(
+        capsys,
+        "build",
+        "--recipe",
+        hdf5 / "plan.json",
+        *ALONE,
+        "--count",
+        7,
+        "--out",
+        tmp_path / "seven",
+    )
     assert manifest_of(tmp_path / "seven")["plan"]["count"] == 7
 
 
@@ -415,9 +440,15 @@ def test_a_dataset_brings_its_labels_to_another_machine(capsys, place, verb):
             (place / "cache" / entry.name).symlink_to(entry)
     where, more = ([], ["--index", 2]) if verb == "regenerate" else (["--recipe"], ALONE)
     result = command(
-        *script(verb), *where, "here/manifest.json", *more, "--out", "there",
-        cwd=place, env={**os.environ, "DIGITSEQ_CACHE": str(place / "cache")},
-    )  # fmt: skip
+        *script(verb),
+        *where,
+        "here/manifest.json",
+        *more,
+        "--out",
+        "there",
+        cwd=place,
+        env={**os.environ, "DIGITSEQ_CACHE": str(place / "cache")},
+    )
     assert (result.code, result.err) == (0, "")
     assert "label 045," in result.out or "4 images" in result.out
 
@@ -455,8 +486,18 @@ def test_a_dataset_is_whole_for_every_backend(capsys, tmp_path):
     digests = set()
     for backend in ("sequential", "threads"):
         folder = tmp_path / backend
-        call(capsys, "build", *SMALL, "--quiet", "--backend", backend, "--workers", 2,
-             "--out", folder)  # fmt: skip
+        call(
+            capsys,
+            "build",
+            *SMALL,
+            "--quiet",
+            "--backend",
+            backend,
+            "--workers",
+            2,
+            "--out",
+            folder,
+        )
         digests.add(manifest_of(folder)["content_digest"])
     assert len(digests) == 1
 
@@ -480,9 +521,14 @@ SEED_41 = int(rng.sample_seeds(5, np.array([41]))[0])
 
 @pytest.mark.parametrize(
     "which",
-    [("--index", 41), ("--index", "0x29"), ("--sample-seed", SEED_41),
-     ("--sample-seed", f"{SEED_41:#x}"), ("--sample-seed", f"0X{SEED_41:X}")],
-)  # fmt: skip
+    [
+        ("--index", 41),
+        ("--index", "0x29"),
+        ("--sample-seed", SEED_41),
+        ("--sample-seed", f"{SEED_41:#x}"),
+        ("--sample-seed", f"0X{SEED_41:X}"),
+    ],
+)
 def test_a_regenerated_sample_equals_the_stored_one(capsys, dataset, tmp_path, which):
     """By index or seed, a sample is written as a PNG equal to the stored image, and it says so."""
     result = call(capsys, "regenerate", dataset, *which, "--out", tmp_path / "one")
@@ -661,9 +707,12 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
     arguments = [*script("build"), *MANY, "--backend", backend, "--workers", "2"]
     process = subprocess.Popen(
         [str(argument) for argument in arguments],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=enable_interrupts,
-    )  # fmt: skip
+    )
     result = stop_after_first_shard(process, tmp_path / "here", number)
     assert result == (
         code,

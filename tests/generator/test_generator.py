@@ -187,5 +187,5 @@ def test_no_sample_of_the_largest_ranges_needs_much_memory():
     most = {**golden.STRONGEST, **dict.fromkeys(golden.EFFECTS, 0.0), "stroke_width": 3.0}
     planner = open_planner(Recipe(length=1, spacing=0, width=300, fit="fill", augment=most))
     for start in range(0, 100_000, 5000):
-        specs = planner.plan(range(start, start + 5000))
+        specs = planner.draw_specs(range(start, start + 5000))
         assert find_most_nodes(specs.digits, planner.glyph_arrays) < 20_000

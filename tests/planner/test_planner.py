@@ -34,9 +34,9 @@ def arrays_of(specs):
 def test_blocks_join(labels, more):
     """The specs of [0, 100) are those of [0, 37) and [37, 100), in any order of indices."""
     planner = open_planner(Recipe(seed=3, augment="strong", **labels, **more))
-    whole = arrays_of(planner.plan(range(100)))
-    first, second = (arrays_of(planner.plan(part)) for part in (range(37), range(37, 100)))
-    turned = arrays_of(planner.plan(np.arange(100)[::-1]))
+    whole = arrays_of(planner.draw_specs(range(100)))
+    first, second = (arrays_of(planner.draw_specs(part)) for part in (range(37), range(37, 100)))
+    turned = arrays_of(planner.draw_specs(np.arange(100)[::-1]))
     for name, values in whole.items():
         assert np.array_equal(values, np.concatenate([first[name], second[name]])), name
         assert np.array_equal(values, turned[name][::-1]), name
@@ -44,7 +44,7 @@ def test_blocks_join(labels, more):
 
 def test_far_indices_cost_no_more_than_near_ones():
     """The largest index is planned alone."""
-    specs = open_planner(Recipe(seed=3)).plan([2**63 - 1])
+    specs = open_planner(Recipe(seed=3)).draw_specs([2**63 - 1])
     assert specs.index[0] == 2**63 - 1
     assert generate(Recipe(seed=3), [2**63 - 1]).images.any()
 
@@ -69,7 +69,7 @@ def test_glyphs_are_uniform_within_their_class(split):
     planner = open_planner(Recipe(digits="4" * 10, split=split, width=400))
     bank = planner.bank
     members = bank.members[bank.starts[4] : bank.starts[5]]
-    glyphs = planner.plan(range(12_000)).digits.glyphs.ravel()
+    glyphs = planner.draw_specs(range(12_000)).digits.glyphs.ravel()
     assert set(glyphs.tolist()) <= set(members.tolist())
     counts = np.bincount(np.searchsorted(np.sort(members), glyphs), minlength=len(members))
     assert chisquare(counts).pvalue > ENOUGH
@@ -77,7 +77,7 @@ def test_glyphs_are_uniform_within_their_class(split):
 
 def test_gaps_are_uniform_with_both_ends():
     """Each gap of the range comes as often as any other, the first and last one too."""
-    specs = open_planner(Recipe(length=5, spacing=(-3, 12), seed=9)).plan(range(20_000))
+    specs = open_planner(Recipe(length=5, spacing=(-3, 12), seed=9)).draw_specs(range(20_000))
     counts = np.bincount((specs.layout.gaps[:, 1:] + 3).ravel())
     assert len(counts) == 16
     assert chisquare(counts).pvalue > ENOUGH
@@ -86,7 +86,7 @@ def test_gaps_are_uniform_with_both_ends():
 
 def test_gaps_are_independent_of_each_other():
     """Two gaps of a sample are independent of each other and of the first digit."""
-    specs = open_planner(Recipe(length=3, spacing=(0, 4), seed=9)).plan(range(20_000))
+    specs = open_planner(Recipe(length=3, spacing=(0, 4), seed=9)).draw_specs(range(20_000))
     first, second = specs.layout.gaps[:, 1], specs.layout.gaps[:, 2]
     assert chisquare(np.bincount(first * 5 + second, minlength=25)).pvalue > ENOUGH
     table = np.bincount(specs.labels[:, 0] * 5 + first, minlength=50)
@@ -95,14 +95,14 @@ def test_gaps_are_independent_of_each_other():
 
 def test_digits_and_lengths_are_uniform():
     """Each length of the range and each digit comes as often as any other."""
-    specs = open_planner(Recipe(length=(2, 6), width=300)).plan(range(20_000))
+    specs = open_planner(Recipe(length=(2, 6), width=300)).draw_specs(range(20_000))
     assert chisquare(np.bincount(specs.digits.lengths)[2:]).pvalue > ENOUGH
     assert chisquare(np.bincount(specs.labels[specs.labels >= 0])).pvalue > ENOUGH
 
 
 def test_placings_are_uniform_with_both_ends():
     """A strip stands at each whole pixel that leaves it inside as often as at any other."""
-    specs = open_planner(Recipe(digits="12", spacing=7, width=80)).plan(range(20_000))
+    specs = open_planner(Recipe(digits="12", spacing=7, width=80)).draw_specs(range(20_000))
     left = specs.layout.left
     assert (left % 65536 == 0).all()
     counts = np.bincount(left // 65536)
@@ -114,8 +114,8 @@ def test_placings_are_uniform_with_both_ends():
 @pytest.mark.parametrize("other", [0.0, 0.1, 0.4])
 def test_switching_one_augmentation_leaves_other_draws_alone(name, other):
     """Labels, glyphs and layout do not depend on the strength of an augmentation."""
-    plain = open_planner(Recipe(augment="none", seed=5)).plan(range(64))
-    changed = open_planner(Recipe(augment={name: other}, seed=5)).plan(range(64))
+    plain = open_planner(Recipe(augment="none", seed=5)).draw_specs(range(64))
+    changed = open_planner(Recipe(augment={name: other}, seed=5)).draw_specs(range(64))
     before, after = arrays_of(plain), arrays_of(changed)
     for name in ("seeds", "labels", "lengths", "glyphs", "centres", *plain.layout._fields):
         assert np.array_equal(before[name], after[name])
@@ -125,7 +125,7 @@ def test_each_augmentation_draws_from_a_stream_of_its_own():
     """Scale's factors are the same with shift on or off, and grow in step with the strength."""
 
     def factors(**strengths):
-        specs = open_planner(Recipe(length=5, seed=5, augment=strengths)).plan(range(64))
+        specs = open_planner(Recipe(length=5, seed=5, augment=strengths)).draw_specs(range(64))
         return specs.digits.warps[0] - 1, specs.digits.warps[3] - 1
 
     alone, together = factors(scale=0.1), factors(scale=0.1, shift=3.0)
@@ -170,7 +170,7 @@ def test_ink_is_not_cut(preset, align):
 def test_pull_in_keeps_ink_within_the_strip():
     """Shifted ink of the first and last digit stays between the strip's edges."""
     recipe = Recipe(length=2, width=120, augment={"shift": 8}, spacing_between="ink", seed=2)
-    specs = open_planner(recipe).plan(range(500))
+    specs = open_planner(recipe).draw_specs(range(500))
     boxes = generate(recipe, range(500)).boxes
     assert (boxes[:, :, 0] >= specs.layout.left[:, None] / 65536 - 1).all()
     assert (boxes[:, :, 2] <= specs.layout.right[:, None] / 65536 + 1).all()
@@ -196,7 +196,7 @@ def test_ink_spacing_is_between_ink():
     """With spacing between ink, the columns between two boxes are the gap, to the pixel."""
     recipe = Recipe(length=4, spacing=(0, 9), width=200, spacing_between="ink", augment="none")
     boxes = generate(recipe, range(300)).boxes
-    gaps = open_planner(recipe).plan(range(300)).layout.gaps
+    gaps = open_planner(recipe).draw_specs(range(300)).layout.gaps
     assert np.array_equal(boxes[:, 1:, 0] - boxes[:, :-1, 2], gaps[:, 1:])
 
 
@@ -218,7 +218,7 @@ def test_every_strip_of_an_accepted_recipe_lies_in_the_image(digits, low, width,
         )
     except UsageError:
         return
-    strips = open_planner(recipe).plan(range(30)).layout
+    strips = open_planner(recipe).draw_specs(range(30)).layout
     assert (strips.left >= 0).all()
     assert (strips.right <= width * 65536).all()
 
@@ -227,7 +227,7 @@ def test_frame_spacing_is_between_frames():
     """With spacing between frames, frames are 28 px wide and the gap apart."""
     recipe = Recipe(length=4, spacing=(0, 9), width=200, augment="none")
     quads = generate(recipe, range(300)).quads
-    gaps = open_planner(recipe).plan(range(300)).layout.gaps
+    gaps = open_planner(recipe).draw_specs(range(300)).layout.gaps
     assert np.array_equal(quads[:, 1:, 0, 0] - quads[:, :-1, 1, 0], gaps[:, 1:])
     assert (quads[:, :, 1, 0] - quads[:, :, 0, 0] == 28).all()
 

@@ -96,8 +96,10 @@ def test_every_sample_has_its_label_and_index_below(samples):
         assert line[:, :10].min() < 100
         assert line[:, -10:].min() < 200
         assert line[:, 75:220].min() == 255
-    labels, indices = [{half.tobytes() for half in halves} for halves in (
-        [line[:, :75] for line in lines], [line[:, 220:] for line in lines])]  # fmt: skip
+    labels, indices = [
+        {half.tobytes() for half in halves}
+        for halves in ([line[:, :75] for line in lines], [line[:, 220:] for line in lines])
+    ]
     assert len(labels) == len(set(samples.texts))
     assert len(indices) == 12
 

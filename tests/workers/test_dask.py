@@ -29,8 +29,10 @@ def run_process(folder, part, *arguments):
     with (folder / f"{part}.log").open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{part}", *arguments, "--no-dashboard"],
-            cwd=ROOT, stderr=log, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+            cwd=ROOT,
+            stderr=log,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
     try:
         yield process
     finally:
@@ -85,8 +87,15 @@ def test_a_shard_that_kills_every_worker_is_named(recipe, digest, tmp_path, monk
     out = tmp_path / "set"
     with scheduler_with_workers(tmp_path, 2) as address:
         with pytest.raises(BuildError, match="given up after 3 attempts: shard-000002: no worker"):
-            build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address,
-                  hang_limit=10)  # fmt: skip
+            build(
+                recipe,
+                COUNT,
+                out,
+                shard_size=SIZE,
+                backend="dask",
+                scheduler=address,
+                hang_limit=10,
+            )
         monkeypatch.undo()
         assert len(list(out.glob("shard-*.json"))) == 5
         done = build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address)

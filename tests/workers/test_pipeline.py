@@ -279,9 +279,13 @@ def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):
     with atomic_files.publish(tmp_path / "folder") as temporary:
         temporary.mkdir()
     assert steps == [
-        ("sync", ".tmp-file"), ("rename", "file"), ("sync", tmp_path.name),
-        ("sync", ".tmp-folder"), ("rename", "folder"), ("sync", tmp_path.name),
-    ]  # fmt: skip
+        ("sync", ".tmp-file"),
+        ("rename", "file"),
+        ("sync", tmp_path.name),
+        ("sync", ".tmp-folder"),
+        ("rename", "folder"),
+        ("sync", tmp_path.name),
+    ]
 
 
 def test_a_larger_count_extends(recipe, whole, tmp_path):
@@ -327,9 +331,12 @@ def _config_of_next_version():
 
     def of(recipe, storage, count):
         return DatasetConfig(
-            recipe=recipe.to_json(), storage=storage, count=count,
-            fingerprint=recipe.fingerprint, generator_version=99,
-        )  # fmt: skip
+            recipe=recipe.to_json(),
+            storage=storage,
+            count=count,
+            fingerprint=recipe.fingerprint,
+            generator_version=99,
+        )
 
     return of
 
@@ -396,8 +403,11 @@ if __name__ == "__main__":
     script.write_text(program)
     done = subprocess.run(
         [sys.executable, script, json.dumps(recipe.to_json()), tmp_path / "set"],
-        capture_output=True, text=True, check=True, cwd=ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
     assert done.stdout.strip() == "False"
 
 

@@ -63,7 +63,7 @@ if __name__ == "__main__":
     progress.HANG_FACTOR = 1
     recipe = Recipe.from_json(json.loads(sys.argv[2]))
     # on a busy machine, workers that do not hang may rest for some seconds
-    limit = 4 if "hang" in faults.values() else 60
+    limit = 8 if "hang" in faults.values() else 60
     try:
         done = build(recipe, 600, folder, shard_size=100, workers=2, hang_limit=limit)
         print(done.manifest.content_digest)
@@ -85,9 +85,20 @@ def build_with_faults(recipe, folder, faults, times):
     program.write_text(PROGRAM)
     folder.with_name("luck.py").write_text(LUCK)
     done = subprocess.run(
-        [sys.executable, program, folder, json.dumps(recipe.to_json()), json.dumps(faults),
-         str(times)], capture_output=True, text=True, check=True, cwd=ROOT, timeout=120,
-    )  # fmt: skip
+        [
+            sys.executable,
+            program,
+            folder,
+            json.dumps(recipe.to_json()),
+            json.dumps(faults),
+            str(times),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        timeout=120,
+    )
     return done.stdout.strip(), (folder / "build.log").read_text()
 
 

@@ -21,7 +21,7 @@ from builder.storage.manifest import FileRecord
 from builder.storage.output_folder import OutputFolder
 
 if TYPE_CHECKING:
-    from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
+    from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""
@@ -160,7 +160,7 @@ class Format(ABC):
 
     @abstractmethod
     def open_shard(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
     ) -> Hdf5Reader:
         """Return a reader of a shard.
 

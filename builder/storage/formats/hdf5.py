@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from builder.storage.config import DatasetConfig, Shard
 from builder.storage.formats.base import Field, FileWriter, Format, fields_of
-from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
+from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
 from builder.storage.formats.hdf5_writer import Hdf5Writer
 
 
@@ -34,7 +34,7 @@ class Hdf5Format(Format):
         return LabelsWriter(path, lambda batch: [shard.fields_name])
 
     def open_shard(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
     ) -> Hdf5Reader:
         """Return a reader of a shard."""
         return Hdf5Reader(folder, fields, shard, layout)

@@ -95,7 +95,7 @@ class InflatedChunks:
         return memoryview(chunk)[(start - first) * chunks.row : (stop - first) * chunks.row]
 
 
-class Layout(NamedTuple):
+class FieldsLayout(NamedTuple):
     """Which file it is (device, inode, size, time), and where each field lies in it."""
 
     identity: tuple[int, ...]
@@ -116,7 +116,7 @@ class Hdf5Reader:
     """
 
     def __init__(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
     ) -> None:
         self._path = path = folder / shard.fields_name
         with untrusted_files.open_untrusted(folder, shard.fields_name) as file:
@@ -127,7 +127,7 @@ class Hdf5Reader:
                 raise DatasetError(f"{path}: cannot be mapped into memory ({error})") from None
             identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if layout is None or layout.identity != identity:
-                layout = Layout(identity, locate(file, path, fields, shard.count))
+                layout = FieldsLayout(identity, locate(file, path, fields, shard.count))
         self.layout = layout
         self._data = memoryview(self._map)
         self._rows: dict[str, Rows] = {}

@@ -26,7 +26,7 @@ from builder.storage.formats.base import (
     check_size,
     fields_of,
 )
-from builder.storage.formats.hdf5_reader import Hdf5Reader, Layout
+from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
 from builder.storage.formats.hdf5_writer import Hdf5Writer
 from builder.storage.formats.png_file import check_label_length, decode, encode_all, file_name
 from builder.storage.manifest import FileRecord
@@ -65,7 +65,7 @@ class PngFormat(Format):
         return PngFolderWriter(path, shard)
 
     def open_shard(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
     ) -> PngReader:
         """Return a reader of a shard."""
         return PngReader(folder, fields, shard, layout)
@@ -165,7 +165,7 @@ class PngReader(Hdf5Reader):
     """
 
     def __init__(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: Layout | None
+        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
     ) -> None:
         super().__init__(folder, _without_images(fields), shard, layout)
         self._folder, self._shard = folder, shard

@@ -16,7 +16,7 @@ from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig
 from builder.storage.formats import format_of
 from builder.storage.formats.base import Rows, fields_of
-from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
+from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
 
 MAX_OPEN_SHARDS = 256
 """Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled

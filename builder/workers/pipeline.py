@@ -130,7 +130,7 @@ def build_dataset(
         manifest = None if missing else _read_manifest(folder, config)
         if manifest is None:
             _publish_config(folder, config, recipe)
-            made = _build_shards(folder, config, missing, options)
+            made = _build_missing(folder, config, missing, options)
             manifest = _publish_manifest(folder, config, recipe)
     return BuildResult(folder.path, manifest, made, time.perf_counter() - started)
 
@@ -148,7 +148,7 @@ def build_part(
         begun = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == config
         if not begun or (missing and folder.exists(MANIFEST)):
             _publish_config(folder, config, recipe)
-        return _build_shards(folder, config, missing, options)
+        return _build_missing(folder, config, missing, options)
 
 
 def finalise(config: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> BuildResult:
@@ -173,8 +173,9 @@ def _claim(
     """Hold the folder, or a part of it, after every check that can refuse the call."""
     if config.shard_count > MOST_SHARDS:
         raise UsageError(
-            f"{config.count} images are {config.shard_count} shards of {config.storage.shard_size}, "
-            f"expected at most {MOST_SHARDS}: use a larger --shard-size"
+            f"{config.count} images are {config.shard_count} shards of "
+            f"{config.storage.shard_size}, expected at most {MOST_SHARDS}: "
+            "use a larger --shard-size"
         )
     open_planner(recipe)  # refuses a recipe that cannot be drawn
     folder.check(config)
@@ -205,7 +206,7 @@ def _publish_config(folder: OutputFolder, config: DatasetConfig, recipe: Recipe)
         folder.publish_bytes(LABELS, labels_file.gzip_text(recipe.labels_file))
 
 
-def _build_shards(
+def _build_missing(
     folder: OutputFolder, config: DatasetConfig, numbers: list[int], options: BuildOptions
 ) -> int:
     """Build the shards of the given numbers in a pool of workers; return their samples."""

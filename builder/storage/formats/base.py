@@ -21,7 +21,7 @@ from builder.storage.manifest import FileRecord
 from builder.storage.output_folder import OutputFolder
 
 if TYPE_CHECKING:
-    from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
+    from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
 
 CHUNK = 16
 """Images in a gzipped chunk: what a random read must inflate. 16 take 170 us, 256 2.4 ms."""

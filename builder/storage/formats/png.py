@@ -26,7 +26,7 @@ from builder.storage.formats.base import (
     check_size,
     fields_of,
 )
-from builder.storage.formats.hdf5_reader import Hdf5Reader, FieldsLayout
+from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
 from builder.storage.formats.hdf5_writer import Hdf5Writer
 from builder.storage.formats.png_file import check_label_length, decode, encode_all, file_name
 from builder.storage.manifest import FileRecord

@@ -118,7 +118,7 @@ def digest(recipe, tmp_path_factory):
     ("faults", "times", "message"),
     [
         ({"1": "die", "4": "raise"}, 2, r"a worker process died \(SIGKILL\(-9\)\)"),
-        ({"1": "hang"}, 1, "it made no progress for 4 s"),
+        ({"1": "hang"}, 1, "it made no progress for 8 s"),
     ],
     ids=["die and raise", "hang"],
 )

@@ -15,7 +15,7 @@ from builder.common.errors import DatasetError
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig
 from builder.storage.formats import format_of
-from builder.storage.formats.base import Rows, fields_of
+from builder.storage.formats.fields import Rows, fields_of
 from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
 
 MAX_OPEN_SHARDS = 256

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.formats.base import Field, FileWriter, Format, fields_of
+from builder.storage.formats.base import FileWriter, Format
+from builder.storage.formats.fields import Field, fields_of
 from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
 from builder.storage.formats.hdf5_writer import Hdf5Writer
 

@@ -22,7 +22,7 @@ from builder.common import untrusted_files
 from builder.common.constants import Ints
 from builder.common.errors import DatasetError
 from builder.storage.config import Shard
-from builder.storage.formats.base import DATASET_NAMES, Field, Rows
+from builder.storage.formats.fields import DATASET_NAMES, Field, Rows
 
 if TYPE_CHECKING:
     from h5py.h5d import DatasetID, StoreInfo

@@ -23,7 +23,7 @@ from builder.common.errors import DatasetError
 from builder.common.validation import canonical_json
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.formats.base import DATASET_NAMES, Field
+from builder.storage.formats.fields import DATASET_NAMES, Field
 
 if TYPE_CHECKING:
     import h5py

@@ -17,15 +17,8 @@ from builder.common.validation import format_value
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
 from builder.storage.faults import Fault, kind_of
-from builder.storage.formats.base import (
-    Field,
-    FileWriter,
-    Format,
-    Rows,
-    check_entry,
-    check_size,
-    fields_of,
-)
+from builder.storage.formats.base import FileWriter, Format, check_entry, check_size
+from builder.storage.formats.fields import Field, Rows, fields_of
 from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
 from builder.storage.formats.hdf5_writer import Hdf5Writer
 from builder.storage.formats.png_file import check_label_length, decode, encode_all, file_name

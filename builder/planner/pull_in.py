@@ -11,8 +11,8 @@ from builder.planner.specs import POSITION_SCALE, DigitSpecs, GlyphArrays, Layou
 SQRT_2 = math.sqrt(2.0)
 
 ELASTIC_SPREAD = 1.5
-"""Ink is taken to spread by so many times the rms of its displacement. 0.6 in a thousand digits
-of `strong` so lose 2 % of their ink or more; with 1 it would be 2.4."""
+"""The assumed spread of ink, as a multiple of the rms of its displacement. With 1.5, 0.6 of 1,000
+digits of preset `strong` lose 2 % of their ink or more. With 1, 2.4 of 1,000 do."""
 
 
 @jit

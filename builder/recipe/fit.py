@@ -39,8 +39,8 @@ class StripLimits(NamedTuple):
     def reach_back(self) -> int:
         """Return how far the last digit can begin to the left of the first, px.
 
-        Ink can be a pixel or two wide: a digit narrower than its gap is negative begins before
-        its neighbour.
+        The ink of a digit can be only 1 or 2 px wide. If a negative gap is larger than that width,
+        the digit begins to the left of its neighbour.
         """
         return 0 if self.between == "frame" else (self.longest - 1) * -min(self.spacing[0], 0)
 

@@ -8,7 +8,8 @@ from builder.common import rng
 from builder.common.constants import FRAME
 from builder.generator.batch import Batch, Fields, Sample
 from builder.generator.kernels import draw
-from builder.generator.kernels.buffers import STEP, Canvas, make_buffers
+from builder.generator.kernels.buffers import STEP, make_buffers
+from builder.generator.kernels.canvas import Canvas
 from builder.planner.planner import Indices, Planner, open_planner
 from builder.planner.specs import Specs
 from builder.recipe.recipe import Recipe

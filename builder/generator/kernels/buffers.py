@@ -1,4 +1,4 @@
-"""The memory that kernels write to: the images of a block, and scratch arrays.
+"""The scratch arrays of the kernels, and the grid of cells that they describe.
 
 Compiled functions make no arrays, and numba passes NamedTuples of arrays at no cost.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from builder.common.constants import FRAME, PADDED, Float32s, Int16s, Int32s, UInt8s, UInt32s
+from builder.common.constants import FRAME, PADDED, Int16s, Int32s, UInt8s, UInt32s
 
 STEP = 4
 """Side of a cell, px: as many pixels as one uint32 holds."""
@@ -25,28 +25,6 @@ VECTOR = 16
 
 Bounds = tuple[int, int, int, int]
 """Half-open bounds x0, y0, x1, y1 of pixels or cells."""
-
-
-class Canvas(NamedTuple):
-    """Where a block of B samples of up to L digits is drawn.
-
-    Attributes:
-        words: (B, 28, W / 4) uint32, rounded up: the images, four pixels in a word.
-        pixels: (B, 28, W) uint8, W rounded up to whole words: the same memory, pixel by pixel.
-        masks: (B, 28, W) uint8, or (0, 28, W) where no masks are asked for.
-        boxes: (B, L, 4) float32, px, x0, y0, x1, y1.
-        quads: (B, L, 4, 2) float32, px, (x, y) of four corners.
-        visible: (B, L) float32, 0 to 1.
-        width: W, width of the images, px.
-    """
-
-    words: UInt32s
-    pixels: UInt8s
-    masks: UInt8s
-    boxes: Float32s
-    quads: Float32s
-    visible: Float32s
-    width: int
 
 
 class Grid(NamedTuple):

@@ -1,18 +1,42 @@
-"""Compositing: cells are clipped to an image and combined with it by maximum; box and mask."""
+"""The canvas of a block: cells are clipped to an image and combined with it by maximum."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from builder.common.constants import FRAME, Float32s, UInt32s, i32, u32
+from builder.common.constants import FRAME, Float32s, UInt8s, UInt32s, i32, u32
 from builder.common.jit import jit
-from builder.generator.kernels.buffers import CELL, STEP, Buffers, Canvas, Cells
+from builder.generator.kernels.buffers import CELL, STEP, Buffers, Cells
 
 HIGH = u32(0x80808080)
 """The highest bit of each byte of a word."""
 
 REST = u32(0x7F7F7F7F)
 """The other bits."""
+
+
+class Canvas(NamedTuple):
+    """Where a block of B samples of up to L digits is drawn.
+
+    Attributes:
+        words: (B, 28, W / 4) uint32, rounded up: the images, four pixels in a word.
+        pixels: (B, 28, W) uint8, W rounded up to whole words: the same memory, pixel by pixel.
+        masks: (B, 28, W) uint8, or (0, 28, W) where no masks are asked for.
+        boxes: (B, L, 4) float32, px, x0, y0, x1, y1.
+        quads: (B, L, 4, 2) float32, px, (x, y) of four corners.
+        visible: (B, L) float32, 0 to 1.
+        width: W, width of the images, px.
+    """
+
+    words: UInt32s
+    pixels: UInt8s
+    masks: UInt8s
+    boxes: Float32s
+    quads: Float32s
+    visible: Float32s
+    width: int
 
 
 @jit

@@ -6,8 +6,8 @@ import numpy as np
 
 from builder.common.constants import FRAME, HALF, PADDED, Float32s, Floats, UInt8s
 from builder.common.jit import jit
-from builder.generator.kernels.buffers import STEP, Bounds, Buffers, Canvas, Cells, Grid
-from builder.generator.kernels.canvas import composite_digit
+from builder.generator.kernels.buffers import STEP, Bounds, Buffers, Cells, Grid
+from builder.generator.kernels.canvas import Canvas, composite_digit
 from builder.generator.kernels.elastic import (
     displace,
     draw_noise,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -34,7 +34,6 @@ from builder.recipe import idx
 from builder.recipe.glyph_metrics import measure_diagonals, measure_ink, measure_strokes
 
 Split = Literal["train", "test", "validation", "fit"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 GLYPH_ARRAYS = ("glyphs", "ink", "diagonals", "strokes")
 """The arrays derived from the glyphs of a file: see `DigitBank`."""

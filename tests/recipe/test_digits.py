@@ -9,6 +9,7 @@ import struct
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ import pytest
 from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
 from builder.recipe import glyph_metrics
-from builder.recipe.digits import MNIST, SPLITS, Source, open_bank, register
+from builder.recipe.digits import MNIST, Source, Split, open_bank, register
 
+SPLITS = get_args(Split)
 BUNDLED = Path(str(files("builder") / "data"))
 PREFIX = {"train": "train", "test": "t10k"}
 FILE_OF = {"train": "train", "fit": "train", "validation": "train", "test": "test"}

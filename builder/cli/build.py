@@ -88,16 +88,16 @@ def run(arguments: argparse.Namespace) -> int:
                 count = remove_invalid_records(folder.path, options)
                 log.info("shards that are not as recorded: %d", count)
         if arguments.part:
-            count = pipeline.build_part(config, recipe, folder, options, arguments.part)
+            count = pipeline.build_part(config, folder, options, arguments.part)
             print(
                 f"{folder}: part {arguments.part} is made, {count:,} images by this call; when "
                 "all parts are, the same call with --finalise ends the dataset"
             )
             return 0
         if arguments.finalise:
-            result = pipeline.finalise(config, recipe, folder)
+            result = pipeline.finalise(config, folder)
         else:
-            result = pipeline.build_dataset(config, recipe, folder, options)
+            result = pipeline.build_dataset(config, folder, options)
     print(_format_result(result))
     return 0
 

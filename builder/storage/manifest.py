@@ -117,11 +117,11 @@ class Manifest(FrozenModel):
     def of(
         cls,
         config: DatasetConfig,
-        recipe: Recipe,
         finished: Iterable[Finished],
         labels_file: FileRecord | None,
     ) -> Manifest:
         """Return the manifest of a dataset by the completion records of all its shards."""
+        recipe = Recipe.from_json(config.recipe)
         statistics, entries = Statistics(), []
         for record, file in finished:
             statistics += record.statistics

@@ -112,9 +112,8 @@ def _check_totals(manifest: Manifest) -> Iterator[Fault]:
 
 def _check_sums(manifest: Manifest, finished: Iterable[Finished]) -> Iterator[Fault]:
     """Yield a fault for each field of a manifest that the completion records do not add up to."""
-    recipe = Recipe.from_json(manifest.plan.recipe)
     try:
-        expected = Manifest.of(manifest.plan, recipe, finished, manifest.labels_file)
+        expected = Manifest.of(manifest.plan, finished, manifest.labels_file)
     except BuilderError as error:
         yield Fault(None, f"the records cannot be summed up ({error})")
         return

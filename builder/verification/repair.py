@@ -109,7 +109,7 @@ def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
         labels_file.open_lines(recipe.labels_file)
     broken = _broken_shards(result, config)
     _remove_records(folder, config, broken)
-    manifest = pipeline.build_dataset(config, recipe, OutputFolder(folder), options.run).manifest
+    manifest = pipeline.build_dataset(config, OutputFolder(folder), options.run).manifest
     unequal = _compare_digests(result, manifest)
     after, _ = verify_dataset(folder, options)
     return RepairReport(before, tuple(broken), after, unequal)

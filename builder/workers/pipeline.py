@@ -109,7 +109,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
         scheduler=scheduler,
     )
     folder = OutputFolder(Path(out) if out else default_folder(config))
-    return build_dataset(config, recipe, folder, options)
+    return build_dataset(config, folder, options)
 
 
 def default_folder(config: DatasetConfig) -> Path:
@@ -120,38 +120,38 @@ def default_folder(config: DatasetConfig) -> Path:
 
 
 def build_dataset(
-    config: DatasetConfig, recipe: Recipe, folder: OutputFolder, options: BuildOptions
+    config: DatasetConfig, folder: OutputFolder, options: BuildOptions
 ) -> BuildResult:
     """Build what is missing of a dataset, and publish its manifest. See `build`."""
     started = time.perf_counter()
-    with _claim(folder, config, recipe):
+    with _claim(folder, config):
         made = 0
         missing = _missing_shards(folder, config, range(config.shard_count))
         manifest = None if missing else _read_manifest(folder, config)
         if manifest is None:
-            _publish_config(folder, config, recipe)
+            _publish_config(folder, config)
             made = _build_missing(folder, config, missing, options)
-            manifest = _publish_manifest(folder, config, recipe)
+            manifest = _publish_manifest(folder, config)
     return BuildResult(folder.path, manifest, made, time.perf_counter() - started)
 
 
 def build_part(
-    config: DatasetConfig, recipe: Recipe, folder: OutputFolder, options: BuildOptions, part: Part
+    config: DatasetConfig, folder: OutputFolder, options: BuildOptions, part: Part
 ) -> int:
     """Build what is missing of one part of the shards; return the number of samples built.
 
     Other parts may be built at the same time by any machine that shares the folder. `finalise`
     publishes the manifest when all parts are built.
     """
-    with _claim(folder, config, recipe, part):
+    with _claim(folder, config, part):
         missing = _missing_shards(folder, config, part.shard_numbers(config))
         begun = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == config
         if not begun or (missing and folder.exists(MANIFEST)):
-            _publish_config(folder, config, recipe)
+            _publish_config(folder, config)
         return _build_missing(folder, config, missing, options)
 
 
-def finalise(config: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> BuildResult:
+def finalise(config: DatasetConfig, folder: OutputFolder) -> BuildResult:
     """Publish the manifest of a dataset whose parts are all built.
 
     Raises:
@@ -161,15 +161,13 @@ def finalise(config: DatasetConfig, recipe: Recipe, folder: OutputFolder) -> Bui
     started = time.perf_counter()
     if not folder.exists(PLAN):
         raise UsageError(f"{folder}: has no {PLAN}: make the parts first, with --part I/N")
-    with _claim(folder, config, recipe):
-        manifest = _read_manifest(folder, config) or _publish_manifest(folder, config, recipe)
+    with _claim(folder, config):
+        manifest = _read_manifest(folder, config) or _publish_manifest(folder, config)
     return BuildResult(folder.path, manifest, 0, time.perf_counter() - started)
 
 
 @contextmanager
-def _claim(
-    folder: OutputFolder, config: DatasetConfig, recipe: Recipe, part: Part | None = None
-) -> Iterator[None]:
+def _claim(folder: OutputFolder, config: DatasetConfig, part: Part | None = None) -> Iterator[None]:
     """Hold the folder, or a part of it, after every check that can refuse the call."""
     if config.shard_count > MOST_SHARDS:
         raise UsageError(
@@ -177,7 +175,7 @@ def _claim(
             f"{config.storage.shard_size}, expected at most {MOST_SHARDS}: "
             "use a larger --shard-size"
         )
-    open_planner(recipe)  # refuses a recipe that cannot be drawn
+    open_planner(Recipe.from_json(config.recipe))  # refuses a recipe that cannot be drawn
     folder.check(config)
     with folder.claim(part):
         folder.check(config)  # again, since another build may have ended meanwhile
@@ -198,12 +196,12 @@ def _read_manifest(folder: OutputFolder, config: DatasetConfig) -> Manifest | No
     return manifest if manifest.plan == config else None
 
 
-def _publish_config(folder: OutputFolder, config: DatasetConfig, recipe: Recipe) -> None:
+def _publish_config(folder: OutputFolder, config: DatasetConfig) -> None:
     """Publish the dataset's configuration and labels file. From here on it has no manifest."""
     folder.remove(MANIFEST)
     folder.publish_json(PLAN, config.model_dump(mode="json"))
-    if recipe.labels_file is not None:
-        folder.publish_bytes(LABELS, labels_file.gzip_text(recipe.labels_file))
+    if file := Recipe.from_json(config.recipe).labels_file:
+        folder.publish_bytes(LABELS, labels_file.gzip_text(file))
 
 
 def _build_missing(
@@ -227,18 +225,14 @@ def _build_missing(
     return samples
 
 
-def _publish_manifest(folder: OutputFolder, config: DatasetConfig, recipe: Recipe) -> Manifest:
+def _publish_manifest(folder: OutputFolder, config: DatasetConfig) -> Manifest:
     """Publish the manifest. Raises `BuilderError` that names every missing shard."""
-    finished, missing = [], []
-    for shard in config.all_shards():
-        if record := read_valid_record(folder, config, shard):
-            finished.append(record)
-        else:
-            missing.append(shard.name)
-    if missing:
+    shards = config.all_shards()
+    finished = {shard.name: read_valid_record(folder, config, shard) for shard in shards}
+    if missing := [name for name, record in finished.items() if record is None]:
         raise BuilderError(f"{folder}: not finished: {', '.join(missing)}; call again to make them")
-    labels = None if recipe.labels_file is None else file_record(folder.path / LABELS)
-    manifest = Manifest.of(config, recipe, finished, labels)
+    labels = file_record(folder.path / LABELS) if config.recipe.get("labels_file") else None
+    manifest = Manifest.of(config, filter(None, finished.values()), labels)
     folder.publish_json(MANIFEST, manifest.model_dump(mode="json"))
     log.info("finished: %s, %d bytes", manifest.content_digest, manifest.bytes)
     return manifest

@@ -43,7 +43,7 @@ def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: Sh
     well. Any other exception becomes part of the result.
     """
     pool.exit_with_parent(parent)
-    started = time.monotonic()
+    started, failure = time.monotonic(), None
     try:
         function(task)
     except (BuilderError, OSError):
@@ -52,8 +52,7 @@ def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: Sh
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"in {Path(frame.filename).name}, line {frame.lineno}"
         failure = f"{type(error).__name__}: {error} ({place})"
-        return Attempt(task.shard.name, time.monotonic() - started, failure)
-    return Attempt(task.shard.name, time.monotonic() - started)
+    return Attempt(task.shard.name, time.monotonic() - started, failure)
 
 
 def build_with_retries(

@@ -29,7 +29,7 @@ def make_config(recipe, count=COUNT):
 def whole(recipe, tmp_path_factory):
     """Return a dataset built by one call."""
     out = tmp_path_factory.mktemp("whole") / "set"
-    build_dataset(make_config(recipe), recipe, OutputFolder(out), ALONE)
+    build_dataset(make_config(recipe), OutputFolder(out), ALONE)
     return out
 
 
@@ -38,27 +38,27 @@ def test_parts_in_any_order_are_the_whole(recipe, whole, tmp_path, parts):
     """All parts together equal one build, file by file; there may be more parts than shards."""
     config, out = make_config(recipe), tmp_path / "set"
     counts = [
-        build_part(config, recipe, OutputFolder(out), ALONE, Part(number, parts))
+        build_part(config, OutputFolder(out), ALONE, Part(number, parts))
         for number in range(parts, 0, -1)
     ]
     assert sum(counts) == COUNT
     assert max(counts) - min(counts) <= 30
-    assert finalise(config, recipe, OutputFolder(out)).manifest == open_dataset(whole).manifest
+    assert finalise(config, OutputFolder(out)).manifest == open_dataset(whole).manifest
     assert hash_files(out) == hash_files(whole)
-    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(1, parts)) == 0
+    assert build_part(config, OutputFolder(out), ALONE, Part(1, parts)) == 0
     assert (out / "manifest.json").exists()
 
 
 def test_a_finished_dataset_that_lost_a_shard_is_no_longer_one(recipe, whole, tmp_path):
     """The part that rebuilds the shard removes the manifest, and `finalise` publishes it again."""
     config, out = make_config(recipe), tmp_path / "set"
-    build_dataset(config, recipe, OutputFolder(out), ALONE)
+    build_dataset(config, OutputFolder(out), ALONE)
     (out / "shard-000001.h5").unlink()
-    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 2)) == 0
+    assert build_part(config, OutputFolder(out), ALONE, Part(2, 2)) == 0
     assert (out / "manifest.json").exists()
-    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2)) == 30
+    assert build_part(config, OutputFolder(out), ALONE, Part(1, 2)) == 30
     assert not (out / "manifest.json").exists()
-    finalise(config, recipe, OutputFolder(out))
+    finalise(config, OutputFolder(out))
     assert hash_files(out) == hash_files(whole)
 
 
@@ -67,9 +67,7 @@ def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
     context = multiprocessing.get_context("spawn")
     config, out = make_config(recipe), tmp_path / "set"
     makers = [
-        context.Process(
-            target=build_part, args=(config, recipe, OutputFolder(out), ALONE, Part(n, 2))
-        )
+        context.Process(target=build_part, args=(config, OutputFolder(out), ALONE, Part(n, 2)))
         for n in (1, 2)
     ]
     for maker in makers:
@@ -77,7 +75,7 @@ def test_parts_may_be_made_at_the_same_time(recipe, whole, tmp_path):
     for maker in makers:
         maker.join(120)
         assert maker.exitcode == 0
-    finalise(config, recipe, OutputFolder(out))
+    finalise(config, OutputFolder(out))
     assert hash_files(out) == hash_files(whole)
 
 
@@ -85,57 +83,57 @@ def test_a_dataset_is_not_finalised_before_all_parts_are_made(recipe, tmp_path):
     """The error names every missing shard; a part that is built again builds only its shards."""
     config, out = make_config(recipe), tmp_path / "set"
     with pytest.raises(UsageError, match="make the parts first"):
-        finalise(config, recipe, OutputFolder(out))
-    build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 4))
+        finalise(config, OutputFolder(out))
+    build_part(config, OutputFolder(out), ALONE, Part(2, 4))
     missing = ", ".join(f"shard-00000{n}" for n in (0, 1, 4, 5, 6, 7, 8))
     with pytest.raises(BuilderError, match=f"not finished: {missing};"):
-        finalise(config, recipe, OutputFolder(out))
+        finalise(config, OutputFolder(out))
     assert not (out / "manifest.json").exists()
     (out / "shard-000003.h5").unlink()
-    assert build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 4)) == 30
+    assert build_part(config, OutputFolder(out), ALONE, Part(2, 4)) == 30
 
 
 def test_parts_share_a_folder_with_each_other_only(recipe, tmp_path):
     """A whole build excludes builds of parts, and a build of a part excludes another of it."""
     config, out = make_config(recipe), tmp_path / "set"
-    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(config, OutputFolder(out), ALONE, Part(1, 2))
     with OutputFolder(out).lock(shared=True):
         with pytest.raises(BuilderError, match="another build is writing here"):
-            build_dataset(config, recipe, OutputFolder(out), ALONE)
+            build_dataset(config, OutputFolder(out), ALONE)
         with pytest.raises(BuilderError, match="another build is writing here"):
-            finalise(config, recipe, OutputFolder(out))
-        assert build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 2)) > 0
+            finalise(config, OutputFolder(out))
+        assert build_part(config, OutputFolder(out), ALONE, Part(2, 2)) > 0
         with (
             OutputFolder(out).lock(".lock-part-1-of-2"),
             pytest.raises(BuilderError, match="another"),
         ):
-            build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
+            build_part(config, OutputFolder(out), ALONE, Part(1, 2))
     with OutputFolder(out).lock(), pytest.raises(BuilderError, match="another build"):
-        build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
+        build_part(config, OutputFolder(out), ALONE, Part(1, 2))
 
 
 def test_a_part_leaves_what_others_have_begun(recipe, tmp_path):
     """A part keeps temporary files, which may be of another part; a whole build removes them."""
     config, out = make_config(recipe), tmp_path / "set"
-    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(config, OutputFolder(out), ALONE, Part(1, 2))
     begun = out / ".tmp-12345678-shard-000008.h5"
     begun.write_text("half")
-    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    build_part(config, OutputFolder(out), ALONE, Part(1, 2))
     assert begun.exists()
-    build_dataset(config, recipe, OutputFolder(out), ALONE)
+    build_dataset(config, OutputFolder(out), ALONE)
     assert not begun.exists()
 
 
 def test_parts_extend_a_dataset(recipe, tmp_path):
     """A larger count removes the manifest until all parts are built."""
     out = tmp_path / "set"
-    build_dataset(make_config(recipe, 100), recipe, OutputFolder(out), ALONE)
+    build_dataset(make_config(recipe, 100), OutputFolder(out), ALONE)
     config = make_config(recipe)
-    first = build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 2))
+    first = build_part(config, OutputFolder(out), ALONE, Part(1, 2))
     assert not (out / "manifest.json").exists()
-    second = build_part(config, recipe, OutputFolder(out), ALONE, Part(2, 2))
+    second = build_part(config, OutputFolder(out), ALONE, Part(2, 2))
     assert first + second == COUNT - 90  # three whole shards stay
-    assert finalise(config, recipe, OutputFolder(out)).manifest.plan.count == COUNT
+    assert finalise(config, OutputFolder(out)).manifest.plan.count == COUNT
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1/0", "-1/2"])
@@ -169,7 +167,7 @@ def test_an_unfinished_dataset_names_the_command_that_finishes_it(recipe, whole,
     from builder.cli import main
 
     out = tmp_path / "set"
-    build_part(make_config(recipe), recipe, OutputFolder(out), ALONE, Part(2, 3))
+    build_part(make_config(recipe), OutputFolder(out), ALONE, Part(2, 3))
     with pytest.raises(DatasetError, match="is not finished; to finish it: digitseq ") as caught:
         open_dataset(out)
     verb, *call = shlex.split(str(caught.value).partition("digitseq ")[2])
@@ -201,7 +199,7 @@ def test_verify_makes_damaged_shards_again(capsys, recipe, tmp_path):
 def test_a_whole_build_finishes_a_folder_of_parts(recipe, tmp_path):
     """`build` finishes a folder of parts."""
     config, out = make_config(recipe), tmp_path / "set"
-    build_part(config, recipe, OutputFolder(out), ALONE, Part(1, 3))
+    build_part(config, OutputFolder(out), ALONE, Part(1, 3))
     done = build(recipe, COUNT, out, shard_size=30, workers=1)
     assert done.made == COUNT - 90
     assert json.loads((out / "manifest.json").read_text())["plan"]["count"] == COUNT

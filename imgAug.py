@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from builder.augment.table import Augment
+from builder.augment.ranges import Augment
 from builder.cli.main import Parser, run_command
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError

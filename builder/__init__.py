@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from builder.augment.table import Augment
+    from builder.augment.ranges import Augment
     from builder.common.errors import BuilderError, BuildError, DatasetError, UsageError
     from builder.datasets.dataset import Dataset, LiveDataset
     from builder.datasets.order import Order
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     __version__: str
 else:  # type checkers must not see `__getattr__`: with it, every name would exist
     _MODULES = {
-        "augment.table": ("Augment",),
+        "augment.ranges": ("Augment",),
         "common.errors": ("BuildError", "BuilderError", "DatasetError", "UsageError"),
         "datasets.dataset": ("Dataset", "LiveDataset"),
         "datasets.order": ("Order",),

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builder.augment.table import AUGMENTATIONS, PRESETS, RANGES
+from builder.augment.ranges import PRESETS, RANGES
+from builder.augment.table import AUGMENTATIONS
 from builder.cli import main
 from builder.common import rng
 
@@ -59,8 +60,8 @@ def test_every_range_is_in_the_docs():
     """The table of ranges has each one with its presets and its limit, and no other."""
     text = (ROOT / "docs" / "augmentation.md").read_text()
     listed = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.M))
-    assert list(listed) == [item.name for item in RANGES]
-    for item in RANGES:
+    assert list(listed) == list(RANGES)
+    for item in RANGES.values():
         cells = listed[item.name].split(" | ")
         named = [item.presets.get(name, item.default) for name in PRESETS[1:]]
         assert [float(cell.strip() or 0) for cell in cells[1:4]] == named

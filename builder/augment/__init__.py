@@ -1,1 +1,1 @@
-"""How digits and images vary: the augmentations, and the table of all."""
+"""How digits and images vary: the augmentations, the table of all, and their ranges."""

@@ -1,27 +1,28 @@
-"""What an augmentation is: ranges, and what it does to the samples of a block.
+"""What an augmentation is: its ranges, its draws, and what it does to the samples of a block.
 
-A new augmentation is one new file here, one line in `AUGMENTATIONS` of `builder.augment.table`,
-and one line in `Augment` there for each of its ranges. Nothing else in the code changes: the
-command line, recipes and pictures read the table. `docs/augmentation.md` and `docs/streams.md`
-get a row each, which tests compare with the table. For examples see `builder.augment.scale` (a
-`Geometric`) and `builder.augment.contrast` (an `Effect`).
+A new augmentation is a function or two, in the file of its kind or in a new one; one entry of
+`AUGMENTATIONS` in `builder.augment.table`; and one field of `Augment` in `builder.augment.ranges`
+for each of its ranges. Nothing else in the code changes: the command line, recipes and pictures
+read the table. `docs/augmentation.md` and `docs/streams.md` get a row each, which tests compare
+with the table. `builder.augment.geometric` has short examples of `Geometric` augmentations,
+`builder.augment.grey_values` of effects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from builder.common import rng
-from builder.common.constants import Floats, Int8s, Int32s, Ints, UInt8s, Words
+from builder.common.constants import FRAME, Floats, Int8s, Int32s, Ints, UInt8s, Words
 
 STRIP = 1 << 16
 """Added to the number of a draw that a strip takes once, to tell it from those of its digits."""
 
-Change = Callable[[UInt8s, Ints, Int32s], None]
-"""What an `Effect` does to images; see there."""
+SCRATCH_LINES = FRAME + 5
+"""Lines of memory that an effect may write to: as many as blur needs."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,6 @@ class Draws:
         2 * (1 - style), folded back at the ends of the range. That keeps it uniform for every
         style: with 0 the digits are independent, with 1 they are the same.
         """
-        if self.style == 1.0:
-            return np.broadcast_to(self.per_strip(draw)[:, None], self.labels.shape)
         residue = 2.0 * (1.0 - self.style)
         return rng.fold_style(self.strip_words(draw), self.digit_words(draw), residue)
 
@@ -79,42 +78,20 @@ class Draws:
         return np.concatenate([round_half_up(amount), key], axis=1)
 
 
-@dataclass(frozen=True)
-class Range:
-    """One number of an augmentation: a strength, or a setting.
+class Augmentation:
+    """Named ranges of `Augment`; the augmentation is on where one of its strengths is not 0.
 
-    Attributes:
-        name: Its name in `Augment`, in recipes and (with `-` for `_`) on the command line.
-        flag: What stands for its value in help, such as `DEG`.
-        unit: The unit of the value.
-        help: What the value does, in a line that mentions `flag`.
-        most: The largest value allowed.
-        presets: The value in each preset; a preset that is not named has the default.
-        least: The smallest value allowed, 0 for a strength.
-        default: 0 for a strength, which is off then; another number for a setting.
+    Args:
+        *strengths: The names of its strengths; the first one is the augmentation's name.
+        settings: The names of its settings, which matter where it is on.
     """
 
-    name: str
-    flag: str
-    unit: str
-    help: str
-    most: float
-    presets: Mapping[str, float] = field(default_factory=dict)
-    least: float = 0.0
-    default: float = 0.0
-
-
-class Augmentation:
-    """Named ranges; the augmentation is on where one of its strengths is not 0."""
-
-    def __init__(self, *ranges: Range) -> None:
-        self.ranges = ranges
-        self.name = ranges[0].name
-        self.strengths = tuple(item.name for item in ranges if not item.default)
+    def __init__(self, *strengths: str, settings: tuple[str, ...] = ()) -> None:
+        self.name, self.strengths, self.settings = strengths[0], strengths, settings
 
     def values(self, augment: Mapping[str, float]) -> tuple[float, ...]:
-        """Return its own values, in order, out of those of all augmentations."""
-        return tuple(augment[item.name] for item in self.ranges)
+        """Return its own values, strengths first, out of those of all augmentations."""
+        return tuple(augment[name] for name in self.strengths + self.settings)
 
     def is_on(self, augment: Mapping[str, float]) -> bool:
         """Tell whether one of its strengths is not 0."""
@@ -125,13 +102,16 @@ class Geometric(Augmentation):
     """An augmentation of the map from a glyph to the image.
 
     Args:
-        *ranges: Its ranges.
+        *strengths: As of every augmentation.
         apply: `apply(warp, draws, *values)` composes it into the `Warp` of a block, in place;
             `values` are those of its ranges, in order.
+        settings: As of every augmentation.
     """
 
-    def __init__(self, *ranges: Range, apply: Callable[..., None]) -> None:
-        super().__init__(*ranges)
+    def __init__(
+        self, *strengths: str, apply: Callable[..., None], settings: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(*strengths, settings=settings)
         self.apply = apply
 
 
@@ -139,23 +119,27 @@ class Effect(Augmentation):
     """An augmentation of finished pixels.
 
     Args:
-        *ranges: Its ranges.
+        *strengths: As of every augmentation.
         draw: `draw(draws, *values)` returns the numbers of each sample, (B, k) int64; `values`
             are those of its ranges, in order.
         change: `change(images, numbers, scratch)` changes images (B, 28, W) in place, by integer
-            arithmetic. It is compiled. `scratch` (lines, W + 4), of zeros, is memory to write to.
-        lines: How many lines of scratch memory it needs.
+            arithmetic. It is compiled. `scratch` (33, W + 4), of zeros, is memory to write to.
+        settings: As of every augmentation.
     """
 
     def __init__(
-        self, *ranges: Range, draw: Callable[..., Ints], change: Change, lines: int = 0
+        self,
+        *strengths: str,
+        draw: Callable[..., Ints],
+        change: Callable[[UInt8s, Ints, Int32s], None],
+        settings: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(*ranges)
-        self.draw, self.change, self.lines = draw, change, lines
+        super().__init__(*strengths, settings=settings)
+        self.draw, self.change = draw, change
 
     def apply(self, images: UInt8s, numbers: Ints) -> None:
         """Change images (B, 28, W) in place."""
-        scratch = np.zeros((self.lines, images.shape[2] + 4), dtype=np.int32)
+        scratch = np.zeros((SCRATCH_LINES, images.shape[2] + 4), dtype=np.int32)
         self.change(images, numbers, scratch)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
-from builder.augment.trigonometry import sine_cosine
+from builder.augment.augmentation import Draws, rescale, round_half_up
+from builder.augment.warp import sine_cosine
 from builder.common.constants import Int32s, Ints, UInt8s, i32, u8, u32
 from builder.common.jit import jit
 from builder.common.rng_kernels import hash_pixel
@@ -76,28 +76,3 @@ def grain(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
                 v, grey = i32(row[x]), i32(above[x] * near + below[x] * far + 32) >> 6
                 product = i32(i32((255 - v) * grey) * level)  # 255**3 at most
                 row[x] = u8(v + (i32(product * 129 + (1 << 22)) >> 23))
-
-
-def _level_range(name: str, help_text: str, strong: float) -> Range:
-    presets = {"strong": strong}
-    return Range(name, "LEVEL", "levels", help_text, most=255.0, presets=presets)
-
-
-FLAT = Effect(
-    _level_range("background", "lighten the background evenly, to grey levels up to LEVEL", 40.0),
-    draw=draw_flat,
-    change=shade,
-)
-
-GRADIENT = Effect(
-    _level_range("gradient", "lighten it from one side, to grey levels up to LEVEL", 40.0),
-    draw=draw_gradient,
-    change=shade,
-)
-
-TEXTURE = Effect(
-    _level_range("texture", "give it a grain of grey levels up to LEVEL", 30.0),
-    draw=draw_texture,
-    change=grain,
-    lines=2,
-)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
-from builder.common.constants import FRAME, Int32s, Ints, UInt8s, i32, u8
+from builder.augment.augmentation import Draws, rescale, round_half_up
+from builder.common.constants import Int32s, Ints, UInt8s, i32, u8
 from builder.common.jit import jit
 
 WEIGHT_SUM = 4096
@@ -49,18 +49,3 @@ def smooth(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
             for x in range(width):
                 total = i32(i32(p[x] + t[x]) * far + i32(q[x] + s[x]) * near + r[x] * here)
                 row[x] = u8(i32(total + (1 << 19)) >> 20)
-
-
-BLUR = Effect(
-    Range(
-        name="blur",
-        flag="PX",
-        unit="px",
-        help="blur by a Gaussian of sigma up to PX pixels",
-        most=1.0,
-        presets={"strong": 0.8},
-    ),
-    draw=draw_blur,
-    change=smooth,
-    lines=FRAME + 5,
-)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from builder.augment.augmentation import Draws, Effect, Range, rescale, round_half_up
-from builder.augment.trigonometry import sine_cosine
+from builder.augment.augmentation import Draws, rescale, round_half_up
+from builder.augment.warp import sine_cosine
 from builder.common.constants import FRAME, Int32s, Ints, UInt8s, i32, u8
 from builder.common.jit import jit
 
@@ -73,26 +73,3 @@ def lay_strokes(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
                     cover = min(max(i32(inside + 128), i32(0)), i32(256))
                     v = i32(row[x])
                     row[x] = u8(v + (i32((i32(grey) - v) * cover + 128) >> 8))
-
-
-STROKES = Effect(
-    Range(
-        name="strokes",
-        flag="N",
-        unit="strokes",
-        help="lay up to N short strokes of any grey over the image, rounded up now and then",
-        most=20.0,
-        presets={"strong": 1.0},
-    ),
-    Range(
-        name="stroke_width",
-        flag="PX",
-        unit="px",
-        help="their width, from 1 to PX pixels",
-        least=1.0,
-        most=10.0,
-        default=3.0,
-    ),
-    draw=draw_strokes,
-    change=lay_strokes,
-)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.augment.augmentation import Draws, Geometric, Range, rescale
+from builder.augment.augmentation import Draws, rescale
 from builder.augment.warp import Warp
 from builder.common.constants import Floats, Ints, i64
 from builder.common.jit import jit
@@ -51,27 +51,6 @@ def fill_growth(thickness: Floats, widths: Floats, growth: Ints, gain: Ints) -> 
         gain[n] = i64(np.floor(64.0 / (1.0 - FADE * inward) + 0.5))
 
 
-def apply(warp: Warp, draws: Draws, thin: float, thick: float) -> None:
+def change_thickness(warp: Warp, draws: Draws, thin: float, thick: float) -> None:
     """Change the width of strokes by a uniform share in [-thin, thick]."""
     warp.thickness += rescale(draws.per_digit_in_style(), thin + thick) - thin
-
-
-THICKNESS = Geometric(
-    Range(
-        name="thin",
-        flag="S",
-        unit="share",
-        help="make strokes thinner by up to a share S of their width",
-        most=0.5,
-        presets={"strong": 0.4},
-    ),
-    Range(
-        name="thick",
-        flag="S",
-        unit="share",
-        help="make strokes thicker by up to a share S of their width",
-        most=1.0,
-        presets={"strong": 0.6},
-    ),
-    apply=apply,
-)

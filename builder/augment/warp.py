@@ -12,6 +12,7 @@ perspective and the linear ones (scale, shear, rotation), squeeze, then shift an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ from builder.common.constants import Floats, Words
 from builder.common.jit import jit
 
 Coefficient = float | Floats
+
+_RADIANS = math.pi / 180
+_SINE = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(7))
+_COSINE = tuple((-1.0) ** k / math.factorial(2 * k) for k in range(8))
 
 
 @dataclass
@@ -66,15 +71,9 @@ class Warp:
 
         Each coefficient is a number, or an array that broadcasts to (B, L).
         """
-        parts = (_broadcast(part, self.thickness.shape).reshape(-1) for part in (a, b, c, e))
-        compose_all(self.linear.reshape(4, -1), *parts)
-
-
-def _broadcast(part: Coefficient, shape: tuple[int, ...]) -> Floats:
-    """Return a coefficient as a contiguous array of a shape."""
-    if isinstance(part, np.ndarray) and part.shape == shape:
-        return part
-    return np.full(shape, part, dtype=np.float64)
+        parts = (np.broadcast_to(part, self.thickness.shape) for part in (a, b, c, e))
+        flat = (np.ascontiguousarray(part, dtype=np.float64).reshape(-1) for part in parts)
+        compose_all(self.linear.reshape(4, -1), *flat)
 
 
 @jit
@@ -84,3 +83,33 @@ def compose_all(linear: Floats, a: Floats, b: Floats, c: Floats, e: Floats) -> N
         xp, xq, yp, yq = linear[0, n], linear[1, n], linear[2, n], linear[3, n]
         linear[0, n], linear[1, n] = a[n] * xp + b[n] * yp, a[n] * xq + b[n] * yq
         linear[2, n], linear[3, n] = c[n] * xp + e[n] * yp, c[n] * xq + e[n] * yq
+
+
+def sine_cosine(degrees: Floats | float) -> tuple[Floats, Floats]:
+    """Return sine and cosine of angles in [-180, 180] degrees, within 3e-9.
+
+    Taylor polynomials of half the angle, then the double-angle formulas: + and * alone.
+
+    >>> sine, cosine = sine_cosine(60.0)
+    >>> round(float(sine), 6), round(float(cosine), 6)
+    (0.866025, 0.5)
+    """
+    angles = np.asarray(degrees, dtype=np.float64)
+    sine, cosine = np.empty(angles.shape), np.empty(angles.shape)
+    fill_sine_cosine(angles.reshape(-1), sine.reshape(-1), cosine.reshape(-1))
+    return sine, cosine
+
+
+@jit
+def fill_sine_cosine(degrees: Floats, sines: Floats, cosines: Floats) -> None:
+    """Set sines and cosines (N,) of angles (N,), the polynomials by Horner's rule."""
+    for n in range(len(degrees)):
+        half = degrees[n] * (_RADIANS / 2)
+        square = half * half
+        sine, cosine = _SINE[6], _COSINE[7]
+        for k in range(5, -1, -1):
+            sine = sine * square + _SINE[k]
+        for k in range(6, -1, -1):
+            cosine = cosine * square + _COSINE[k]
+        sine = sine * half
+        sines[n], cosines[n] = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine

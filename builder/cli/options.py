@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from builder.augment.table import PRESETS, RANGES, Augment
+from builder.augment.ranges import PRESETS, RANGES, Augment
 from builder.common import untrusted_files
 from builder.common.errors import UsageError
 from builder.common.validation import FrozenModel
@@ -119,7 +119,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     add_absent("--dataset-dir", metavar="DIR", help="folder of four IDX files in place of MNIST")
     add_absent("--augment", choices=PRESETS, help="preset of augmentation (standard)")
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
-    for item in RANGES:
+    for item in RANGES.values():
         note = f"; {item.least:g} to {item.most:g} {item.unit}"
         add_field(ranges, Augment, item.name, note, type=float, metavar=item.flag)
 

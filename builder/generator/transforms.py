@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from builder.augment.trigonometry import sine_cosine
+from builder.augment.warp import sine_cosine
 from builder.common import rng
 from builder.common.constants import Floats, Words
 from builder.generator.kernels.elastic import RMS, SIGMA

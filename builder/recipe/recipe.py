@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from builder.augment.table import Augment, Preset
+from builder.augment.ranges import Augment, Preset
 from builder.common.constants import CLASSES, FRAME, RECIPE_VERSION, Integer
 from builder.common.errors import UsageError
 from builder.common.validation import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from builder.augment.augmentation import Range
-from builder.augment.table import AUGMENTATIONS, Augment
+from builder.augment.ranges import RANGES, Augment, Range
+from builder.augment.table import AUGMENTATIONS
 from builder.common.constants import FRAME
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
@@ -22,7 +22,7 @@ ZOOMS = (2, 1)
 
 def strengths() -> list[Range]:
     """Return every strength in the table of augmentations, in its order."""
-    return [item for a in AUGMENTATIONS.values() for item in a.ranges if not item.default]
+    return [RANGES[name] for item in AUGMENTATIONS.values() for name in item.strengths]
 
 
 def steps(strength: Range) -> list[float]:

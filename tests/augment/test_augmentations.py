@@ -19,18 +19,11 @@ from scipy import ndimage
 from scipy.stats import kstest
 
 from builder import Augment, Recipe, generate
-from builder.augment import trigonometry
 from builder.augment.augmentation import Effect, Geometric
-from builder.augment.table import (
-    AUGMENTATIONS,
-    PRESETS,
-    RANGES,
-    draw_effects,
-    draw_warps,
-    resolve_preset,
-)
+from builder.augment.ranges import PRESETS, RANGES, resolve_preset
+from builder.augment.table import AUGMENTATIONS, draw_effects, draw_warps
 from builder.augment.thickness import compute_growth
-from builder.augment.warp import Warp
+from builder.augment.warp import Warp, sine_cosine
 from builder.common import rng
 from builder.generator.generator import render
 from builder.generator.kernels import elastic, glyph
@@ -56,7 +49,8 @@ DIGITS = digits.open_bank(digits.MNIST, "test")
 
 def own(name):
     """Return the names of an augmentation's numbers."""
-    return [r.name for item in AUGMENTATIONS.values() if item.name == name for r in item.ranges]
+    item = next(item for item in AUGMENTATIONS.values() if item.name == name)
+    return item.strengths + item.settings
 
 
 def only(name, style=0.0, **numbers):
@@ -72,7 +66,7 @@ def without(name):
 
 def weaker(name):
     """Return the numbers of a recipe with all on, and one at half its strength."""
-    strengths = {r.name for r in RANGES if not r.default} & set(own(name))
+    strengths = {r.name for r in RANGES.values() if not r.default} & set(own(name))
     return {**FULL, **{n: FULL[n] / 2 for n in strengths}}
 
 
@@ -362,10 +356,10 @@ def test_positive_angles_turn_clockwise():
 def test_sine_and_cosine_are_as_exact_as_they_say():
     """Both are within their stated error of the true values, which is not stated far too large."""
     degrees = np.concatenate([np.linspace(-180, 180, 200_001), np.arange(-180, 181, 15.0)])
-    sine, cosine = trigonometry.sine_cosine(degrees)
+    sine, cosine = sine_cosine(degrees)
     true = np.array([(math.sin(math.radians(d)), math.cos(math.radians(d))) for d in degrees]).T
     worst = max(np.abs(sine - true[0]).max(), np.abs(cosine - true[1]).max())
-    assert trigonometry.ERROR / 10 < worst <= trigonometry.ERROR
+    assert 3e-10 < worst <= 3e-9
 
 
 # --- (d) presets -------------------------------------------------------------------------------
@@ -373,17 +367,19 @@ def test_sine_and_cosine_are_as_exact_as_they_say():
 
 def test_preset_none_has_everything_off():
     """Strengths are 0 and settings as by default; so no augmentation is on."""
-    assert all(NONE[r.name] == r.default for r in RANGES)
+    assert all(NONE[r.name] == r.default for r in RANGES.values())
     assert not any(item.is_on(NONE) for item in AUGMENTATIONS.values())
-    assert all(r.default == 0 or r.name in ("elastic_correlation", "stroke_width") for r in RANGES)
+    assert all(
+        r.default == 0 or r.name in ("elastic_correlation", "stroke_width") for r in RANGES.values()
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_lie_in_their_ranges(name):
     """Every number of a preset is allowed: 0 for off, or from the least to the most."""
     numbers = resolve_preset(name)
-    assert list(numbers) == [r.name for r in RANGES]
-    for r in RANGES:
+    assert list(numbers) == list(RANGES)
+    for r in RANGES.values():
         assert r.least <= numbers[r.name] <= r.most or (numbers[r.name] == 0 and not r.default)
         assert set(r.presets) <= set(PRESETS)
     assert Recipe(augment=name).augment.ranges == numbers
@@ -393,7 +389,7 @@ def test_presets_grow_stronger():
     """No strength is less in a preset that is said to be stronger, and some are more."""
     ladder = [resolve_preset(name) for name in PRESETS]
     for weak, strong in pairwise(ladder):
-        strengths = [r.name for r in RANGES if not r.default]
+        strengths = [r.name for r in RANGES.values() if not r.default]
         assert all(weak[name] <= strong[name] for name in strengths)
         assert any(weak[name] < strong[name] for name in strengths)
 
@@ -788,20 +784,13 @@ def test_digits_stay_in_the_image(name):
 LIFT = """
 import numpy as np
 
-from builder.augment.augmentation import Effect, Range
 
-
-def draw_lift(draws, level):
+def draw(draws, level):
     return np.full((len(draws.seeds), 1), round(level))
 
 
 def lift(images, numbers, scratch):
     images += numbers[:, :, None].astype(np.uint8)
-
-
-LIFT = Effect(
-    Range("lift", "LEVEL", "levels", "a new one", most=100.0), draw=draw_lift, change=lift
-)
 """
 
 SHOW_LIFT = """
@@ -815,19 +804,26 @@ print([item.name for item in ladder.strengths()][-1])
 
 
 def test_a_new_augmentation_is_a_file_and_two_lines(tmp_path):
-    """A file, a line in the table and a line in `Augment` are an augmentation everywhere."""
+    """A file, a line in the table and a field of `Augment` are an augmentation everywhere."""
     package = shutil.copytree(ROOT / "builder", tmp_path / "builder")
     (package / "augment" / "lift.py").write_text(LIFT)
-    table = package / "augment" / "table.py"
-    text = table.read_text()
-    for before, line in (
-        ("from builder.augment.noise", "from builder.augment.lift import LIFT\n"),
-        ('}\n"""Stream number and', "    90: LIFT,\n"),
-        ("\n    @classmethod\n    def preset(", '    lift: float = _field("lift")\n'),
+    for file, before, line in (
+        ("table.py", "from builder.augment.warp", "from builder.augment.lift import draw, lift\n"),
+        (
+            "table.py",
+            '}\n"""Stream number and',
+            '    90: Effect("lift", draw=draw, change=lift),\n',
+        ),
+        (
+            "ranges.py",
+            "\n    @classmethod\n    def preset(",
+            '    lift: float = _range("LEVEL", "a new one", 100.0)\n',
+        ),
     ):
+        path = package / "augment" / file
+        text = path.read_text()
         assert text.count(before) == 1
-        text = text.replace(before, line + before)
-    table.write_text(text)
+        path.write_text(text.replace(before, line + before))
     done = subprocess.run(
         [sys.executable, "-c", SHOW_LIFT],
         cwd=tmp_path,
@@ -839,13 +835,14 @@ def test_a_new_augmentation_is_a_file_and_two_lines(tmp_path):
     assert done.stdout.splitlines() == ["{'lift': 60.0} 60", "lift"]
 
 
-def test_each_range_is_a_field_of_augment():
-    """`Augment` has the ranges of the table as fields, in its order, and no others."""
-    assert list(Augment.model_fields) == [item.name for item in RANGES]
+def test_each_range_of_the_table_is_a_field_of_augment():
+    """`Augment` has the ranges that the table names as fields, in its order, and style."""
+    names = [name for item in AUGMENTATIONS.values() for name in item.strengths + item.settings]
+    assert list(Augment.model_fields) == list(RANGES) == ["style", *names]
 
 
 def test_no_stream_is_given_twice():
     """The table in the source names every stream once."""
     source = (ROOT / "builder" / "augment" / "table.py").read_text()
-    streams = re.findall(r"^    (\d+): [A-Z_]+,$", source, re.M)
+    streams = re.findall(r"^    (\d+): (?:Geometric|Effect)\(", source, re.M)
     assert len(set(streams)) == len(streams) == len(AUGMENTATIONS)

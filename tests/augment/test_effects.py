@@ -8,9 +8,10 @@ import pytest
 from scipy.stats import chisquare, kstest
 
 from builder import Recipe, generate
-from builder.augment import noise as noise_effect
+from builder.augment import grey_values
 from builder.augment.augmentation import Draws, Effect
-from builder.augment.table import AUGMENTATIONS, draw_effects, resolve_preset
+from builder.augment.ranges import RANGES, resolve_preset
+from builder.augment.table import AUGMENTATIONS, draw_effects
 from builder.common.rng import sample_seeds
 from tests import effects_reference as reference
 
@@ -36,7 +37,8 @@ EFFECTS = {item.name: item for item in AUGMENTATIONS.values() if isinstance(item
 STREAMS = {item.name: stream for stream, item in AUGMENTATIONS.items()}
 
 WHOLE_RANGE = {
-    name: {r.name: r.most for r in item.ranges} | ({"invert": 0.5} if name == "invert" else {})
+    name: {n: RANGES[n].most for n in item.strengths + item.settings}
+    | ({"invert": 0.5} if name == "invert" else {})
     for name, item in EFFECTS.items()
 }
 """Each effect as strong as is allowed, so that its draws are from all of its range."""
@@ -280,8 +282,8 @@ def test_noise_mean_and_deviation_are_those_of_its_sum():
         np.add.outer(np.arange(16), np.arange(16)).ravel(),
         np.add.outer(np.arange(16), np.arange(16)).ravel(),
     )
-    assert sums.mean() == noise_effect.MEAN
-    assert pytest.approx(sums.std()) == noise_effect.DEVIATION
+    assert sums.mean() == grey_values.MEAN
+    assert pytest.approx(sums.std()) == grey_values.DEVIATION
 
 
 def test_dropout_loses_the_share_drawn():
@@ -490,7 +492,7 @@ def amount(name, numbers, most):
     if name == "blur":
         return np.sqrt((2 * numbers[:, 1] + 8 * numbers[:, 2]) / 4096) / most, 0.0
     if name == "noise":
-        unit = noise_effect.DEVIATION / 256 / most
+        unit = grey_values.DEVIATION / 256 / most
     else:
         unit = {"background": 1 / 256, "gradient": 1 / 128, "texture": 1, "dropout": 1 / 65536}[
             name

@@ -152,11 +152,11 @@ print(noise.sum())
 """,
     ),
     "augment": (
-        "builder/augment/trigonometry.py",
+        "builder/augment/warp.py",
         "sine = sine * half",
         "sine = half * half",
         """
-from builder.augment.trigonometry import sine_cosine
+from builder.augment.warp import sine_cosine
 print(sine_cosine(30.0))
 """,
     ),

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder import Augment, Recipe
-from builder.augment.table import PRESETS, RANGES
+from builder.augment.ranges import PRESETS, RANGES
 from builder.common.errors import UsageError
 from builder.recipe.digits import MNIST, Source
 from builder.recipe.labels_file import LabelsFile
 
-STRENGTHS = {item.name: item.most for item in RANGES if not item.default}
+STRENGTHS = {item.name: item.most for item in RANGES.values() if not item.default}
 FILE = LabelsFile("ab" * 32, 12, 7)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from builder import Recipe, generate
 from builder.common.atomic_files import publish_bytes
-from builder.visualization import contact_sheet, drawing, ladder
+from builder.visualization import contact_sheet, ladder
 
 SAMPLES = (
     (Recipe(seed=7), False),
@@ -32,7 +32,7 @@ def main() -> None:
     ]
     pictures = {"samples.png": np.hstack(columns), "ladder.png": ladder.ladder(LADDER)}
     for name, picture in pictures.items():
-        publish_bytes(Path(__file__).with_name(name), drawing.encode_png(picture))
+        publish_bytes(Path(__file__).with_name(name), contact_sheet.encode_png(picture))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def external_imports(path: Path) -> set[str]:
         ("secrets", {"common.rng"}),
         ("h5py", {"storage.formats.hdf5_writer", "storage.formats.hdf5_reader"}),
         ("pyarrow", {"storage.formats.parquet"}),
-        ("cv2", {"storage.formats.png_file", "visualization.drawing"}),
+        ("cv2", {"storage.formats.png_file", "visualization.contact_sheet"}),
         ("numba", {"common.jit"}),
         ("xxhash", {"storage.statistics"}),
         ("platformdirs", {"common.cache"}),

@@ -10,7 +10,7 @@ WEIGHT_SUM = 4096
 """The sum of the five weights of a line."""
 
 
-def draw_blur(draws: Draws, sigma: float) -> Ints:
+def draw(draws: Draws, sigma: float) -> Ints:
     """Return (B, 3): weights at distance 0, 1 and 2, for a sigma uniform in [0, sigma].
 
     They are (s, 1 - 2 s, s) convolved with itself, whose variance is 4 s, so s is a quarter of

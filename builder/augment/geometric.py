@@ -41,7 +41,8 @@ def shear_y(warp: Warp, draws: Draws, slope: float) -> None:
 
 def rotate(warp: Warp, draws: Draws, degrees: float) -> None:
     """Rotate by a uniform angle in [-degrees, degrees], clockwise if positive; half for 1 and 7."""
-    most = np.where(np.isin(draws.labels, CONFUSABLE), degrees / 2, degrees)
+    confusable = (draws.labels == CONFUSABLE[0]) | (draws.labels == CONFUSABLE[1])
+    most = np.where(confusable, degrees / 2, degrees)
     sine, cosine = sine_cosine(most * draws.per_digit())
     warp.compose(cosine, -sine, sine, cosine)
 

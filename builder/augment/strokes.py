@@ -19,7 +19,7 @@ NUMBERS_PER_STROKE = 7
 DRAWS_PER_STROKE = 6
 
 
-def draw_strokes(draws: Draws, most: float, width: float) -> Ints:
+def draw(draws: Draws, most: float, width: float) -> Ints:
     """Return (B, 7 n), n the most strokes there can be; those past a sample's count have width 0.
 
     The count is uniform in [0, most + 1), rounded down: with 1.5 a fifth of the samples have 2
@@ -49,7 +49,7 @@ def draw_strokes(draws: Draws, most: float, width: float) -> Ints:
 
 
 @jit
-def lay_strokes(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
+def lay(images: UInt8s, numbers: Ints, scratch: Int32s) -> None:
     """Lay every stroke over the image, its edges smooth over a pixel."""
     height, width = images.shape[1], images.shape[2]
     for b in range(len(images)):

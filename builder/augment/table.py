@@ -10,7 +10,7 @@ from builder.augment.warp import Warp
 from builder.common.constants import Int8s, Ints, Words
 
 AUGMENTATIONS: dict[int, Augmentation] = {
-    18: Geometric("thin", "thick", apply=thickness.change_thickness),
+    18: Geometric("thin", "thick", apply=thickness.change),
     19: Geometric("elastic", settings=("elastic_correlation",), apply=geometric.deform),
     16: Geometric("scale", apply=geometric.scale),
     20: Geometric("shear", apply=geometric.shear),
@@ -20,13 +20,8 @@ AUGMENTATIONS: dict[int, Augmentation] = {
     17: Geometric("shift", apply=geometric.shift),
     24: Geometric("baseline", apply=geometric.move_baseline),
     25: Effect("contrast", draw=grey_values.draw_contrast, change=grey_values.bend_curve),
-    26: Effect("blur", draw=blur.draw_blur, change=blur.smooth),
-    27: Effect(
-        "strokes",
-        settings=("stroke_width",),
-        draw=strokes.draw_strokes,
-        change=strokes.lay_strokes,
-    ),
+    26: Effect("blur", draw=blur.draw, change=blur.smooth),
+    27: Effect("strokes", settings=("stroke_width",), draw=strokes.draw, change=strokes.lay),
     28: Effect("background", draw=background.draw_flat, change=background.shade),
     29: Effect("gradient", draw=background.draw_gradient, change=background.shade),
     30: Effect("texture", draw=background.draw_texture, change=background.grain),

@@ -51,6 +51,6 @@ def fill_growth(thickness: Floats, widths: Floats, growth: Ints, gain: Ints) -> 
         gain[n] = i64(np.floor(64.0 / (1.0 - FADE * inward) + 0.5))
 
 
-def change_thickness(warp: Warp, draws: Draws, thin: float, thick: float) -> None:
+def change(warp: Warp, draws: Draws, thin: float, thick: float) -> None:
     """Change the width of strokes by a uniform share in [-thin, thick]."""
     warp.thickness += rescale(draws.per_digit_in_style(), thin + thick) - thin

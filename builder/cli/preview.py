@@ -22,7 +22,7 @@ from builder.datasets.stored import open_dataset
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
-from builder.visualization import contact_sheet, drawing, ladder
+from builder.visualization import contact_sheet, ladder
 
 EXAMPLES = """examples:
   %(prog)s
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = given_fields(arguments, ["columns", "zoom", "boxes"])
         picture = contact_sheet.contact_sheet(samples, **settings)
         content = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
-    atomic_files.publish_bytes(arguments.out, drawing.encode_png(picture))
+    atomic_files.publish_bytes(arguments.out, contact_sheet.encode_png(picture))
     height, width = picture.shape[:2]
     print(f"{arguments.out}: {content}, {width} x {height} px")
     return 0
@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_options(arguments: argparse.Namespace) -> None:
     """Raise `UsageError` for numbers out of range, and for options that exclude each other."""
-    limits = {"count": MAX_COUNT, "columns": drawing.MAX_PIXELS, "zoom": drawing.MAX_PIXELS}
+    pixels = contact_sheet.MAX_PIXELS
+    limits = {"count": MAX_COUNT, "columns": pixels, "zoom": pixels}
     for name, number in given_fields(arguments, limits).items():
         whole_number(name, number, 1, limits[name])
     if arguments.ladder:

@@ -22,8 +22,7 @@ from builder.common.jit import jit
 from builder.common.rng import Stream
 from builder.common.rng_kernels import word_below
 from builder.common.validation import format_value
-from builder.planner.layout import arrange, draw_gaps
-from builder.planner.pull_in import move_to_extents, pull_in
+from builder.planner.layout import arrange, draw_gaps, move_to_extents, pull_in
 from builder.planner.specs import DigitSpecs, GlyphArrays, Specs
 from builder.recipe.digits import DigitBank, open_bank
 from builder.recipe.recipe import Recipe

@@ -10,8 +10,8 @@ from builder.common.constants import FRAME
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
-from builder.visualization import drawing
-from builder.visualization.drawing import GAP, MAX_WIDTH, Grid, Picture
+from builder.visualization import contact_sheet as sheet
+from builder.visualization.contact_sheet import GAP, LINE, MAX_WIDTH, Grid, Picture
 
 STEPS = 5
 """Images of a strength."""
@@ -53,43 +53,42 @@ def ladder(recipe: Recipe, index: int = 0, zoom: int | None = None) -> Picture:
         UsageError: The picture would be larger than `MAX_PIXELS`.
 
     """
-    plain = _generate(recipe, index, {})
+
+    def generate_with(**ranges: float) -> Sample:
+        augmented = recipe.model_copy(update={"augment": Augment(**ranges)})
+        return generate(augmented, [index])[0]
+
+    plain = generate_with()
     rows = {"all off": [(plain, "")]} | {
         strength.name: [
-            (_generate(recipe, index, {strength.name: number}), f"{number:.3g} {strength.unit}")
+            (generate_with(**{strength.name: number}), f"{number:.3g} {strength.unit}")
             for number in steps(strength)
         ]
         for strength in strengths()
     }
-    left = max(drawing.text_width(title) for title in rows) + GAP
-    least_width = max(drawing.text_width(text) for row in rows.values() for _, text in row)
+    left = max(sheet.text_width(title) for title in rows) + GAP
+    least_width = max(sheet.text_width(text) for row in rows.values() for _, text in row)
     grid = _choose_grid(plain.image.shape[1], zoom, least_width, left)
     page = grid.page(sum(grid.rows(len(row)) for row in rows.values()))
-    heading = drawing.shorten(f"sample {index}, label {plain.text}", page.shape[1] - 2 * GAP)
-    drawing.write(page, heading, GAP, GAP + drawing.LINE, drawing.BLACK)
+    heading = sheet.shorten(f"sample {index}, label {plain.text}", page.shape[1] - 2 * GAP)
+    sheet.write(page, heading, GAP, GAP + LINE, sheet.BLACK)
     first = 0
     for title, row in rows.items():
-        middle = grid.corner(first, 0)[1] + (FRAME * grid.zoom + drawing.LINE) // 2
-        drawing.write(page, title, GAP, middle, drawing.BLACK)
+        middle = grid.corner(first, 0)[1] + (FRAME * grid.zoom + LINE) // 2
+        sheet.write(page, title, GAP, middle, sheet.BLACK)
         for number, (sample, text) in enumerate(row):
             x, y = grid.corner(first + number // grid.columns, number % grid.columns)
-            drawing.paste(page, drawing.enlarge(sample.image, grid.zoom), x, y)
-            drawing.write(page, text, x, y + grid.cell_height, drawing.GREY)
+            sheet.paste(page, sheet.enlarge(sample.image, grid.zoom), x, y)
+            sheet.write(page, text, x, y + grid.cell_height, sheet.GREY)
         first += grid.rows(len(row))
     return page
 
 
-def _generate(recipe: Recipe, index: int, ranges: dict[str, float]) -> Sample:
-    """Return a sample of a recipe with other augmentation."""
-    fields = {name: getattr(recipe, name) for name in Recipe.model_fields}
-    return generate(Recipe(**{**fields, "augment": Augment(**ranges)}), [index])[0]
-
-
 def _choose_grid(width: int, zoom: int | None, least_width: int, left: int) -> Grid:
     """Return the grid with the most columns, then the largest zoom, that fits in `MAX_WIDTH`."""
-    top = drawing.LINE + GAP
+    top = LINE + GAP
     grids = [
-        Grid(columns, max(drawing.image_width(width, factor), least_width), factor, left, top)
+        Grid(columns, max(width * factor + 2, least_width), factor, left, top)
         for columns in range(STEPS, 0, -1)
         for factor in ([zoom] if zoom else ZOOMS)
     ]

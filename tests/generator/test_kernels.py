@@ -10,7 +10,7 @@ import pytest
 
 from builder import Recipe
 from builder.generator.generator import render
-from builder.planner import pull_in
+from builder.planner import layout
 from builder.planner.planner import Planner
 from builder.planner.specs import DigitSpecs, Layout, Specs
 from builder.recipe import digits
@@ -340,7 +340,7 @@ def test_octagons_lie_close_around_ink(spread):
     corners = np.empty((2, 8))
     for row in range(0, 10_000, 100):
         ink, diagonals = DIGITS.ink[row], DIGITS.diagonals[row]
-        pull_in.surround(ink, diagonals, spread, corners)
+        layout.surround(ink, diagonals, spread, corners)
         x, y = corners
         left, top, right, bottom = ink + np.array([-1, -1, 1, 1]) * spread
         assert [x.min(), y.min(), x.max(), y.max()] == [left, top, right, bottom]

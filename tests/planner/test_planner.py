@@ -10,8 +10,8 @@ from scipy.stats import chisquare
 
 from builder import Recipe, generate
 from builder.common.errors import UsageError
+from builder.planner.layout import fit_into
 from builder.planner.planner import open_planner
-from builder.planner.pull_in import fit_into
 
 ENOUGH = 1e-4
 """Least p-value of a correct distribution. All seeds are fixed, so no test fails by chance."""

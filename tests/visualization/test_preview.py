@@ -20,7 +20,7 @@ from builder import Recipe, generate
 from builder.augment.ranges import RANGES
 from builder.cli import main
 from builder.common.errors import UsageError
-from builder.visualization import contact_sheet, drawing, ladder
+from builder.visualization import contact_sheet, ladder
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,7 +122,7 @@ def test_a_wide_image_with_a_long_label_is_shown():
     narrow = generate(Recipe(length=30, width=590), range(4))
     picture = contact_sheet.contact_sheet(narrow, columns=2, zoom=1)
     assert shows(picture, narrow.images)
-    text = drawing.shorten(narrow.texts[0], 100)
+    text = contact_sheet.shorten(narrow.texts[0], 100)
     assert text.endswith("...")
     assert narrow.texts[0].startswith(text[:-3])
     assert 5 < len(text) < 20

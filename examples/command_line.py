@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from hardware import PRECISIONS
 
 from builder import UsageError
 
@@ -24,6 +26,8 @@ def make_parser(description: str | None, batch_size: int) -> argparse.ArgumentPa
     parser.add_argument("--batch-size", type=whole_number_from(1), default=batch_size)
     parser.add_argument("--seed", type=whole_number_from(0), default=0, help="weights and samples")
     parser.add_argument("--workers", type=whole_number_from(0), default=0, help="render samples")
+    parser.add_argument("--device", help="such as cuda, mps, cpu; default: the first of them there")
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: measured")
     parser.add_argument("--final", action="store_true", help="test on test glyphs")
     parser.add_argument("--out", type=Path, default=Path("trained"), help="folder for the results")
     return parser
@@ -48,9 +52,19 @@ def positive_number(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
 
 
-def run(train: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
-    """Parse the options and train; print a wrong option or folder as one line."""
-    options = parser.parse_args()
+def run(
+    train: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+) -> None:
+    """Parse the options and train; print a wrong option or folder as one line.
+
+    Args:
+        train: Trains a model, given the options.
+        parser: The parser of the options.
+        arguments: The words of the call, those of this process if None.
+    """
+    options = parser.parse_args(arguments)
     try:
         train(options)
     except UsageError as error:

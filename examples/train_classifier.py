@@ -8,16 +8,20 @@ Samples are rendered when they are needed, and no two are the same. An epoch has
 the split has glyphs. Without --final the model learns from `fit` glyphs and is tested on
 `validation` glyphs after each epoch, to tune its numbers. With --final it learns from all `train`
 glyphs and is tested once, at the end, on the 10,000 images of `test`. The results in --out are
-curve.png, mistakes.png and model.pt.
+curve.png, mistakes.png and model.pt. The first line printed says on which device the model computes
+and in which type.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from command_line import make_parser, positive_number, run
+from hardware import choose_hardware, time_step
 from pictures import Mistake, save_curves, save_mistakes
 from torch import nn
 from tqdm import tqdm
@@ -77,9 +81,10 @@ def load_digits(split: str) -> tuple[torch.Tensor, torch.Tensor]:
 def predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return the class that a model predicts for each image, (M,) int64."""
     model.eval()
-    classes = [model(part.float() / 255).argmax(1) for part in images.split(1000)]
+    device = next(model.parameters()).device
+    parts = [model(part.to(device).float() / 255).argmax(1).cpu() for part in images.split(1000)]
     model.train()
-    return torch.cat(classes)
+    return torch.cat(parts)
 
 
 def error_rate(model: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> float:
@@ -93,7 +98,6 @@ def train(options: argparse.Namespace) -> None:
     recipe = Recipe(
         seed=options.seed, length=1, width=28, spacing=0, split=trained, augment=AUGMENT
     )
-    torch.manual_seed(options.seed)
     samples = int(options.epochs * sum(open_bank(MNIST, trained).class_sizes))
     loader = Loader(
         LiveDataset(recipe, samples),
@@ -101,9 +105,13 @@ def train(options: argparse.Namespace) -> None:
         num_workers=options.workers,
     )
     images, classes = load_digits(tested)
+    measure = partial(time_step, MODELS[options.model], (options.batch_size, 1, 28, 28))
+    hardware = choose_hardware(options.device, options.precision, measure)
     options.out.mkdir(parents=True, exist_ok=True)
 
-    model = MODELS[options.model]()
+    print(hardware)
+    torch.manual_seed(options.seed)
+    model = MODELS[options.model]().to(hardware.device)
     optimiser = torch.optim.AdamW(model.parameters(), RATES[options.model], weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, RATES[options.model], total_steps=len(loader), pct_start=0.1
@@ -114,10 +122,10 @@ def train(options: argparse.Namespace) -> None:
     every = max(1, len(loader) // max(1, round(options.epochs)))
     progress = tqdm(loader, desc=f"{options.model} on {trained}", mininterval=1, smoothing=0.05)
     for step, (batch, (labels, _)) in enumerate(progress, 1):
-        pixels = (batch.float() / 255).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.model == "conv"):
-            scores = model(pixels)
-        loss = compute_loss(scores.float(), labels[:, 0])
+        pixels = batch.to(hardware.device).float() / 255
+        with hardware.autocast():
+            scores = model(pixels.to(memory_format=torch.channels_last))
+        loss = compute_loss(scores.float(), labels[:, 0].to(hardware.device))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -138,7 +146,7 @@ def report(out: Path, model: nn.Module, digits: tuple, curves: dict, tested: str
     images, classes = digits
     predictions = predict(model, images)
     wrong = (predictions != classes).nonzero()[:, 0].tolist()
-    torch.save(model.state_dict(), out / "model.pt")
+    torch.save(model.cpu().state_dict(), out / "model.pt")
     save_curves(out / "curve.png", curves)
     mistakes = [
         Mistake(images[i, 0].numpy(), str(classes[i].item()), str(predictions[i].item()))
@@ -148,12 +156,12 @@ def report(out: Path, model: nn.Module, digits: tuple, curves: dict, tested: str
     print(f"{tested} error {100 * len(wrong) / len(images):.2f} % ({len(wrong)} of {len(images)})")
 
 
-def main() -> None:
-    """Parse the options and train."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the options, those of this process by default, and train."""
     parser = make_parser(__doc__, batch_size=256)
     parser.add_argument("--model", choices=list(MODELS), default="mlp")
     parser.add_argument("--epochs", type=positive_number, default=5.0, help="default: 5")
-    run(train, parser)
+    run(train, parser, arguments)
 
 
 if __name__ == "__main__":

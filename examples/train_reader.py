@@ -8,15 +8,19 @@ Sequences of 1 to 5 digits, 28 x 200, of `fit` glyphs are rendered when they are
 are the same. The reader is tested some 20 times on sequences of `validation` glyphs, to tune its
 numbers; with --final also once, at the end, on sequences of `test` glyphs. Tests are not augmented.
 A label is read right if all of its digits are. The results in --out are curve.png, mistakes.png (of
-the last test) and model.pt.
+the last test) and model.pt. The first line printed says on which device the model computes and in
+which type.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from command_line import make_parser, run, whole_number_from
+from hardware import Hardware, choose_hardware, time_step
 from pictures import Mistake, save_curves, save_mistakes
 from torch import nn
 from tqdm import tqdm
@@ -56,11 +60,14 @@ class Reader(nn.Module):
         self.scores = nn.Linear(2 * hidden, BLANK + 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the log-probabilities of digits and blank, one column for every 8 px."""
-        with torch.autocast("cpu", torch.bfloat16):
-            columns = self.columns(images.to(memory_format=torch.channels_last))
+        """Return the log-probabilities of digits and blank, one column for every 8 px.
+
+        Within `torch.autocast` the convolutions have its type; all else is float32.
+        """
+        columns = self.columns(images.to(memory_format=torch.channels_last))
         steps = columns[:, :, 0].permute(2, 0, 1).float()
-        return self.scores(self.along(steps)[0]).log_softmax(2)
+        with torch.autocast(steps.device.type, enabled=False):
+            return self.scores(self.along(steps)[0]).log_softmax(2)
 
 
 def decode(scores: torch.Tensor) -> list[str]:
@@ -78,12 +85,13 @@ def decode(scores: torch.Tensor) -> list[str]:
 
 
 @torch.inference_mode()
-def find_mistakes(model: nn.Module, loader: Loader) -> list[Mistake]:
+def find_mistakes(model: nn.Module, loader: Loader, hardware: Hardware) -> list[Mistake]:
     """Return the samples of one epoch that a model reads wrong."""
     model.eval()
     mistakes = []
     for images, texts in loader:
-        predictions = decode(model(images / 255))
+        with hardware.autocast():
+            predictions = decode(model(images.to(hardware.device) / 255))
         for image, text, prediction in zip(images, texts, predictions, strict=True):
             if text != prediction:
                 mistakes.append(Mistake(image[0].numpy(), text, prediction))
@@ -110,7 +118,6 @@ def make_test_loader(split: str, count: int) -> Loader[list[str]]:
 def train(options: argparse.Namespace) -> None:
     """Train and test a reader, and write the results."""
     recipe = Recipe(seed=options.seed, split="fit", augment=options.augment)
-    torch.manual_seed(options.seed)
     loader = Loader(
         LiveDataset(recipe, options.samples),
         Order(options.batch_size, drop_last=True),
@@ -119,9 +126,13 @@ def train(options: argparse.Namespace) -> None:
     )
     quick_tests = min(1000, options.tests)
     quick_loader = make_test_loader("validation", quick_tests)
+    measure = partial(time_step, Reader, (options.batch_size, 1, 28, 200))
+    hardware = choose_hardware(options.device, options.precision, measure)
     options.out.mkdir(parents=True, exist_ok=True)
 
-    model = Reader()
+    print(hardware)
+    torch.manual_seed(options.seed)
+    model = Reader().to(hardware.device)
     optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=len(loader))
     compute_loss = nn.CTCLoss(blank=BLANK)
@@ -129,7 +140,8 @@ def train(options: argparse.Namespace) -> None:
 
     progress = tqdm(loader, desc="reader", mininterval=1, smoothing=0.05)
     for step, (images, (digits, lengths)) in enumerate(progress, 1):
-        scores = model(images / 255)
+        with hardware.autocast():
+            scores = model(images.to(hardware.device) / 255).cpu()  # Apple's GPUs have no CTC
         columns = torch.full((len(images),), len(scores))
         loss = compute_loss(scores, digits, columns, lengths)
         optimiser.zero_grad()
@@ -140,28 +152,29 @@ def train(options: argparse.Namespace) -> None:
         if step % max(1, len(loader) // 20) == 0:
             seen = step * options.batch_size
             curves["loss"].append((seen, loss.item()))
-            error = 100 * len(find_mistakes(model, quick_loader)) / quick_tests
+            error = 100 * len(find_mistakes(model, quick_loader, hardware)) / quick_tests
             curves["exact-match error (%)"].append((seen, error))
             progress.set_postfix(loss=f"{loss.item():.4f}", error=f"{error:.2f}%")
 
-    torch.save(model.state_dict(), options.out / "model.pt")
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    torch.save(weights, options.out / "model.pt")
     save_curves(options.out / "curve.png", curves)
     for split in ("validation", "test") if options.final else ("validation",):
-        mistakes = find_mistakes(model, make_test_loader(split, options.tests))
+        mistakes = find_mistakes(model, make_test_loader(split, options.tests), hardware)
         save_mistakes(options.out / "mistakes.png", mistakes, columns=5)
         error = 100 * len(mistakes) / options.tests
         print(f"{split} exact-match error {error:.2f} % ({len(mistakes)} of {options.tests})")
 
 
-def main() -> None:
-    """Parse the options and train."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the options, those of this process by default, and train."""
     parser = make_parser(__doc__, batch_size=128)
     parser.add_argument("--samples", type=whole_number_from(1), default=100_000, help="to train on")
     parser.add_argument("--tests", type=whole_number_from(1), default=10_000, help="to test on")
     parser.add_argument(
         "--augment", type=parse_augment, default="standard", help="preset and ranges"
     )
-    run(train, parser)
+    run(train, parser, arguments)
 
 
 if __name__ == "__main__":

@@ -69,11 +69,11 @@ class Warp:
     def compose(self, a: Coefficient, b: Coefficient, c: Coefficient, e: Coefficient) -> None:
         """Apply a linear map after these warps: x' = a x + b y, y' = c x + e y.
 
-        Each coefficient is a number, or an array that broadcasts to (B, L).
+        Each coefficient is a number, or an array (B, L).
         """
-        parts = (np.broadcast_to(part, self.thickness.shape) for part in (a, b, c, e))
-        flat = (np.ascontiguousarray(part, dtype=np.float64).reshape(-1) for part in parts)
-        compose_all(self.linear.reshape(4, -1), *flat)
+        size = self.thickness.size
+        parts = (np.full(size, x) if isinstance(x, float) else x.reshape(-1) for x in (a, b, c, e))
+        compose_all(self.linear.reshape(4, -1), *parts)
 
 
 @jit

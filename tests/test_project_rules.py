@@ -62,7 +62,7 @@ def external_imports(path: Path) -> set[str]:
         ),
         (
             "torch",
-            {"torch", "torch.map_dataset", "torch.loader", "torch.shared_memory", "torch.targets"},
+            {"torch", "torch.loader", "torch.shared_memory", "torch.targets"},
         ),
         ("pickle", set()),
     ],
@@ -117,7 +117,7 @@ FILE_HOMES = {
     "common.atomic_files": "the steps of publishing, for files outside of output folders too",
     "common.cache": "the user's cache folder",
     "common.jit": "sources of the program, and the folder of compiled code",
-    "recipe.idx": "the folder of a digit source",
+    "recipe.digit_files": "the folder of a digit source",
     "cli.regenerate": "the folder that --out names for PNG files",
     "storage.formats.parquet": "a temporary path that `publish` yields",
     "storage.formats.png": "a temporary path that `publish` yields",

@@ -8,8 +8,10 @@ import json
 import operator
 import re
 import reprlib
-from typing import TYPE_CHECKING, Annotated, SupportsIndex
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -22,11 +24,21 @@ WholeNumber = Annotated[int, Strict()]
 Count = Annotated[WholeNumber, Field(ge=0, lt=1 << 127)]
 """A whole number from 0."""
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A digest of content, 64 hex digits, which may become part of a path."""
+
 LowHigh = Annotated[
     tuple[WholeNumber, WholeNumber],
     BeforeValidator(lambda value: (value, value) if isinstance(value, int) else value),
 ]
 """The limits of a range, both included. A single number is a range of one."""
+
+EXPECTED = {
+    "missing": "one value more",
+    "too_long": "fewer values",
+    "string_pattern_mismatch": "64 hex digits",
+}
+"""What is expected in place of a wrong value, by the type of error, where pydantic says less."""
 
 _REPR = reprlib.Repr()
 """Formats the beginning of a value, however long or deep it is."""
@@ -42,8 +54,9 @@ class FrozenModel(BaseModel):
     if not TYPE_CHECKING:  # type checkers derive the parameters from the fields
 
         def __init__(self, /, **data: object) -> None:
+            numpy = {name: v.tolist() for name, v in data.items() if hasattr(v, "tolist")}
             try:
-                super().__init__(**{name: _plain(value) for name, value in data.items()})
+                super().__init__(**{**data, **numpy})
             except ValidationError as error:
                 raise UsageError(_describe(type(self), error.errors()[0])) from None
 
@@ -64,8 +77,7 @@ def _describe(model: type[BaseModel], error: ErrorDetails) -> str:
     info = model.model_fields.get(field)  # of a field of the model, not of one nested in it
     meaning = f" ({info.description})" if info and info.description else ""
     expected = _describe_bounds(info) or error["msg"].removeprefix("Input should be ")
-    if error["type"] in ("missing", "too_long"):
-        expected = "one value more" if error["type"] == "missing" else "fewer values"
+    expected = EXPECTED.get(error["type"], expected)
     return f"{field} is {format_value(error['input'])}, expected {expected}{meaning}"
 
 
@@ -81,6 +93,17 @@ def _describe_bounds(info: FieldInfo | None) -> str:
     return f"{kind} from {limits['ge']:g}" + ("" if most is None else f" to {most}")
 
 
+def to_int(value: Any) -> int:
+    """Return a whole number as int. Raises `TypeError` for anything else, such as a boolean."""
+    if type(value) is int or isinstance(value, np.integer):
+        return int(value)
+    # boolean tensors and arrays of one element have __index__ too
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    if is_bool or getattr(value, "ndim", 0) > 0:
+        raise TypeError
+    return operator.index(value)
+
+
 def whole_number(name: str, value: object, least: int, most: int) -> int:
     """Return the value of an argument as an int.
 
@@ -93,13 +116,10 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
     Raises:
         UsageError: The value is no whole number in [least, most].
     """
-    try:
-        if isinstance(value, SupportsIndex) and not isinstance(value, bool):
-            number = operator.index(value)
-            if least <= number <= most:
-                return number
-    except TypeError:
-        pass
+    with suppress(TypeError):
+        number = to_int(value)
+        if least <= number <= most:
+            return number
     limit = {2**63 - 1: "2**63 - 1", 2**64 - 1: "2**64 - 1"}.get(most, most)
     raise UsageError(
         f"{name} is {format_value(value)}, expected a whole number from {least} to {limit}"
@@ -118,11 +138,6 @@ def check_low_high(
     if low < least or high > most:
         raise ValueError(f"{name} is {low} to {high}, expected {unit} from {least} to {most}")
     return limits
-
-
-def _plain(value: object) -> object:
-    """Return numbers and arrays of numpy as numbers and lists, anything else as it is."""
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def format_value(value: object) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from builder.common.constants import Ints
 from builder.common.errors import UsageError
 from builder.common.rng import INDEX_LIMIT
-from builder.common.validation import format_value, whole_number
+from builder.common.validation import format_value, to_int, whole_number
 from builder.datasets.order import Order, Schedule
 from builder.generator.batch import Batch, Sample
 from builder.generator.generator import generate
@@ -85,7 +85,7 @@ class Dataset(ABC):
         if isinstance(at, slice):
             return self._batch(self._slice_indices(at))
         try:
-            index = _to_int(at)
+            index = to_int(at)
         except TypeError:
             return self._batch(self._list_indices(at))
         position = index if index >= 0 or self.count is None else index + self.count
@@ -204,17 +204,6 @@ class LiveDataset(Dataset):
         return generate(self._recipe, index, self.masks)
 
 
-def _to_int(value: Any) -> int:
-    """Return a whole number as int. Raises `TypeError` for anything else, such as a boolean."""
-    if type(value) is int or isinstance(value, np.integer):
-        return int(value)
-    # boolean tensors and arrays of one element have __index__ too
-    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
-    if is_bool or getattr(value, "ndim", 0) > 0:
-        raise TypeError
-    return operator.index(value)
-
-
 def _to_array(at: Any) -> Any:
     """Return a list or array of whole numbers as an array (B,), of objects beyond 64 bits.
 
@@ -226,7 +215,7 @@ def _to_array(at: Any) -> Any:
             if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
                 return array if array.size else np.zeros(0, np.int64)
         elif isinstance(at, (list, tuple, range)):
-            numbers = [_to_int(value) for value in at]
+            numbers = [to_int(value) for value in at]
             fits = all(abs(number) < INDEX_LIMIT for number in numbers)
             return np.array(numbers, dtype=np.int64 if fits else object)
     except (TypeError, ValueError, RuntimeError):

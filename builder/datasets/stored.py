@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from builder.common.constants import Ints
+from builder.common.constants import CLASSES, FRAME, PAD, AnyArray, Ints, UInt8s
 from builder.common.errors import DatasetError
 from builder.common.validation import format_value
-from builder.datasets import constraints
 from builder.datasets.dataset import Dataset
 from builder.datasets.shard_cache import ShardCache
 from builder.generator.batch import Batch, Sample
@@ -23,6 +23,16 @@ from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN
 from builder.storage.manifest import LABELS, MANIFEST, Manifest, read_model
 from builder.storage.manifest_check import check_manifest
+
+MAX_CORNER = 1 << 20
+"""Largest coordinate of a quad, px; a warp reaches some 20,000."""
+
+Bools = npt.NDArray[np.bool_]
+
+_READ_TOGETHER = {"labels": ("labels", "lengths"), "lengths": ("lengths", "labels")} | {
+    name: (name, "lengths") for name in ("glyphs", "boxes", "masks")
+}
+"""What is read for a field that is checked against another one."""
 
 
 def open_dataset(path: str | Path) -> StoredDataset:
@@ -103,22 +113,74 @@ class StoredDataset(Dataset):
     def _batch(self, index: Ints) -> Batch:
         return Batch(len(index), partial(self._load, index))
 
-    def _load(self, index: Ints, name: str) -> dict[str, npt.NDArray[Any] | None]:
-        """Return a field of some samples, checked; labels and lengths come together."""
-        values = {n: self._shards.field(n, index) for n in constraints.checked_fields(name)}
-        row = constraints.find_violation(values, index, self._recipe)
-        if row is not None:
-            raise self._violation(values, int(index[row]), row)
-        return values if name in ("labels", "lengths") else {name: values[name]}
+    def _load(self, index: Ints, name: str) -> dict[str, Any]:
+        """Return a field of some samples, checked; labels and lengths come together.
 
-    def _violation(self, values: constraints.Values, index: int, row: int) -> DatasetError:
-        """Return the error for a row of values that breaks a constraint, and close its shard."""
-        shard = index // self.manifest.plan.storage.shard_size
+        Raises:
+            DatasetError: No sample can have the stored values. Their shard is closed, so that the
+                next read opens the repaired file.
+        """
+        if name == "masks" and not self.masks:
+            return {name: None}
+        names = _READ_TOGETHER.get(name, (name,))
+        values: dict[str, Any] = {n: self._shards.field(n, index) for n in names}
+        valid = _check_values(name, values, index, self._recipe)
+        if valid.all():
+            return values if name in ("labels", "lengths") else {name: values[name]}
+        row, plan = int(np.argmin(valid)), self.manifest.plan
+        shard = int(index[row]) // plan.storage.shard_size
         self._shards.forget(shard)
-        fields = (
-            f"{n} {format_value(v[row].tolist())}" for n, v in values.items() if v is not None
+        wrong = ", ".join(f"{n} {format_value(v[row].tolist())}" for n, v in values.items())
+        raise DatasetError(
+            f"{self.folder / plan.shard(shard).name}: holds values for sample {index[row]} "
+            f"that it cannot have: {wrong}"
         )
-        return DatasetError(
-            f"{self.folder / self.manifest.plan.shard(shard).name}: holds values for sample "
-            f"{index} that it cannot have: {', '.join(fields)}"
-        )
+
+
+def _check_values(name: str, values: Mapping[str, Any], index: Ints, recipe: Recipe) -> Bools:
+    """Return which rows (B,) of a field hold values that a sample of the recipe can have.
+
+    Pixels and seeds can have any value; `verify` compares them with the recipe.
+
+    Args:
+        name: Name of the field.
+        values: The array (B, ...) of the field, and those of the fields read with it, by name.
+        index: Indices (B,) int64 of the samples.
+        recipe: Recipe of the dataset.
+    """
+    value = values[name]
+    lengths: Any = values.get("lengths")
+    match name:
+        case "labels" | "lengths":  # one digit at least
+            labels = values["labels"]
+            in_range = (labels >= 0) & (labels < CLASSES)
+            fits = (lengths > 0) & (lengths <= labels.shape[1])
+            return fits & _is_padded(labels, in_range, lengths)
+        case "index":
+            return value == index
+        case "glyphs":
+            return _is_padded(value, value >= 0, lengths)
+        case "boxes":  # corners inside the image, or zeros; zeros in the padding
+            x0, y0, x1, y1 = np.moveaxis(value, 2, 0)
+            inside = (x0 >= 0) & (x0 < x1) & (x1 <= recipe.width)
+            inside &= (y0 >= 0) & (y0 < y1) & (y1 <= FRAME)
+            inside &= _is_digit(value, lengths)
+            return (inside | ~value.any(axis=2)).all(axis=1)
+        case "quads":
+            return (np.abs(value) < MAX_CORNER).all(axis=(1, 2, 3))
+        case "visible":
+            return ((value >= 0) & (value <= 1)).all(axis=1)
+        case "masks":  # no position after the last digit
+            return value.max(axis=(1, 2), initial=0) <= lengths
+    return np.ones(len(index), dtype=np.bool_)
+
+
+def _is_digit(values: AnyArray, lengths: UInt8s) -> Bools:
+    """Return which positions (B, L) of values (B, L, ...) are of digits; others are padding."""
+    return np.arange(values.shape[1]) < lengths[:, None]
+
+
+def _is_padded(values: AnyArray, in_range: Bools, lengths: UInt8s) -> Bools:
+    """Return which rows (B,) are in range at each digit, and `PAD` after the last one."""
+    is_digit = _is_digit(values, lengths)
+    return ((in_range == is_digit) & (is_digit | (values == PAD))).all(axis=1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from builder.common import cache
 from builder.common.constants import (
@@ -30,8 +31,8 @@ from builder.common.constants import (
     UInt8s,
 )
 from builder.common.errors import BuilderError, UsageError
-from builder.recipe import idx
-from builder.recipe.glyph_metrics import measure_diagonals, measure_ink, measure_strokes
+from builder.common.validation import FrozenModel, Sha256, WholeNumber
+from builder.recipe.digit_files import DigitFile, derive_arrays, load_folder
 
 Split = Literal["train", "test", "validation", "fit"]
 
@@ -39,13 +40,12 @@ GLYPH_ARRAYS = ("glyphs", "ink", "diagonals", "strokes")
 """The arrays derived from the glyphs of a file: see `DigitBank`."""
 
 ARRAYS = tuple(f"{file}-{what}" for file in ("train", "test") for what in (*GLYPH_ARRAYS, "labels"))
-"""The arrays of a cache entry: see `_derive_arrays`."""
+"""The arrays of a cache entry: see `derive_arrays`."""
 
 MNIST_LICENCE = "MNIST, copyright Yann LeCun and Corinna Cortes, CC BY-SA 3.0"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(FrozenModel):
     """The identity of the digits of a recipe: their content, never a path or name.
 
     Attributes:
@@ -53,13 +53,8 @@ class Source:
         ink_width: The width of the widest glyph's ink, px, which bounds the longest strip.
     """
 
-    digest: str
-    ink_width: int
-
-    def __post_init__(self) -> None:
-        cache.check_sha256("digest", self.digest)
-        if not 0 <= self.ink_width <= FRAME:
-            raise ValueError(f"ink_width is {self.ink_width}, expected 0 to {FRAME} px")
+    digest: Sha256
+    ink_width: WholeNumber = Field(ge=0, le=FRAME)
 
     @property
     def licence(self) -> str:
@@ -140,14 +135,13 @@ def register(folder: str | Path) -> Source:
     Raises:
         UsageError: A file is missing, truncated, swapped or otherwise wrong.
     """
-    folder = Path(folder)
-    decoded = idx.load_folder(folder)
+    decoded = load_folder(Path(folder))
     digest = _digest(decoded)
     if digest == MNIST.digest:
         return MNIST
     entry = _cache_entry(digest)
-    arrays = cache.load(entry, ARRAYS) or cache.store(entry, _derive_arrays(decoded))
-    return Source(digest, _widest_ink(arrays))
+    arrays = cache.load(entry, ARRAYS) or cache.store(entry, derive_arrays(decoded))
+    return Source(digest=digest, ink_width=_widest_ink(arrays))
 
 
 @lru_cache(maxsize=8)
@@ -179,7 +173,8 @@ def _cache_entry(digest: str) -> str:
 
 
 def _load_arrays(source: Source) -> cache.Arrays:
-    arrays = cache.load(_cache_entry(source.digest), ARRAYS)
+    entry = _cache_entry(source.digest)
+    arrays = cache.load(entry, ARRAYS)
     if arrays is not None:
         return arrays
     if source.digest != MNIST.digest:
@@ -188,30 +183,16 @@ def _load_arrays(source: Source) -> cache.Arrays:
             "or in Python with builder.register"
         )
     with as_file(files("builder") / "data") as folder:
-        return cache.store(_cache_entry(source.digest), _derive_arrays(idx.load_folder(folder)))
+        return cache.store(entry, derive_arrays(load_folder(folder)))
 
 
-def _digest(decoded: dict[str, idx.DigitFile]) -> str:
+def _digest(decoded: dict[str, DigitFile]) -> str:
     digest = hashlib.sha256()
     for split in sorted(decoded):
-        for array in (decoded[split].images, decoded[split].labels):
+        for array in decoded[split]:
             digest.update(f"{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _derive_arrays(decoded: dict[str, idx.DigitFile]) -> cache.Arrays:
-    arrays: cache.Arrays = {}
-    for split, digits in decoded.items():
-        images = digits.images
-        padded = np.zeros((len(images), PADDED, PADDED), dtype=np.uint8)
-        padded[:, MARGIN:-MARGIN, MARGIN:-MARGIN] = images
-        arrays[f"{split}-glyphs"] = padded.reshape(len(images), PADDED * PADDED)
-        arrays[f"{split}-labels"] = digits.labels
-        arrays[f"{split}-ink"] = measure_ink(images)
-        arrays[f"{split}-diagonals"] = measure_diagonals(images)
-        arrays[f"{split}-strokes"] = measure_strokes(padded)
-    return arrays
 
 
 def _widest_ink(arrays: cache.Arrays) -> int:

@@ -76,7 +76,7 @@ class StripLimits(NamedTuple):
 def check_width(width: int, shortest: int, limits: StripLimits) -> None:
     """Check that every strip fits into an image of `width` px, and none is squeezed too far.
 
-    `shortest` are the digits of the shortest label.
+    `shortest` is the smallest length that the user can choose for the longest label.
 
     Raises:
         ValueError: Some strip does not fit; the text says what would do.

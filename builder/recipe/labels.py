@@ -1,7 +1,7 @@
 """Label sources: which digits a sample shows.
 
-Each source is a frozen object that knows the lengths of its `shortest` and `longest` label and
-the `classes` of its digits, and draws the labels of a block of samples. Labels are digit arrays,
+Each source is a frozen object that knows the length of its `longest` label and the `classes` of its
+digits, and draws the labels of a block of samples. Labels are digit arrays,
 padded with -1, and never integers, so `02139` keeps its zero.
 """
 
@@ -67,8 +67,6 @@ class FixedDigits:
         """Digits of the longest label."""
         return len(self.digits)
 
-    shortest = longest
-
     def classes(self) -> Iterable[int]:
         """Return the digits that occur in labels."""
         return self.digits
@@ -132,11 +130,6 @@ class NumberRange:
         return f"{self.low:0{self.width}}:{self.high:0{self.width}}"
 
     @property
-    def shortest(self) -> int:
-        """Digits of the shortest label."""
-        return max(self.width, len(str(self.low)))
-
-    @property
     def longest(self) -> int:
         """Digits of the longest label."""
         return max(self.width, len(str(self.high)))
@@ -145,8 +138,8 @@ class NumberRange:
         """Return the digits of the numbers; all ten for a range of 100 numbers or more."""
         if self.high - self.low >= 100:
             return range(10)
-        texts = (str(number).zfill(self.width) for number in range(self.low, self.high + 1))
-        return {int(digit) for text in texts for digit in text}
+        numbers = range(self.low, self.high + 1)
+        return {int(digit) for number in numbers for digit in f"{number:0{self.width}}"}
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:
         """Draw labels for samples of indices (B,) and sample seeds (B,)."""
@@ -159,9 +152,8 @@ class NumberRange:
         return Labels(_pad(digits, lengths), lengths)
 
 
-def normalize_range(text: str) -> str:
-    """Return the one text of a range of numbers; see `NumberRange.parse`."""
-    return str(NumberRange.parse(text))
+NumberText = Annotated[str, AfterValidator(lambda text: str(NumberRange.parse(text)))]
+"""A field of a range of numbers, as the one text that means it; see `NumberRange.parse`."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +163,6 @@ class FileLines:
     file: labels_file.LabelsFile
     shuffled: bool
 
-    shortest = 1
-
     @property
     def longest(self) -> int:
         """Digits of the longest label."""
@@ -180,7 +170,7 @@ class FileLines:
 
     def classes(self) -> Iterable[int]:
         """Return the digits that occur in labels."""
-        text = labels_file.open_lines(self.file).text
+        text, _ = labels_file.open_lines(self.file)
         return (c for c in range(10) if (text == ord("0") + c).any())
 
     def draw(self, master: int, index: Ints, seeds: Words) -> Labels:

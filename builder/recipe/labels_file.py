@@ -10,16 +10,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from builder.common import cache, untrusted_files
 from builder.common.constants import Ints, UInt8s
 from builder.common.errors import BuilderError, DatasetError, UsageError
+from builder.common.validation import FrozenModel, Sha256, WholeNumber
 
 LONGEST_LABEL = 255
 """Digits of the longest label."""
@@ -29,11 +29,10 @@ MAX_TEXT_BYTES = 1 << 28
 hold a thousand times its size."""
 
 ARRAYS = ("text", "begins")
-"""The arrays of a cache entry: see `LabelLines`."""
+"""The arrays of a cache entry: see `open_lines`."""
 
 
-@dataclass(frozen=True)
-class LabelsFile:
+class LabelsFile(FrozenModel):
     """The identity of a labels file in a recipe.
 
     Attributes:
@@ -42,24 +41,9 @@ class LabelsFile:
         longest: Digits of its longest label.
     """
 
-    sha256: str
-    lines: int
-    longest: int
-
-    def __post_init__(self) -> None:
-        cache.check_sha256("sha256", self.sha256)
-        if self.lines < 1 or not 1 <= self.longest <= LONGEST_LABEL:
-            raise ValueError(
-                f"lines is {self.lines} and longest is {self.longest} in a labels file, "
-                f"expected a line or more of 1 to {LONGEST_LABEL} digits"
-            )
-
-
-class LabelLines(NamedTuple):
-    """A labels file: line i of `text` (uint8, ASCII) is text[begins[i]:begins[i + 1] - 1]."""
-
-    text: UInt8s
-    begins: Ints
+    sha256: Sha256
+    lines: WholeNumber = Field(ge=1)
+    longest: WholeNumber = Field(ge=1, le=LONGEST_LABEL)
 
 
 def register_labels(path: str | Path) -> LabelsFile:
@@ -74,14 +58,14 @@ def register_labels(path: str | Path) -> LabelsFile:
     """
     try:
         with Path(path).open("rb") as file:
-            data = untrusted_files.unzip(file).read(MAX_TEXT_BYTES + 1)
+            text = untrusted_files.unzip(file).read(MAX_TEXT_BYTES + 1)
     except untrusted_files.READ_ERRORS as error:
         raise UsageError(f"labels file {path}: cannot be read ({error})") from error
-    if len(data) > MAX_TEXT_BYTES:
+    if len(text) > MAX_TEXT_BYTES:
         raise UsageError(f"labels file {path}: holds more than {MAX_TEXT_BYTES} bytes of labels")
-    if re.search(rb"[ \r]", data):  # splitting takes 35 bytes a line
-        data = b"\n".join(line.strip(b" \r") for line in data.split(b"\n"))
-    return _store(path, data)
+    if re.search(rb"[ \r]", text):  # splitting takes 35 bytes a line
+        text = b"\n".join(line.strip(b" \r") for line in text.split(b"\n"))
+    return _store(path, text)
 
 
 def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
@@ -107,38 +91,35 @@ def register_copy(folder: Path, name: str, expected: LabelsFile) -> None:
     if len(text) > most or hashlib.sha256(text).hexdigest() != expected.sha256:
         raise DatasetError(f"{path}: is not the labels file of the recipe")
     try:
-        copy = _store(path, text)
-    except UsageError as error:
+        _store(path, text)
+        open_lines(expected)
+    except BuilderError as error:
         raise DatasetError(str(error)) from None
-    if copy != expected:
-        raise DatasetError(
-            f"{path}: has {copy.lines} lines of up to {copy.longest} digits, "
-            f"expected {expected.lines} of up to {expected.longest}"
-        )
 
 
 def _store(path: str | Path, text: bytes) -> LabelsFile:
     """Check and cache lines, stripped of spaces, and return their identity."""
     text += b"" if text.endswith(b"\n") or not text else b"\n"
-    _check_lines(str(path), text)
+    _check_lines(path, text)
     flat = np.frombuffer(text, dtype=np.uint8)
     begins = np.concatenate([[0], np.flatnonzero(flat == ord("\n")) + 1]).astype(np.int64)
-    lengths = np.diff(begins) - 1
-    if lengths.max() > LONGEST_LABEL:
-        line = int(np.argmax(lengths > LONGEST_LABEL))
-        raise UsageError(
-            f"labels file {path}: line {line + 1} has {lengths[line]} digits, "
-            f"expected 1 to {LONGEST_LABEL}"
-        )
-    identity = LabelsFile(hashlib.sha256(text).hexdigest(), len(lengths), int(lengths.max()))
+    identity = LabelsFile(
+        sha256=hashlib.sha256(text).hexdigest(),
+        lines=len(begins) - 1,
+        longest=int(np.diff(begins).max()) - 1,
+    )
     if cache.load(_cache_entry(identity), ARRAYS) is None:
         cache.store(_cache_entry(identity), {"text": flat, "begins": begins})
     return identity
 
 
 @lru_cache(maxsize=8)
-def open_lines(file: LabelsFile) -> LabelLines:
+def open_lines(file: LabelsFile) -> tuple[UInt8s, Ints]:
     """Return the lines of a registered labels file, mapped from the cache.
+
+    Returns:
+        The text, uint8 of ASCII, and where its lines begin (lines + 1,): line i is
+        text[begins[i]:begins[i + 1] - 1].
 
     Raises:
         BuilderError: This user has not registered the file, or its lines are not as claimed.
@@ -149,36 +130,39 @@ def open_lines(file: LabelsFile) -> LabelLines:
             f"the labels file with sha256 {file.sha256[:12]} is not known on this machine: "
             "name it with --labels-file, or open the dataset that carries it"
         )
-    lines = LabelLines(np.asarray(arrays["text"]), np.asarray(arrays["begins"]))
-    longest = int(np.diff(lines.begins).max()) - 1
-    if (len(lines.begins) - 1, longest) != (file.lines, file.longest):
+    text, begins = (np.asarray(arrays[name]) for name in ARRAYS)
+    lines, longest = len(begins) - 1, int(np.diff(begins).max()) - 1
+    if (lines, longest) != (file.lines, file.longest):
         raise BuilderError(
             f"the recipe claims {file.lines} lines of up to {file.longest} digits, but the labels "
-            f"file {file.sha256[:12]} has {len(lines.begins) - 1} of up to {longest}"
+            f"file {file.sha256[:12]} has {lines} of up to {longest}"
         )
-    return lines
+    return text, begins
 
 
 def gzip_text(file: LabelsFile) -> bytes:
     """Return the canonical text of a registered labels file, gzipped, without a time."""
-    return gzip.compress(open_lines(file).text.tobytes(), mtime=0)
+    return gzip.compress(open_lines(file)[0].tobytes(), mtime=0)
 
 
 def _cache_entry(file: LabelsFile) -> str:
     return f"labels-1-{file.sha256[:32]}"
 
 
-def _check_lines(path: str, text: bytes) -> None:
-    """Raise `UsageError` unless `text` is one or more lines of one or more digits each."""
+def _check_lines(path: str | Path, text: bytes) -> None:
+    """Raise `UsageError` unless `text` is one or more lines of 1 to 255 digits each."""
     if not text.strip():
         raise UsageError(f"labels file {path}: is empty, expected one label of digits a line")
-    wrong = re.search(rb"[^0-9\n]|\A\n|\n(?=\n)", text)
+    wrong = re.search(rb"(?m)^(?![0-9]{1,%d}$).*\n" % LONGEST_LABEL, text)
     if wrong is None:
         return
-    line = text.count(b"\n", 0, wrong.end()) + 1
-    begin = text.rfind(b"\n", 0, wrong.end()) + 1
-    excerpt = text[begin : text.find(b"\n", begin)][:40].decode("ascii", "backslashreplace")
-    if wrong.group() == b"\n":
-        line -= wrong.start() == 0
-        raise UsageError(f"labels file {path}: line {line} is blank, expected a label of digits")
-    raise UsageError(f"labels file {path}: line {line} is '{excerpt}', expected digits 0 to 9 only")
+    line = wrong.group().removesuffix(b"\n")
+    if not line:
+        fault = "is blank, expected a label of digits"
+    elif line.isdigit():
+        fault = f"has {len(line)} digits, expected 1 to {LONGEST_LABEL}"
+    else:
+        excerpt = line[:40].decode("ascii", "backslashreplace")
+        fault = f"is '{excerpt}', expected digits 0 to 9 only"
+    number = text.count(b"\n", 0, wrong.start()) + 1
+    raise UsageError(f"labels file {path}: line {number} {fault}")

@@ -93,7 +93,7 @@ class Recipe(FrozenModel):
         None, description="digits that random labels are made of (all)"
     )
     digits: labels.Digits | None = Field(None, description="the same digits in every sample")
-    numbers: Annotated[str, AfterValidator(labels.normalize_range)] | None = Field(
+    numbers: labels.NumberText | None = Field(
         None, description="uniform numbers, both included; 000:999 pads with zeros"
     )
     labels_file: Annotated[LabelsFile | None, BeforeValidator(_load_labels)] = Field(
@@ -169,10 +169,10 @@ class Recipe(FrozenModel):
     @model_validator(mode="after")
     def _check_fit(self) -> Recipe:
         extent = FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
-        limits = StripLimits(
-            self.label_source.longest, self.spacing, extent, self.fit, self.spacing_between
-        )
-        check_width(self.width, self.label_source.shortest, limits)
+        longest = self.label_source.longest
+        shortest = self.length[0] if self.length else longest
+        limits = StripLimits(longest, self.spacing, extent, self.fit, self.spacing_between)
+        check_width(self.width, shortest, limits)
         return self
 
     @cached_property
@@ -203,16 +203,12 @@ class Recipe(FrozenModel):
         if not isinstance(values, dict):
             raise UsageError(f"a recipe is a JSON object, but this is {type(values).__name__}")
         values = dict[str, Any](values)
-        if isinstance(values.get("labels_file"), str):
-            raise UsageError(
-                f"labels_file is {format_value(values['labels_file'])}, expected sha256, lines "
-                "and longest: a stored recipe names no path"
-            )
-        if not isinstance(values.get("augment", {}), dict):
-            raise UsageError(
-                f"augment is {format_value(values['augment'])}, expected ranges by name: "
-                "a stored recipe names no preset"
-            )
+        for name, expected in (
+            ("labels_file", "sha256, lines and longest: a stored recipe names no path"),
+            ("augment", "ranges by name: a stored recipe names no preset"),
+        ):
+            if isinstance(values.get(name), str):
+                raise UsageError(f"{name} is {format_value(values[name])}, expected {expected}")
         version = values.pop("recipe_version", None)
         if type(version) is not int or version != RECIPE_VERSION:
             raise UsageError(

@@ -21,6 +21,6 @@ except ModuleNotFoundError:
     ) from None
 
 from builder.torch.loader import Loader
-from builder.torch.map_dataset import MapDataset
+from builder.torch.targets import MapDataset
 
 __all__ = ["Loader", "MapDataset"]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from builder.common.errors import UsageError
 from builder.common.validation import format_value
 from builder.datasets.dataset import Dataset
 from builder.datasets.order import Order, Schedule
-from builder.torch.map_dataset import BatchKey, BatchReader
-from builder.torch.shared_memory import Item, PackedBatch, RingReader, pinning_helps
-from builder.torch.targets import TARGETS, Detections, TargetForm, TensorPair, check_target
+from builder.torch.shared_memory import Item, PackedBatch, RingReader, RingWriter, pinning_helps
+from builder.torch.targets import (
+    TARGETS,
+    Detections,
+    TargetForm,
+    TensorPair,
+    check_target,
+    images_of,
+)
 
 RESERVED = {"batch_size", "shuffle", "sampler", "batch_sampler", "collate_fn", "drop_last"}
 RESERVED |= {"in_order"}
@@ -25,6 +31,38 @@ RESERVED |= {"in_order"}
 State = dict[str, int | str | bool | None]
 
 Form = TypeVar("Form", bound=TargetForm, covariant=True)
+
+
+class BatchKey(NamedTuple):
+    """A batch by its number in an epoch, and the loop that asks for it."""
+
+    epoch: int
+    number: int
+    loop: int
+
+
+class BatchReader:
+    """Reads or renders whole batches by key, in a worker or in the training process.
+
+    `slots` is the number of buffers of a worker, 0 without workers: the batches it prefetches and
+    one being delivered, since PyTorch asks for the next batch before it hands one over.
+    """
+
+    def __init__(self, data: Dataset, schedule: Schedule, targets: TargetForm) -> None:
+        self.data, self.schedule, self.targets = data, schedule, targets
+        self.slots = 0
+        self._loop = 0
+        self._ring: RingWriter | None = None
+
+    def __getitem__(self, key: BatchKey) -> tuple[BatchKey, PackedBatch | list[Item]]:
+        batch = self.data[self.schedule.indices(key.epoch, key.number)]
+        items = [images_of(batch), *TARGETS[self.targets].pack(batch)]
+        worker = get_worker_info()
+        if worker is None or not self.slots:
+            return key, items
+        if self._ring is None or self._loop != key.loop:  # a new loop has no buffers yet
+            self._loop, self._ring = key.loop, RingWriter(worker.id, self.slots)
+        return key, self._ring.pack(items)
 
 
 class Loader(Generic[Form]):
@@ -144,11 +182,8 @@ class Loader(Generic[Form]):
 
     def state_dict(self) -> State:
         """Return how far the loop is, for a checkpoint: batches delivered, not those prefetched."""
-        return {
-            "epoch": self._progress.epoch,
-            "batch": self._progress.batch,
-            **self._order_values(),
-        }
+        progress = self._progress
+        return {"epoch": progress.epoch, "batch": progress.batch, **self._order_values()}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Continue where another loader stopped.

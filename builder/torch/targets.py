@@ -1,4 +1,4 @@
-"""Targets: what a model learns of a batch, as tensors, in one of five forms."""
+"""Targets, what a model learns of a batch, in five forms; and a map-style dataset of them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ TensorPair: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 Detections: TypeAlias = list[dict[str, torch.Tensor]]
 SampleTarget: TypeAlias = TensorPair | torch.Tensor | str | dict[str, torch.Tensor]
 """The target of one sample, in any form."""
+SampleItem: TypeAlias = tuple[torch.Tensor, SampleTarget]
+"""An image (1, 28, W) uint8, and the target of the sample."""
 
 T = TypeVar("T")
 
@@ -152,3 +154,50 @@ def check_target(data: Dataset, form: TargetForm) -> None:
             "targets is 'masks', but the samples have none: build with --masks, or make "
             "LiveDataset(recipe, count, masks=True)"
         )
+
+
+class MapDataset:
+    """Samples as PyTorch's `DataLoader` and samplers take them: (image, target) by index.
+
+    A `DataLoader` reads each batch at once. Give it `collate_fn=dataset.collate`: its default knows
+    `padded`, `strings` and `masks` only. With workers, `boxes` take an open file for each tensor
+    that is prefetched: see `torch.multiprocessing.set_sharing_strategy`, or use `Loader`.
+
+    Args:
+        data: Dataset with a count.
+        targets: Form of the targets, `padded` by default.
+
+    Raises:
+        UsageError: The dataset has no end, or no targets of this form.
+
+    >>> from builder import LiveDataset, Recipe
+    >>> image, (digits, length) = MapDataset(LiveDataset(Recipe(digits="350"), 10))[3]
+    >>> image.shape, digits.tolist(), int(length)
+    (torch.Size([1, 28, 200]), [3, 5, 0], 3)
+    """
+
+    def __init__(self, data: Dataset, targets: TargetForm = "padded") -> None:
+        check_target(data, targets)
+        if data.count is None:
+            raise UsageError(
+                "a map-style dataset has a length, but this one has no end: give it a count, or "
+                "use builder.torch.Loader"
+            )
+        self.data, self.targets = data, targets
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> SampleItem:
+        """Return the image and the target of one sample."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[SampleItem]:
+        """Return the images and targets of several samples, in one read."""
+        batch, target = self.data[list(indices)], TARGETS[self.targets]
+        return list(zip(images_of(batch), target.split(target.of(batch)), strict=True))
+
+    def collate(self, samples: Sequence[SampleItem]) -> tuple[torch.Tensor, object]:
+        """Return the images (B, 1, 28, W) and targets of a batch, as `Loader` does."""
+        images, targets = zip(*samples, strict=True)
+        return torch.stack(images), TARGETS[self.targets].collate(list(targets))

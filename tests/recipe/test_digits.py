@@ -16,7 +16,7 @@ import pytest
 
 from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
-from builder.recipe import glyph_metrics
+from builder.recipe import digit_files
 from builder.recipe.digits import MNIST, Source, Split, open_bank, register
 
 SPLITS = get_args(Split)
@@ -181,18 +181,18 @@ def test_ink_bounds_of_noise_equal_slow_ones(share):
     images = (rng.random((100, 9, 13)) < share) * rng.integers(0, 256, (100, 9, 13))
     images = images.astype(np.uint8)
     images[0, 8, 12] = images[1, 0, 0] = 1
-    assert glyph_metrics.measure_ink(images).tolist() == [slow_bounds(image) for image in images]
+    assert digit_files.measure_ink(images).tolist() == [slow_bounds(image) for image in images]
 
 
 def test_no_images_have_no_bounds():
     """An empty file of images gives an empty array of bounds."""
-    assert glyph_metrics.measure_ink(np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 4)
+    assert digit_files.measure_ink(np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 4)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_own_digits_open_by_their_digest(own, split):
     """Own digits come back from digest and ink width alone, as they were in their folder."""
-    digits = open_bank(Source(str(own.digest), int(own.ink_width)), split)
+    digits = open_bank(Source(digest=str(own.digest), ink_width=int(own.ink_width)), split)
     images, labels = own_images(FILE_OF[split]), np.array(OWN_LABELS[FILE_OF[split]])
     assert np.array_equal(digits.glyphs.reshape(-1, 32, 32)[:, 2:30, 2:30], images)
     assert digits.ink.tolist() == [slow_bounds(image) for image in images]
@@ -272,7 +272,7 @@ def test_a_set_without_test_digits_still_opens(tmp_path):
 def test_unknown_digits_are_refused():
     """A source that nobody registered here says what to name, and is no wrong call."""
     with pytest.raises(BuilderError, match="not known on this machine") as caught:
-        open_bank(Source("0123456789ab" + "0" * 52, 20), "train")
+        open_bank(Source(digest="0123456789ab" + "0" * 52, ink_width=20), "train")
     assert "0123456789ab" in str(caught.value)
     assert "--dataset-dir" in str(caught.value)
     assert not isinstance(caught.value, UsageError)
@@ -359,6 +359,6 @@ def test_diagonal_bounds_of_noise_equal_slow_ones(share):
     rng = np.random.default_rng(5)
     images = ((rng.random((60, 28, 28)) < share) * 200).astype(np.uint8)
     images[0, 27, 27] = images[1, 0, 0] = images[2, 27, 0] = images[3, 0, 27] = 1
-    assert glyph_metrics.measure_diagonals(images).tolist() == [
+    assert digit_files.measure_diagonals(images).tolist() == [
         slow_diagonals(image) for image in images
     ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from builder.common.errors import UsageError
-from builder.recipe import idx
+from builder.recipe import digit_files
 
 BUNDLED = Path(str(files("builder") / "data"))
 
@@ -53,14 +53,14 @@ def write_folder(folder: Path, names=MNIST_NAMES, images=LOPSIDED, labels=LABELS
 def refusal(path: Path) -> str:
     """Return the one line with which a folder is refused."""
     with pytest.raises(UsageError) as caught:
-        idx.load_folder(path)
+        digit_files.load_folder(path)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
 
 def test_bundled_digits_are_mnist():
     """The bundled files hold as many glyphs of each class as MNIST does."""
-    digits = idx.load_folder(BUNDLED)
+    digits = digit_files.load_folder(BUNDLED)
     assert list(digits) == ["train", "test"]
     for split, counts in CLASS_COUNTS.items():
         assert np.bincount(digits[split].labels).tolist() == counts
@@ -70,7 +70,7 @@ def test_bundled_digits_are_mnist():
 
 def test_bundled_digits_begin_as_mnist_does():
     """The first labels and the ink of the first image are those of MNIST."""
-    digits = idx.load_folder(BUNDLED)
+    digits = digit_files.load_folder(BUNDLED)
     assert digits["train"].labels[:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
     assert digits["test"].labels[:8].tolist() == [7, 2, 1, 0, 4, 1, 4, 9]
     rows, columns = np.nonzero(digits["train"].images[0])
@@ -92,7 +92,7 @@ def test_files_spelt_byte_by_byte_read_back(tmp_path, data, values, zipped):
     """A file written as the format's page says gives its numbers, plain and gzipped."""
     path = tmp_path / "some-idx"
     path.write_bytes(gzip.compress(data) if zipped else data)
-    assert idx.read_idx(path).tolist() == values
+    assert digit_files.read_idx(path).tolist() == values
 
 
 @given(
@@ -104,7 +104,7 @@ def test_any_array_reads_back(tmp_path_factory, array, zipped):
     """What struct packs, the reader unpacks, with shape and sign kept."""
     path = tmp_path_factory.mktemp("idx") / "some-idx"
     path.write_bytes(gzip.compress(idx_bytes(array)) if zipped else idx_bytes(array))
-    loaded = idx.read_idx(path)
+    loaded = digit_files.read_idx(path)
     assert loaded.shape == array.shape
     assert np.array_equal(loaded, array)
 
@@ -122,7 +122,7 @@ def test_any_array_reads_back(tmp_path_factory, array, zipped):
 )
 def test_folder_reads_back(tmp_path, names):
     """A folder of four files gives their arrays under the usual spellings of their names."""
-    digits = idx.load_folder(write_folder(tmp_path, names))
+    digits = digit_files.load_folder(write_folder(tmp_path, names))
     assert np.array_equal(digits["train"].images, LOPSIDED)
     assert np.array_equal(digits["train"].labels, LABELS)
     assert np.array_equal(digits["test"].images, LOPSIDED[:3])
@@ -133,7 +133,7 @@ def test_a_file_beside_its_gzip_is_one_file(tmp_path):
     """A folder in which files were unpacked beside their originals is read."""
     write_folder(tmp_path)
     write_folder(tmp_path, tuple(f"{name}.gz" for name in MNIST_NAMES))
-    assert np.array_equal(idx.load_folder(tmp_path)["train"].images, LOPSIDED)
+    assert np.array_equal(digit_files.load_folder(tmp_path)["train"].images, LOPSIDED)
 
 
 def test_files_of_other_kinds_are_passed_over(tmp_path):
@@ -141,14 +141,14 @@ def test_files_of_other_kinds_are_passed_over(tmp_path):
     write_folder(tmp_path)
     (tmp_path / "README-train-images.txt").write_text("about the train images")
     (tmp_path / "train-images-idx3-ubyte-old").mkdir()
-    assert np.array_equal(idx.load_folder(tmp_path)["test"].labels, LABELS[:3])
+    assert np.array_equal(digit_files.load_folder(tmp_path)["test"].labels, LABELS[:3])
 
 
 def test_emnist_images_are_turned_upright(tmp_path):
     """Files named as EMNIST's hold images with rows and columns exchanged."""
     names = [f"emnist-digits-{name.replace('t10k', 'test')}.gz" for name in MNIST_NAMES]
     stored = np.ascontiguousarray(LOPSIDED.transpose(0, 2, 1))
-    digits = idx.load_folder(write_folder(tmp_path, names, stored))
+    digits = digit_files.load_folder(write_folder(tmp_path, names, stored))
     assert np.array_equal(digits["train"].images, LOPSIDED)
     assert np.array_equal(digits["test"].images, LOPSIDED[:3])
     assert np.array_equal(digits["train"].labels, LABELS)
@@ -162,7 +162,7 @@ def test_qmnist_labels_give_their_first_column(tmp_path):
     names = [name.replace("labels-idx1-ubyte", "labels-idx2-int") for name in names]
     write_folder(tmp_path, names, labels=rows)
     assert (tmp_path / names[1]).read_bytes()[:4] == b"\x00\x00\x0c\x02"
-    digits = idx.load_folder(tmp_path)
+    digits = digit_files.load_folder(tmp_path)
     assert np.array_equal(digits["train"].labels, LABELS)
     assert np.array_equal(digits["test"].labels, LABELS[:3])
     assert digits["train"].labels.dtype == np.uint8

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ def drawn(source: labels.LabelSource, index, master: int = 3) -> labels.Labels:
     assert (block.digits[~shown] == -1).all()
     assert ((block.digits[shown] >= 0) & (block.digits[shown] <= 9)).all()
     if len(index):
-        assert source.shortest <= block.lengths.min()
+        assert block.lengths.min() >= 1
         assert block.lengths.max() <= source.longest
     return block
 
@@ -105,7 +104,7 @@ def test_fixed_digits_are_in_every_sample(master):
     source = Recipe(digits="02139").label_source
     assert isinstance(source, FixedDigits)
     assert texts_of(source, [0, 1, LAST_INDEX], master) == ["02139"] * 3
-    assert (source.shortest, source.longest, set(source.classes())) == (5, 5, {0, 2, 1, 3, 9})
+    assert (source.longest, set(source.classes())) == (5, {0, 2, 1, 3, 9})
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 5), (1, 1), (3, 4), (2, 9)])
@@ -195,9 +194,8 @@ def test_numbers_are_uniform_with_both_ends(text, possible):
 
 @pytest.mark.parametrize(("text", "possible"), RANGES.items(), ids=RANGES)
 def test_ranges_know_their_lengths_and_classes(text, possible):
-    """Shortest, longest and classes are those of the labels that the range can give."""
+    """The longest label and the classes are those of the labels that the range can give."""
     source = numbers(text)
-    assert source.shortest == min(map(len, possible))
     assert source.longest == max(map(len, possible))
     assert set(source.classes()) == {int(digit) for digit in "".join(possible)}
 
@@ -425,7 +423,7 @@ def test_the_canonical_text_is_packed_without_a_time(tmp_path, seven_lines):
 def test_files_that_are_not_what_they_claim_are_refused(seven_lines, change, reason):
     """An identity that was not registered, or was edited, is refused in one line."""
     with pytest.raises(BuilderError, match=reason) as caught:
-        drawn(FileLines(replace(seven_lines, **change), shuffled=False), [0])
+        drawn(FileLines(seven_lines.model_copy(update=change), shuffled=False), [0])
     assert not isinstance(caught.value, UsageError)
 
 

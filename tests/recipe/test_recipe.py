@@ -23,7 +23,7 @@ from builder.recipe.digits import MNIST, Source
 from builder.recipe.labels_file import LabelsFile
 
 STRENGTHS = {item.name: item.most for item in RANGES.values() if not item.default}
-FILE = LabelsFile("ab" * 32, 12, 7)
+FILE = LabelsFile(sha256="ab" * 32, lines=12, longest=7)
 
 
 def refusal(**values: Any) -> str:
@@ -288,8 +288,8 @@ def test_two_ways_to_say_one_recipe(one, other):
 DIFFERENT = [
     {},
     {"seed": 1},
-    {"source": Source(HEX, 20)},
-    {"source": Source(MNIST.digest, 19)},
+    {"source": Source(digest=HEX, ink_width=20)},
+    {"source": Source(digest=MNIST.digest, ink_width=19)},
     {"split": "fit"},
     {"length": (1, 4)},
     {"length": (2, 5)},
@@ -300,8 +300,8 @@ DIFFERENT = [
     {"numbers": "000:999"},
     {"labels_file": FILE},
     {"labels_file": FILE, "labels_order": "shuffled"},
-    {"labels_file": LabelsFile("cd" * 32, 12, 7)},
-    {"labels_file": LabelsFile("ab" * 32, 13, 7)},
+    {"labels_file": LabelsFile(sha256="cd" * 32, lines=12, longest=7)},
+    {"labels_file": LabelsFile(sha256="ab" * 32, lines=13, longest=7)},
     {"spacing": (5, 11)},
     {"spacing": (4, 10)},
     {"width": 201},
@@ -345,7 +345,7 @@ LABELS = st.one_of(
     ),
     st.builds(
         lambda lines, longest, order: {
-            "labels_file": LabelsFile(HEX, lines, longest),
+            "labels_file": LabelsFile(sha256=HEX, lines=lines, longest=longest),
             "labels_order": order,
         },
         st.integers(1, 10**9),
@@ -358,7 +358,7 @@ OTHERS = st.fixed_dictionaries(
     {},
     optional={
         "seed": st.integers(0, (1 << 64) - 1),
-        "source": st.sampled_from([MNIST, Source(HEX, 17)]),
+        "source": st.sampled_from([MNIST, Source(digest=HEX, ink_width=17)]),
         "split": st.sampled_from(["train", "test", "validation", "fit"]),
         # gaps of 22 px are the widest that 255 digits of 10 px leave room for in 8192 px
         "spacing": st.tuples(st.integers(-9, 17), st.integers(0, 5)).map(lambda p: (p[0], sum(p))),
@@ -530,7 +530,7 @@ NEEDED = [
     ({"length": 5, "spacing_between": "ink"}, 76),
     ({"length": 5, "spacing_between": "ink", "fit": "error"}, 140),
     ({"length": 7, "spacing_between": "ink", "spacing": 0}, 50),
-    ({"length": 5, "spacing_between": "ink", "source": Source(HEX, 28)}, 90),
+    ({"length": 5, "spacing_between": "ink", "source": Source(digest=HEX, ink_width=28)}, 90),
 ]
 """Recipes, and the smallest width that each may have: 10 px a digit, or 28 unsqueezed."""
 
@@ -637,6 +637,12 @@ def test_ways_out_are_the_nearest_ones():
     values = {"width": 100, "length": (2, 9), "spacing": (3, 10)}
     ways = check_ways_out({**values, "fit": "squeeze"})
     assert ways == {"width": {"width": 170}, "length": {"length": 5}, "spacing": {"spacing": 1}}
+
+
+def test_labels_that_have_no_length_are_not_to_be_shortened():
+    """A length is no way out for labels that are not of random digits."""
+    for labels in ({"numbers": "0:99999"}, {"labels_file": FILE}, {"digits": "35035"}):
+        assert ways_out(refusal(width=40, **labels)).keys() == {"width", "spacing"}
 
 
 def test_the_refusal_names_the_longest_label_and_the_largest_gap():

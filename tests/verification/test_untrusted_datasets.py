@@ -29,7 +29,7 @@ from builder import Recipe, build, open_dataset
 from builder.cli import main
 from builder.common import untrusted_files
 from builder.common.errors import BuilderError, DatasetError
-from builder.recipe import idx, labels_file
+from builder.recipe import digit_files, labels_file
 from builder.storage import manifest
 from builder.storage.config import DatasetConfig
 from builder.storage.formats import png_file
@@ -589,10 +589,10 @@ def test_bombs_of_digits(tmp_path):
     head = b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28)
     path.write_bytes(gzip.compress(head + bytes(300_000_000), 1))
     with memory_limit(20 << 20), pytest.raises(BuilderError, match="too long: 1585 bytes or more"):
-        idx.read_idx(path)
+        digit_files.read_idx(path)
     path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
     with pytest.raises(BuilderError, match="truncated: 16 bytes"):
-        idx.read_idx(path)
+        digit_files.read_idx(path)
 
 
 def png_file_of(width, deflated):
@@ -885,7 +885,7 @@ def test_any_value_in_any_place_of_json(originals, tmp_path_factory, name, model
 def test_any_bytes_as_digits(tmp_path, data, zipped):
     """With any bytes, an IDX file is read or refused in one line."""
     (tmp_path / "file").write_bytes(gzip.compress(data) if zipped else data)
-    expect_no_crash(lambda: idx.read_idx(tmp_path / "file"))
+    expect_no_crash(lambda: digit_files.read_idx(tmp_path / "file"))
 
 
 def test_python_opens_nothing_outside(copy, tmp_path):

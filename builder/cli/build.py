@@ -20,8 +20,7 @@ from builder.cli.options import (
     read_json,
     recipe_from,
 )
-from builder.common.errors import UsageError
-from builder.common.log import log, log_to
+from builder.common.errors import UsageError, log, log_to
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import remove_invalid_records

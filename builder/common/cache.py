@@ -7,7 +7,6 @@ process of a build maps it read-only, and they share its memory.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -46,12 +45,6 @@ def _is_usable(folder: Path) -> bool:
             return folder.stat().st_uid == os.getuid()
     except OSError:
         return False
-
-
-def check_sha256(name: str, text: str) -> None:
-    """Raise `ValueError` unless `text` is 64 hex digits: it becomes part of a path."""
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"{name} is '{text[:70]}', expected 64 hex digits")
 
 
 def load(entry: str, names: Iterable[str]) -> Arrays | None:

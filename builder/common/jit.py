@@ -18,7 +18,7 @@ from typing import Generic, ParamSpec, TypeVar
 import numpy as np
 
 from builder.common.cache import cache_folder
-from builder.common.log import log
+from builder.common.errors import log
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

@@ -109,13 +109,13 @@ class Dataset(ABC):
 
     def _list_indices(self, at: Any) -> Ints:
         """Return a list or array of indices as (B,) int64, negative ones counted from the end."""
-        index = _to_array(at)
+        numbers = _to_ints(at)
         end = INDEX_LIMIT if self.count is None else self.count
         start = 0 if self.count is None else -end
-        outside = (index < start) | (index >= end)
-        if outside.any():
-            raise self._out_of_range(int(index[outside][0]))
-        index = index.astype(np.int64)
+        for number in numbers:
+            if not start <= number < end:
+                raise self._out_of_range(number)
+        index = np.array(numbers, dtype=np.int64)
         if self.count is not None:
             index[index < 0] += self.count
         return index
@@ -204,20 +204,15 @@ class LiveDataset(Dataset):
         return generate(self._recipe, index, self.masks)
 
 
-def _to_array(at: Any) -> Any:
-    """Return a list or array of whole numbers as an array (B,), of objects beyond 64 bits.
-
-    Raises `TypeError` for anything else.
-    """
+def _to_ints(at: Any) -> list[int]:
+    """Return whole numbers in one row, a list or array. Raises `TypeError` for anything else."""
     try:
         if hasattr(at, "__array__"):
             array = np.asarray(at)  # a tensor on a GPU, for example, cannot become an array
             if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
-                return array if array.size else np.zeros(0, np.int64)
+                return array.tolist()
         elif isinstance(at, (list, tuple, range)):
-            numbers = [to_int(value) for value in at]
-            fits = all(abs(number) < INDEX_LIMIT for number in numbers)
-            return np.array(numbers, dtype=np.int64 if fits else object)
+            return [to_int(value) for value in at]
     except (TypeError, ValueError, RuntimeError):
         pass
     raise TypeError(

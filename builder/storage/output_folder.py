@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.common import atomic_files, untrusted_files
-from builder.common.errors import BuilderError, BuildError, UsageError
-from builder.common.log import LogFile, log_to
+from builder.common.errors import BuilderError, BuildError, LogFile, UsageError, log_to
 from builder.storage import manifest
 from builder.storage.config import PLAN, DatasetConfig, Part
 from builder.storage.manifest import LABELS, LOG, Model

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from builder.common.errors import BuilderError, DatasetError, UsageError
+from builder.common.errors import BuilderError, DatasetError, UsageError, log
 from builder.common.jit import log_compilation
-from builder.common.log import log
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe

@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from builder.common.atomic_files import TEMPORARY
-from builder.common.errors import DatasetError
-from builder.common.log import log
+from builder.common.errors import DatasetError, log
 from builder.storage.output_folder import OutputFolder
 
 HEARTBEATS = TEMPORARY + "progress"

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from builder.common import signals
-from builder.common.errors import BuilderError, BuildError
-from builder.common.log import log
+from builder.common.errors import BuilderError, BuildError, log
 from builder.storage.output_folder import OutputFolder
 from builder.workers import pool, progress
 from builder.workers.options import BuildOptions

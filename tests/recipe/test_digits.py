@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import shutil
 import struct
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import get_args
@@ -283,7 +282,7 @@ def test_an_edited_ink_width_is_refused(own, wrong):
     """A source that claims another ink width than its glyphs have is refused with both."""
     claimed = own.ink_width + wrong
     with pytest.raises(BuilderError, match=f"{claimed} px, but its glyphs have {own.ink_width}"):
-        open_bank(replace(own, ink_width=claimed), "train")
+        open_bank(own.model_copy(update={"ink_width": claimed}), "train")
 
 
 def test_sources_say_who_holds_the_rights(own):

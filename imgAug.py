@@ -26,7 +26,8 @@ from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.digits import MNIST, DigitBank, Source, open_bank, register
 from builder.recipe.recipe import Recipe
-from builder.storage.formats.png_file import check_label_length, encode, file_name
+from builder.storage.config import FORMAT_FACTS
+from builder.storage.formats.png_file import encode, file_name
 
 Image = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.generic]
@@ -222,7 +223,7 @@ def _save(samples: Iterable[Sample], folder: Path) -> None:
     matches = (re.match(r"(\d{12,})_\d+\.png$", path.name) for path in folder.iterdir())
     first = max((int(match[1]) for match in matches if match), default=-1) + 1
     for number, sample in enumerate(samples, first):
-        check_label_length(len(sample.text))
+        FORMAT_FACTS["png"].check_labels(len(sample.text))
         atomic_files.publish_bytes(folder / file_name(number, sample.text), encode(sample.image))
 
 
@@ -262,7 +263,7 @@ def _write_images(options: argparse.Namespace) -> int:
     """Write `image_count` images of the digits to `dataout_dir`."""
     if options.image_count < 1:
         raise UsageError(f"image_count is {options.image_count}, expected a whole number from 1")
-    check_label_length(len(options.digits))
+    FORMAT_FACTS["png"].check_labels(len(options.digits))
     bundled = options.dataset_dir == DEFAULT_FOLDER and not Path(DEFAULT_FOLDER).is_dir()
     recipe = Recipe(
         seed=rng.master_seed(options.seed),

@@ -43,7 +43,7 @@ from builder import Recipe, build
 from builder.common import atomic_files
 from builder.generator import generator
 from builder.planner.planner import Planner
-from builder.storage.formats import hdf5_writer, parquet, png
+from builder.storage.formats import hdf5, parquet, png
 from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import Statistics
 from builder.workers import pipeline
@@ -73,7 +73,7 @@ PLACES: dict[str, list[Place]] = {
     ],
     "encode": [],
     "write": [
-        *((hdf5_writer.Hdf5Writer, name) for name in ("__init__", "write", "close")),
+        *((hdf5.Hdf5Writer, name) for name in ("__init__", "write", "close")),
         *((png.PngFolderWriter, name) for name in ("__init__", "write", "close")),
         (atomic_files, "sync"),
     ],

@@ -22,7 +22,7 @@ from isal import isal_zlib
 from kernel import EVERYTHING
 
 from builder import generate
-from builder.storage.formats.hdf5_writer import DEFLATE_LEVEL
+from builder.storage.formats.hdf5 import DEFLATE_LEVEL
 
 SAMPLES, READS, ROUNDS = 8192, 300, 5
 SIZES = (1, 4, 8, 16, 32, 64, 256)

@@ -49,7 +49,7 @@ def external_imports(path: Path) -> set[str]:
         ("tqdm", {"cli.build", "workers.pool"}),
         ("random", set()),
         ("secrets", {"common.rng"}),
-        ("h5py", {"storage.formats.hdf5_writer", "storage.formats.hdf5_reader"}),
+        ("h5py", {"storage.formats.hdf5", "storage.formats.hdf5_reader"}),
         ("pyarrow", {"storage.formats.parquet"}),
         ("cv2", {"storage.formats.png_file", "visualization.contact_sheet"}),
         ("numba", {"common.jit"}),

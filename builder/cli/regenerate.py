@@ -13,7 +13,8 @@ from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
-from builder.storage.formats.png_file import check_label_length, encode, file_name
+from builder.storage.config import FORMAT_FACTS
+from builder.storage.formats.png_file import encode, file_name
 
 EXAMPLES = """examples:
   %(prog)s shards/run1 --index 0 41
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"index {absent[0]} is not in this dataset: {arguments.target} has samples 0 to "
             f"{limit - 1}"
         )
-    check_label_length(recipe.label_source.longest)
+    FORMAT_FACTS["png"].check_labels(recipe.label_source.longest)
     samples = list(generate(recipe, indices))
     equal = [dataset is None or _is_same(sample, dataset[sample.index]) for sample in samples]
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder.cli.options import add_worker_options, build_options, given_fields, log_handler
 from builder.common.errors import UsageError, log_to
-from builder.storage.faults import Fault
+from builder.storage.manifest_check import Fault
 from builder.verification.repair import repair_dataset
 from builder.verification.verify import (
     DEFAULT_SAMPLES,

@@ -14,9 +14,8 @@ from builder.common.constants import Ints, UInt8s
 from builder.common.errors import DatasetError
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig
-from builder.storage.formats import format_of
-from builder.storage.formats.fields import Rows, fields_of
-from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
+from builder.storage.formats import FORMATS
+from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader, Rows
 
 MAX_OPEN_SHARDS = 256
 """Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled
@@ -43,9 +42,9 @@ class ShardCache:
 
     def __init__(self, folder: Path, config: DatasetConfig) -> None:
         self._folder, self._config = folder, config
-        self._format = format_of(config.storage.format)
-        self._fields = fields_of(config)
-        self.block = self._format.block(config)
+        self._open_reader = FORMATS[config.storage.format].reader
+        self._fields = config.fields
+        self.block = self._fields["images"].chunk_rows or 1
         self._shard_size = config.storage.shard_size
         self._readers: dict[int, Hdf5Reader] = {}
         self._layouts: dict[int, FieldsLayout] = {}
@@ -119,7 +118,7 @@ class ShardCache:
         with self._process_lock():
             if number not in self._readers:
                 shard, layout = self._config.shard(number), self._layouts.get(number)
-                reader = self._format.open_shard(self._folder, self._fields, shard, layout)
+                reader = self._open_reader(self._folder, self._fields, shard, layout)
                 while len(self._readers) >= MAX_OPEN_SHARDS:
                     self._readers.pop(next(iter(self._readers)), None)
                 self._readers[number], self._layouts[number] = reader, reader.layout

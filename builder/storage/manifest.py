@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -19,6 +20,9 @@ from builder.storage.statistics import ClassCounts, ContentDigest, Statistics
 MANIFEST = "manifest.json"
 LABELS = "labels.txt.gz"
 LOG = "build.log"
+
+MOST_SHARDS = 1_000_000
+"""Shards of a dataset at most: each is three files of one folder, and a line of the manifest."""
 
 MOST_BYTES = {MANIFEST: 1 << 30}
 """Bytes of a manifest at most: a million shards, the most there are, take 0.9 GB."""
@@ -154,25 +158,20 @@ def file_record(path: Path) -> FileRecord:
     return FileRecord(name=path.name, bytes=path.lstat().st_size, sha256=sha256)
 
 
-def read_model(path: Path, model: type[Model]) -> Model:
+def read_model(path: Path, model: type[Model], canonical: bool = False) -> Model:
     """Return a JSON file of a dataset as a value of `model`.
+
+    Args:
+        path: The file, which has at most as many bytes as one of its name may have.
+        model: What is in it.
+        canonical: Whether it must have exactly the bytes that this program writes for the value.
 
     Raises:
         DatasetError: The file is not there, a link, too large, not JSON, of another format
             version, or not of the expected form.
     """
-    return parse_model(path, read_bytes(path), model)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return a JSON file's bytes, as many as one of its name may have."""
-    return untrusted_files.read_untrusted(
-        path.parent, path.name, MOST_BYTES.get(path.name, MOST_OF_OTHERS)
-    )
-
-
-def parse_model(path: Path, data: bytes, model: type[Model]) -> Model:
-    """Return the bytes of a JSON file as a value of `model`. Raises `DatasetError`."""
+    most = MOST_BYTES.get(path.name, MOST_OF_OTHERS)
+    data = untrusted_files.read_untrusted(path.parent, path.name, most)
     try:
         values = untrusted_files.parse_json(data)
     except (ValueError, RecursionError) as error:
@@ -181,9 +180,18 @@ def parse_model(path: Path, data: bytes, model: type[Model]) -> Model:
         raise DatasetError(f"{path}: holds {type(values).__name__}, expected a JSON object")
     _require_version(path, values)
     try:
-        return model(**values)
+        value = model(**values)
     except UsageError as error:
         raise DatasetError(f"{path}: {error}") from None
+    if canonical:
+        expected = atomic_files.json_bytes(value.model_dump(mode="json", exclude_unset=True))
+        if data != expected:
+            place = len(os.path.commonprefix([data, expected]))  # noqa: RUF071  # no paths
+            raise DatasetError(
+                f"{path}: byte {place} is not as this program writes it "
+                f"({len(data)} bytes, expected {len(expected)})"
+            )
+    return value
 
 
 def _require_version(path: Path, values: dict[str, object]) -> None:

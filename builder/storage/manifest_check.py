@@ -1,17 +1,63 @@
-"""The check of a manifest and its completion records against the configuration."""
+"""Faults of a dataset, and the check of a manifest and its records against the configuration."""
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from builder.common.errors import BuilderError, UsageError
+from builder.common.errors import BuilderError, UsageError, one_line
 from builder.common.validation import format_value
 from builder.recipe.recipe import Recipe
-from builder.storage.config import MOST_SHARDS, DatasetConfig, Shard
-from builder.storage.faults import Fault
-from builder.storage.formats import format_of
-from builder.storage.manifest import FileRecord, Finished, Manifest, ShardEntry
+from builder.storage.config import DatasetConfig, Shard
+from builder.storage.manifest import MOST_SHARDS, FileRecord, Finished, Manifest, ShardEntry
 from builder.storage.statistics import add_digests
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a dataset.
+
+    Attributes:
+        shard: Name of the shard, None for a fault of the dataset as a whole.
+        text: One line: the value and what was expected.
+        obstacle: Name of a link, folder or file in the way that this program did not make. A
+            repair leaves it alone. "" if there is none.
+    """
+
+    shard: str | None
+    text: str
+    obstacle: str = ""
+
+    def __str__(self) -> str:
+        return one_line(f"{self.shard}: {self.text}" if self.shard else self.text)
+
+
+def kind_of(path: Path) -> str:
+    """Return 'file', 'folder', 'symbolic link', 'special file', or '' if nothing is there."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return ""
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symbolic link"}
+    return kinds.get(stat.S_IFMT(mode), "special file")
+
+
+def catch_errors(shard: Shard, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield faults, and an exception of the check as a fault of the shard.
+
+    Damaged bytes raise exceptions of many types in HDF5, pydantic and numpy.
+    """
+    try:
+        yield from faults
+    except Exception as error:
+        yield Fault(shard.name, f"cannot be read ({describe_error(error)})")
+
+
+def describe_error(error: Exception) -> str:
+    """Return the message of an exception, or its type if it has none."""
+    return str(error)[:300] or type(error).__name__
 
 
 def check_manifest(
@@ -60,7 +106,7 @@ def check_entry(config: DatasetConfig, shard: Shard, entry: ShardEntry) -> Itera
         yield Fault(None, f"lists {entry.shard}, expected {shard}")
         return
     names = [file.name for file in (*entry.files, entry.record)]
-    expected = [*format_of(config.storage.format).files(shard), shard.record_name]
+    expected = [*config.file_names(shard), shard.record_name]
     if names != expected:
         yield Fault(shard.name, f"names {format_value(names)}, expected {', '.join(expected)}")
 

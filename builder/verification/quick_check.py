@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
 
 from builder.common import atomic_files, signals
 from builder.common.errors import BuilderError
-from builder.common.validation import FrozenModel
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig, Shard
-from builder.storage.faults import Fault, catch_errors, describe_error, kind_of
-from builder.storage.formats import format_of
+from builder.storage.formats import FORMATS
 from builder.storage.manifest import (
     LABELS,
     LOG,
@@ -28,21 +24,23 @@ from builder.storage.manifest import (
     CompletionRecord,
     Finished,
     Manifest,
+    Model,
     ShardEntry,
     checksum,
     file_record,
-    parse_model,
-    read_bytes,
+    read_model,
 )
 from builder.storage.manifest_check import (
+    Fault,
+    catch_errors,
     check_config,
     check_entry,
     check_manifest,
     check_record,
+    describe_error,
+    kind_of,
 )
 from builder.storage.output_folder import LOCK, OutputFolder
-
-Model = TypeVar("Model", bound=FrozenModel)
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,13 @@ class DatasetDocuments:
         config: The configuration: that of the manifest if it can be trusted, else of `plan.json`.
         recipe: The recipe of the configuration.
         manifest: The manifest, None if it cannot be read.
-        trusted: Whether the manifest is as it was published: its checksum is right.
+        trusted: The manifest if it is as it was published: its checksum is right.
     """
 
     config: DatasetConfig
     recipe: Recipe
     manifest: Manifest | None
-    trusted: bool
+    trusted: Manifest | None
 
 
 @dataclass
@@ -104,58 +102,45 @@ def _read_documents(folder: Path, faults: list[Fault]) -> DatasetDocuments | Non
     """Return plan and manifest, or None if neither can be used; add their faults."""
     plan = _read_document(folder / PLAN, DatasetConfig, faults)
     manifest = _read_document(folder / MANIFEST, Manifest, faults)
-    trusted = False
+    trusted = None
     if manifest is not None:
         expected = checksum(manifest.model_dump(mode="json", exclude_unset=True))
-        trusted = manifest.checksum == expected
-        if not trusted:
+        if manifest.checksum == expected:
+            trusted = manifest
+        else:
             text = f"the checksum is {manifest.checksum}, expected {expected}"
             faults.append(Fault(None, f"{MANIFEST}: {text}"))
         if plan is not None and plan != manifest.plan:
             counts = f"count: {manifest.plan.count}, not {plan.count}"
             text = "; ".join(manifest.plan.differences(plan)) or counts
             faults.append(Fault(None, f"{PLAN} is not the plan in {MANIFEST} ({text})"))
-    candidates = [(PLAN, plan), (MANIFEST, manifest.plan if manifest else None)]
-    for name, config in reversed(candidates) if trusted else candidates:
+    candidates = [(PLAN, plan, None), (MANIFEST, manifest.plan if manifest else None, trusted)]
+    for name, config, source in reversed(candidates) if trusted else candidates:
         if config is None:
             continue
         config_faults = [Fault(None, f"{name}: {fault}") for fault in check_config(config)]
         if not config_faults:
-            recipe = Recipe.from_json(config.recipe)
-            return DatasetDocuments(config, recipe, manifest, trusted and name == MANIFEST)
+            return DatasetDocuments(config, Recipe.from_json(config.recipe), manifest, source)
         faults += config_faults
     return None
 
 
-def _read_document(
-    path: Path, model: type[Model], faults: list[Fault], shard: Shard | None = None
-) -> Model | None:
-    """Return a JSON file as a value of `model`, or None after adding its fault.
-
-    The file must have exactly the bytes that this program writes for the value.
-    """
+def _read_document(path: Path, model: type[Model], faults: list[Fault]) -> Model | None:
+    """Return a JSON file as a value of `model`, or None after adding its fault."""
     try:
-        data = read_bytes(path)
-        value = parse_model(path, data, model)
-        canonical = atomic_files.json_bytes(value.model_dump(mode="json", exclude_unset=True))
+        return read_model(path, model, canonical=True)
     except BuilderError as error:
         unfinished = " (the build is not finished?)" if model is Manifest else ""
         text = str(error).removeprefix(f"{path}: ") + (unfinished if not kind_of(path) else "")
     except Exception as error:  # whatever pydantic and json raise for bytes from anywhere
         text = f"cannot be read ({describe_error(error)})"
-    else:
-        if data == canonical:
-            return value
-        equal = takewhile(lambda pair: pair[0] == pair[1], zip(data, canonical, strict=False))
-        sizes = f"{len(data)} bytes, expected {len(canonical)}"
-        text = f"byte {sum(1 for _ in equal)} is not as this program writes it ({sizes})"
-    faults.append(_document_fault(path, text, shard))
+    faults.append(_document_fault(path, text))
     return None
 
 
-def _document_fault(path: Path, text: str, shard: Shard | None = None) -> Fault:
+def _document_fault(path: Path, text: str) -> Fault:
     """Return the fault of a document. What is no file is an obstacle, whatever the text."""
-    name, kind = shard.name if shard else None, kind_of(path)
+    name, kind = path.stem if path.name.startswith("shard-") else None, kind_of(path)
     if kind in ("", "file"):
         return Fault(name, f"{path.name}: {text}")
     return Fault(name, f"{path.name}: is a {kind}, expected a file", obstacle=path.name)
@@ -175,17 +160,17 @@ def _check_labels_file(folder: Path, documents: DatasetDocuments, faults: list[F
         text = describe_error(error).removeprefix(f"{path}: ")
         faults.append(_document_fault(path, text))
         return False
-    listed = documents.manifest.labels_file if documents.manifest and documents.trusted else None
-    if listed not in (None, file):
-        faults.append(_document_fault(path, f"is not the file that {MANIFEST} lists ({listed})"))
+    if documents.trusted and documents.trusted.labels_file not in (None, file):
+        listed = f"is not the file that {MANIFEST} lists ({documents.trusted.labels_file})"
+        faults.append(_document_fault(path, listed))
     return True
 
 
 def _check_shards(result: QuickCheckResult, documents: DatasetDocuments) -> list[Finished]:
     """Check the records and files of all shards; return the completion records without a fault."""
     folder, config, finished = result.folder, documents.config, []
-    table = documents.manifest.shards if documents.manifest and documents.trusted else ()
-    shard_format = format_of(config.storage.format)
+    table = documents.trusted.shards if documents.trusted else ()
+    shard_format = FORMATS[config.storage.format]
     for shard in config.all_shards():
         signals.check()
         entry = table[shard.number] if shard.number < len(table) else None
@@ -197,8 +182,7 @@ def _check_shards(result: QuickCheckResult, documents: DatasetDocuments) -> list
             entry = entry or ShardEntry.of(*record)
         if entry is not None:
             result.entries[shard.number] = entry
-            files = shard_format.check_files(folder, shard, entry.files)
-            faults = list(catch_errors(shard, files))
+            faults = list(catch_errors(shard, shard_format.check_files(folder, shard, entry.files)))
             result.faults += faults
             if not faults:
                 result.readable.append(entry)
@@ -210,15 +194,12 @@ def _check_record(
 ) -> Finished | None:
     """Return a shard's completion record and its file, or None after adding a fault."""
     path = result.folder / shard.record_name
-    record = _read_document(path, CompletionRecord, result.faults, shard)
+    record = _read_document(path, CompletionRecord, result.faults)
     if record is None:
         return None
     finished = record, file_record(path)
-    faults = [
-        _document_fault(path, fault.text, shard)
-        for fault in check_record(config, shard, finished, entry)
-    ]
-    result.faults += faults
+    faults = list(check_record(config, shard, finished, entry))
+    result.faults += [_document_fault(path, fault.text) for fault in faults]
     return None if faults else finished
 
 
@@ -239,7 +220,7 @@ def _check_unexpected_entries(result: QuickCheckResult, config: DatasetConfig) -
     """Add a fault for each `shard-*` that is of no shard, and a note for each temporary file."""
     expected = set()
     for shard in config.all_shards():
-        expected |= {*format_of(config.storage.format).files(shard), shard.record_name}
+        expected |= {*config.file_names(shard), shard.record_name}
     for entry in OutputFolder(result.folder).entries():
         if entry.name.startswith("shard-") and entry.name not in expected:
             result.faults.append(Fault(None, f"{entry.name}: belongs to no shard of the plan"))

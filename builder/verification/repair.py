@@ -11,8 +11,8 @@ from builder.common.errors import BuilderError
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.storage.config import PLAN, DatasetConfig
-from builder.storage.faults import Fault
 from builder.storage.manifest import MANIFEST, Manifest
+from builder.storage.manifest_check import Fault
 from builder.storage.output_folder import OutputFolder
 from builder.verification.quick_check import QuickCheckResult
 from builder.verification.verify import (
@@ -86,8 +86,8 @@ def repair(
     ...     len(report.before.faults), report.made, report.whole
     (1, (0,), True)
     """
-    options = VerifyOptions(level, samples, BuildOptions(workers=workers, progress=progress))
-    return repair_dataset(Path(path), options)
+    run = BuildOptions(workers=workers, progress=progress)
+    return repair_dataset(Path(path), VerifyOptions(level=level, samples=samples, run=run))
 
 
 def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
@@ -130,7 +130,7 @@ def remove_invalid_records(folder: Path, run: BuildOptions) -> int:
     Raises:
         BuilderError: A link or a file that is not the dataset's is in the way.
     """
-    _, result = verify_dataset(folder, VerifyOptions("full", run=run))
+    _, result = verify_dataset(folder, VerifyOptions(level="full", run=run))
     if result.documents is None:
         return 0
     _require_no_obstacles(result)
@@ -173,20 +173,18 @@ def _remove_records(folder: Path, config: DatasetConfig, numbers: Collection[int
 
 def _compare_digests(result: QuickCheckResult, manifest: Manifest) -> tuple[Fault, ...]:
     """Return a fault for each content digest that a repair changed: of a shard, or of the whole."""
-    unequal = []
-    for entry in manifest.shards:
-        before = result.entries.get(entry.shard.number)
-        if before is not None and before.content_digest != entry.content_digest:
-            unequal.append(
-                Fault(
-                    entry.shard.name,
-                    f"was built again with content digest {entry.content_digest}, expected "
-                    f"{before.content_digest}",
-                )
-            )
-    documents = result.documents
-    if documents and documents.manifest and documents.trusted and not unequal:
-        expected, digest = documents.manifest.content_digest, manifest.content_digest
+    unequal = [
+        Fault(
+            entry.shard.name,
+            f"was built again with content digest {entry.content_digest}, expected "
+            f"{before.content_digest}",
+        )
+        for entry in manifest.shards
+        if (before := result.entries.get(entry.shard.number))
+        and before.content_digest != entry.content_digest
+    ]
+    if result.documents and (trusted := result.documents.trusted) and not unequal:
+        expected, digest = trusted.content_digest, manifest.content_digest
         if digest != expected:
             unequal.append(Fault(None, f"the content digest is {digest}, expected {expected}"))
     return tuple(unequal)

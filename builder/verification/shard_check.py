@@ -22,9 +22,9 @@ from builder.generator.batch import FIELDS, Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig
-from builder.storage.faults import Fault, catch_errors
-from builder.storage.formats import format_of
+from builder.storage.formats.base import sha256_of
 from builder.storage.manifest import ShardEntry
+from builder.storage.manifest_check import Fault, catch_errors
 from builder.storage.statistics import digest_of, format_digest
 
 BLOCK = 1024
@@ -42,49 +42,37 @@ class ShardCheckTask:
         folder: The dataset's folder.
         config: Configuration of the dataset.
         entry: What the shard should be.
-        rows: Rows of the shard that a deep check compares; None for a full check.
+        rows: Rows of the shard that the check reads; all of them in a full check.
+        deep: Whether to compare them with rendered samples, and no hashes.
     """
 
     folder: Path
     config: DatasetConfig
     entry: ShardEntry
-    rows: Sequence[int] | None = None
-
-    @property
-    def sample_count(self) -> int:
-        """Number of samples that the check reads."""
-        return self.entry.shard.count if self.rows is None else len(self.rows)
+    rows: Sequence[int]
+    deep: bool
 
 
-@dataclass(frozen=True)
-class ShardCheckResult:
-    """The faults of a shard, and how many of its samples were read."""
-
-    faults: tuple[Fault, ...]
-    sample_count: int
-
-
-def check_shard(task: ShardCheckTask) -> ShardCheckResult:
-    """Carry out a task. No fault raises an exception."""
-    faults = full_check(task) if task.rows is None else deep_check(task, task.rows)
+def check_shard(task: ShardCheckTask) -> tuple[list[Fault], int]:
+    """Return the faults of a shard, and how many samples were read. No fault is an exception."""
+    faults = deep_check(task) if task.deep else full_check(task)
     with signals.defer_signals():
-        return ShardCheckResult(tuple(catch_errors(task.entry.shard, faults)), task.sample_count)
+        return list(catch_errors(task.entry.shard, faults)), len(task.rows)
 
 
 def full_check(task: ShardCheckTask) -> Iterator[Fault]:
     """Yield a fault for each file with another sha256, else for another content digest."""
-    shard, shard_format = task.entry.shard, format_of(task.config.storage.format)
+    shard = task.entry.shard
     damaged = False
     for file in task.entry.files:
         signals.check()
-        sha256 = shard_format.sha256(task.folder, file.name)
+        sha256 = sha256_of(task.folder, file.name)
         if sha256 != file.sha256:
             damaged = True
             yield Fault(shard.name, f"{file.name} has sha256 {sha256}, expected {file.sha256}")
     if damaged:
         return  # HDF5 can crash on damaged bytes
-    batches = _read_batches(task, range(shard.count))
-    digest = format_digest(sum(digest_of(stored) for _, stored in batches))
+    digest = format_digest(sum(digest_of(stored) for _, stored in _read_batches(task)))
     if digest != task.entry.content_digest:
         yield Fault(
             shard.name,
@@ -93,11 +81,11 @@ def full_check(task: ShardCheckTask) -> Iterator[Fault]:
         )
 
 
-def deep_check(task: ShardCheckTask, rows: Sequence[int]) -> Iterator[Fault]:
+def deep_check(task: ShardCheckTask) -> Iterator[Fault]:
     """Yield a fault for each sample of which a stored field is not what the recipe makes."""
     shard, recipe = task.entry.shard, Recipe.from_json(task.config.recipe)
     differences: dict[int, list[str]] = defaultdict(list)
-    for indices, stored in _read_batches(task, rows):
+    for indices, stored in _read_batches(task):
         rendered = generate(recipe, indices, task.config.storage.masks)
         for row, difference in compare_fields(stored, rendered):
             differences[int(indices[row])].append(difference)
@@ -140,12 +128,12 @@ def _describe_difference(
     )
 
 
-def _read_batches(task: ShardCheckTask, rows: Sequence[int]) -> Iterator[tuple[Ints, Batch]]:
-    """Yield indices and stored samples of rows of the shard, block by block."""
+def _read_batches(task: ShardCheckTask) -> Iterator[tuple[Ints, Batch]]:
+    """Yield indices and stored samples of the rows of a task, block by block."""
     shards = ShardCache(task.folder, task.config)
-    for first in range(0, len(rows), BLOCK):
+    for first in range(0, len(task.rows), BLOCK):
         signals.check()
-        indices = np.array(rows[first : first + BLOCK]) + task.entry.shard.start
+        indices = np.array(task.rows[first : first + BLOCK]) + task.entry.shard.start
         yield indices, shards.batch(indices)
 
 

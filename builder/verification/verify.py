@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
+
+from pydantic import Field
 
 from builder.common import signals
 from builder.common.errors import UsageError
 from builder.common.jit import log_compilation
+from builder.common.validation import FrozenModel, WholeNumber
 from builder.planner.planner import open_planner
 from builder.recipe.digits import register
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig
-from builder.storage.faults import Fault
 from builder.storage.manifest import MANIFEST
+from builder.storage.manifest_check import Fault
 from builder.storage.output_folder import OutputFolder
 from builder.verification.quick_check import DatasetDocuments, QuickCheckResult, quick_check
 from builder.verification.shard_check import ShardCheckTask, check_shard, evenly_spaced_sample
@@ -25,7 +28,6 @@ from builder.workers import pool
 from builder.workers.options import BuildOptions
 
 Level = Literal["quick", "full", "deep"]
-LEVELS: tuple[Level, ...] = get_args(Level)
 
 DEFAULT_SAMPLES = 1000
 """Samples that a deep check renders: some 0.1 s. A fault in 1 of 100 samples is found with a
@@ -76,8 +78,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-@dataclass(frozen=True)
-class VerifyOptions:
+class VerifyOptions(FrozenModel):
     """How a dataset is checked.
 
     Attributes:
@@ -85,21 +86,12 @@ class VerifyOptions:
         samples: Samples that a deep check renders, from 1.
         run: How the workers run.
         dataset_dir: Folder of IDX files that should be the dataset's digits, to be registered.
-
-    Raises:
-        UsageError: A value is out of range.
     """
 
     level: Level = "quick"
-    samples: int = DEFAULT_SAMPLES
-    run: BuildOptions = field(default_factory=BuildOptions)
+    samples: WholeNumber = Field(default=DEFAULT_SAMPLES, ge=1)
+    run: BuildOptions = BuildOptions()
     dataset_dir: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise UsageError(f"level is '{self.level}', expected one of {', '.join(LEVELS)}")
-        if type(self.samples) is not int or self.samples < 1:
-            raise UsageError(f"samples is {self.samples}, expected a whole number from 1")
 
 
 def verify(
@@ -137,8 +129,8 @@ def verify(
     ...     verify(result.path, "full").faults
     ()
     """
-    options = VerifyOptions(level, samples, BuildOptions(workers=workers, progress=progress))
-    return verify_dataset(Path(path), options)[0]
+    run = BuildOptions(workers=workers, progress=progress)
+    return verify_dataset(Path(path), VerifyOptions(level=level, samples=samples, run=run))[0]
 
 
 def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, QuickCheckResult]:
@@ -183,26 +175,26 @@ def _shard_tasks(
     result: QuickCheckResult, documents: DatasetDocuments, options: VerifyOptions
 ) -> list[ShardCheckTask]:
     """Return the tasks of a full or deep check: one for each shard with readable files."""
-    config = documents.config
+    folder, config, deep = result.folder, documents.config, options.level == "deep"
     if options.level == "quick":
         return []
-    if options.level == "full":
-        return [ShardCheckTask(result.folder, config, entry) for entry in result.readable]
-    config.require_own_version(result.folder)
-    if not result.labels_file_valid:
-        result.notes.append("no samples were rendered, because the labels file is not the recipe's")
-        return []
-    open_planner(documents.recipe)  # raises if the digits are not known here
-    rows = _rows_by_shard(config, options.samples)
+    if deep:
+        config.require_own_version(folder)
+        if not result.labels_file_valid:
+            text = "no samples were rendered, because the labels file is not the recipe's"
+            result.notes.append(text)
+            return []
+        open_planner(documents.recipe)  # raises if the digits are not known here
+    rows = _rows_by_shard(config, options.samples if deep else config.count)
     return [
-        ShardCheckTask(result.folder, config, entry, rows[entry.shard.number])
+        ShardCheckTask(folder, config, entry, rows[entry.shard.number], deep)
         for entry in result.readable
         if entry.shard.number in rows
     ]
 
 
 def _rows_by_shard(config: DatasetConfig, samples: int) -> Mapping[int, Sequence[int]]:
-    """Return the rows that a deep check compares, by shard number."""
+    """Return the rows that a check reads of each shard, by its number: all, or evenly spaced."""
     if samples >= config.count:
         return {shard.number: range(shard.count) for shard in config.all_shards()}
     rows: dict[int, list[int]] = defaultdict(list)
@@ -220,11 +212,11 @@ def _run_tasks(
         return 0
     if options.level == "deep":
         log_compilation()
-    total = sum(task.sample_count for task in tasks)
+    total = sum(len(task.rows) for task in tasks)
     with pool.ProgressBar(total, 0, show=options.run.progress) as bar:
-        for shard in pool.map_unordered(check_shard, tasks, options.run):
+        for faults, samples in pool.map_unordered(check_shard, tasks, options.run):
             signals.check()
-            result.faults += shard.faults
-            bar.add(shard.sample_count)
+            result.faults += faults
+            bar.add(samples)
             bar.show(0)
     return total

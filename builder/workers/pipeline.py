@@ -14,9 +14,8 @@ from builder.common.jit import log_compilation
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
-from builder.storage.config import MOST_SHARDS, PLAN, DatasetConfig, Part, StorageOptions
-from builder.storage.formats import format_of
-from builder.storage.manifest import LABELS, MANIFEST, Manifest, file_record
+from builder.storage.config import FORMAT_FACTS, PLAN, DatasetConfig, Part, StorageOptions
+from builder.storage.manifest import LABELS, MANIFEST, MOST_SHARDS, Manifest, file_record
 from builder.storage.output_folder import OutputFolder
 from builder.workers import dask, pool, retry
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Backend, BuildOptions
@@ -113,7 +112,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
 
 def default_folder(config: DatasetConfig) -> Path:
     """Return the default folder of a dataset. Different recipes have different folders."""
-    kind = format_of(config.storage.format).suffixes[config.storage.compression]
+    kind = FORMAT_FACTS[config.storage.format].suffixes[config.storage.compression]
     masks = "-masks" if config.storage.masks else ""
     return Path("shards") / f"{config.fingerprint[:12]}-{kind}{masks}"
 

@@ -10,7 +10,7 @@ from builder.generator.generator import generate
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.formats import format_of
+from builder.storage.formats import FORMATS
 from builder.storage.manifest import LABELS, CompletionRecord, Finished, file_record
 from builder.storage.manifest_check import check_record
 from builder.storage.output_folder import OutputFolder
@@ -45,7 +45,7 @@ def build_shard(task: ShardTask) -> CompletionRecord:
     with (
         signals.defer_signals(),
         progress.send_heartbeats(task.folder, shard.name) as send_heartbeat,
-        format_of(config.storage.format).writer(task.folder, config, shard) as writer,
+        FORMATS[config.storage.format].writer(task.folder, config, shard) as writer,
     ):
         for first in range(0, shard.count, task.block_size):
             signals.check()

@@ -735,7 +735,7 @@ def test_a_stopped_build_goes_on_later(capsys, tmp_path, monkeypatch, number, co
 INSIDE_A_CALLBACK = """
 import signal, sys
 from builder.cli import main
-from builder.storage.formats.hdf5_writer import DeferredErrorFile
+from builder.storage.formats.hdf5 import DeferredErrorFile
 
 write, calls = DeferredErrorFile.write, []
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -11,10 +12,9 @@ from typing import ClassVar, Protocol
 from builder.common import atomic_files
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.faults import Fault, kind_of
-from builder.storage.formats.fields import Field
-from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
+from builder.storage.formats.hdf5_reader import Hdf5Reader
 from builder.storage.manifest import FileRecord
+from builder.storage.manifest_check import Fault, kind_of
 from builder.storage.output_folder import OutputFolder
 
 
@@ -25,7 +25,10 @@ class FileWriter(Protocol):
         """Add what the file has of the next samples."""
 
     def close(self) -> tuple[int, str]:
-        """Complete the file; return its size in bytes and its sha256."""
+        """Complete the file; return its size in bytes and its sha256.
+
+        Raises `DatasetError` if samples are missing.
+        """
 
     def abandon(self) -> None:
         """Close what is open. An error in that is dropped: it must not hide an earlier one."""
@@ -47,32 +50,16 @@ class ShardWriter:
         for writer in self._writers.values():
             writer.write(batch)
 
-    def close(self) -> None:
-        """Complete all files. Raises `DatasetError` if samples are missing."""
-        for name, writer in self._writers.items():
-            size, sha256 = writer.close()
-            self.files += (FileRecord(name=name, bytes=size, sha256=sha256),)
-
 
 class Format(ABC):
-    """A way to store shards: the one place that knows its files.
+    """A way to store shards: how their files are written, read and checked.
 
-    A shard is a fields file, `shard-NNNNNN.h5`, and whatever else the format makes of it.
+    A shard is a fields file, `shard-NNNNNN.h5`, and whatever else the format makes of it:
+    `FORMAT_FACTS` has the names.
     """
 
-    suffixes: ClassVar[Mapping[str, str]]
-    """What the name of the default folder ends with, by each compression that the format has."""
-
-    def check_labels(self, longest: int) -> None:  # noqa: B027  # most formats store all labels
-        """Raise `UsageError` where labels of up to `longest` digits cannot be stored."""
-
-    def block(self, config: DatasetConfig) -> int:
-        """Return how many neighbouring samples are read for the price of one."""
-        return 1
-
-    @abstractmethod
-    def files(self, shard: Shard) -> tuple[str, ...]:
-        """Return the names of a shard's files and folders in the dataset's folder."""
+    reader: ClassVar[type[Hdf5Reader]] = Hdf5Reader
+    """Opens a shard for reading."""
 
     @abstractmethod
     def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
@@ -88,60 +75,61 @@ class Format(ABC):
         """
         with ExitStack() as stack:
             writers = {}
-            for name in self.files(shard):
+            for name in config.file_names(shard):
                 path = stack.enter_context(folder.publish(name))
                 writers[name] = self.create(path, name, config, shard)
                 stack.callback(writers[name].abandon)
-            writer = ShardWriter(writers)
-            yield writer
-            writer.close()
-
-    @abstractmethod
-    def open_shard(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
-    ) -> Hdf5Reader:
-        """Return a reader of a shard.
-
-        Args:
-            folder: The dataset's folder.
-            fields: All fields of the dataset's samples, as `fields_of` returns them.
-            shard: The shard.
-            layout: That of an earlier reader of the same shard, None for the first.
-
-        Raises:
-            DatasetError: The shard is not what the configuration implies.
-        """
+            shard_writer = ShardWriter(writers)
+            yield shard_writer
+            for name, writer in writers.items():
+                size, sha256 = writer.close()
+                shard_writer.files += (FileRecord(name=name, bytes=size, sha256=sha256),)
 
     def check_files(
         self, folder: Path, shard: Shard, files: Sequence[FileRecord]
     ) -> Iterator[Fault]:
-        """Yield a fault for each file that is not there, or not of its kind and size.
+        """Yield a fault for each file or folder that is not there, or not of its kind and size.
 
         Args:
             folder: The dataset's folder.
             shard: The shard.
-            files: The files that are recorded of it, named as in `files`.
+            files: The files that are recorded of it, named as the configuration implies.
         """
         for file in files:
-            yield from check_entry(folder, shard, file.name, "file")
-            if kind_of(folder / file.name) == "file":
-                yield from check_size(shard, file, (folder / file.name).lstat().st_size)
+            kind = kind_of(folder / file.name)
+            expected = "folder" if file.name == shard.name else "file"
+            if not kind:
+                yield Fault(shard.name, f"{file.name} is not there")
+            elif kind != expected:
+                text = f"{file.name}: is a {kind}, expected a {expected}"
+                yield Fault(shard.name, text, obstacle=file.name)
+            else:
+                if kind == "folder":
+                    yield from self.check_folder(folder, shard)
+                size = OutputFolder(folder).size(file.name)
+                if size != file.bytes:
+                    yield Fault(shard.name, f"{file.name} has {size} bytes, expected {file.bytes}")
 
-    def sha256(self, folder: Path, name: str) -> str:
-        """Return the sha256 of a shard's file. Raises `DatasetError` for a link, or no file."""
+    def check_folder(self, folder: Path, shard: Shard) -> Iterable[Fault]:
+        """Return a fault for what is missing from the folder of a shard, or not part of it."""
+        return ()
+
+
+def sha256_of(folder: Path, name: str) -> str:
+    """Return the sha256 of a shard's file, or of a folder as `FileRecord` says.
+
+    Raises `DatasetError` for a link, or no file.
+    """
+    if kind_of(folder / name) != "folder":
         return atomic_files.sha256_untrusted(folder, name)
+    lines = []
+    for entry in OutputFolder(folder).entries(name):
+        size = entry.stat(follow_symlinks=False).st_size
+        sha256 = atomic_files.sha256_untrusted(folder, f"{name}/{entry.name}")
+        lines.append(f"{entry.name} {size} {sha256}\n")
+    return sha256_of_lines(lines)
 
 
-def check_entry(folder: Path, shard: Shard, name: str, expected: str) -> Iterator[Fault]:
-    """Yield a fault where an entry of a dataset's folder is not there or of another kind."""
-    kind = kind_of(folder / name)
-    if not kind:
-        yield Fault(shard.name, f"{name} is not there")
-    elif kind != expected:
-        yield Fault(shard.name, f"{name}: is a {kind}, expected a {expected}", obstacle=name)
-
-
-def check_size(shard: Shard, file: FileRecord, size: int) -> Iterator[Fault]:
-    """Yield a fault where a file of a shard has another size than is recorded."""
-    if size != file.bytes:
-        yield Fault(shard.name, f"{file.name} has {size} bytes, expected {file.bytes}")
+def sha256_of_lines(lines: Iterable[str]) -> str:
+    """Return the sha256 of a folder, by the lines `name size sha256` of its files."""
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

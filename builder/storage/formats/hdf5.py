@@ -1,44 +1,226 @@
-"""Format hdf5: the images are in the fields file; a Parquet file beside it has the labels."""
+"""Format hdf5, and the writer of the fields file that a shard of any format has.
+
+A fields file has top-level datasets of equal first dimension, and root attributes. In format hdf5
+the images are in it, and a Parquet file beside it has the labels.
+
+A file is laid out first, by h5py: every dataset with its storage allocated and no fill value
+written. Then values are written once, by plain writes at the datasets' offsets: as fast as the
+disk, and an error of the disk is an `OSError` with its reason. Only gzipped images and masks
+pass through HDF5, as whole chunks deflated here by ISA-L (9 times zlib's speed).
+"""
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-from builder.storage.config import DatasetConfig, Shard
+import numpy as np
+import numpy.typing as npt
+
+from builder.common import atomic_files
+from builder.common.errors import DatasetError
+from builder.common.validation import canonical_json
+from builder.generator.batch import Batch
+from builder.storage.config import DatasetConfig, Shard, StoredField
 from builder.storage.formats.base import FileWriter, Format
-from builder.storage.formats.fields import Field, fields_of
-from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
-from builder.storage.formats.hdf5_writer import Hdf5Writer
+from builder.storage.formats.hdf5_reader import DATASET_NAMES
+
+if TYPE_CHECKING:
+    import h5py
+    from typing_extensions import Buffer
+
+DEFLATE_LEVEL = 1
+"""ISA-L's level: 7.8 us an image of 5,600 px for 3.7 times less bytes. Level 0 takes 6.9 us for
+3.1, and zlib's level 6 is nine times slower."""
+
+LIBRARY_BOUNDS = ("v108", "v110")
 
 
 class Hdf5Format(Format):
     """Shards of one HDF5 file, and a Parquet file with the labels for other tools."""
-
-    suffixes: ClassVar = {"none": "h5", "gzip": "h5gz"}
-
-    def files(self, shard: Shard) -> tuple[str, ...]:
-        """Return the names of the HDF5 file and of the Parquet file."""
-        return shard.fields_name, f"{shard.name}.parquet"
-
-    def block(self, config: DatasetConfig) -> int:
-        """Return the images of a chunk."""
-        return fields_of(config)["images"].chunk_rows or 1
 
     def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
         """Create a file of a shard, and return its writer."""
         from builder.storage.formats.parquet import LabelsWriter
 
         if name == shard.fields_name:
-            return Hdf5Writer(path, config, shard, fields_of(config))
-        return LabelsWriter(path, lambda batch: [shard.fields_name])
-
-    def open_shard(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
-    ) -> Hdf5Reader:
-        """Return a reader of a shard."""
-        return Hdf5Reader(folder, fields, shard, layout)
+            return Hdf5Writer(path, config, shard, config.fields)
+        return LabelsWriter(path, lambda batch: [shard.fields_name] * len(batch))
 
 
-FORMAT = Hdf5Format()
+class Hdf5Writer:
+    """The open fields file of a shard.
+
+    Args:
+        path: Where the file is written, a temporary name.
+        config: The dataset's configuration, for the attributes.
+        shard: The shard.
+        fields: The fields that the file gets.
+    """
+
+    def __init__(
+        self, path: Path, config: DatasetConfig, shard: Shard, fields: Mapping[str, StoredField]
+    ) -> None:
+        import h5py
+
+        self._shard, self._row, self._fields = shard, 0, fields
+        self._bytes = DeferredErrorFile(path, "w+")
+        self._sha256 = atomic_files.StreamingSha256(self._bytes.fileno())
+        self._file = h5py.File(self._bytes, "w", libver=LIBRARY_BOUNDS)
+        self._file.attrs.update(
+            format_version=config.format_version,
+            generator_version=config.generator_version,
+            fingerprint=config.fingerprint,
+            start=shard.start,
+            recipe=canonical_json(config.recipe),
+        )
+        self._columns = {
+            name: self._column(DATASET_NAMES.get(name, name), field)
+            for name, field in fields.items()
+        }
+        self._file.flush()
+        contiguous = [c for c in self._columns.values() if isinstance(c, ContiguousColumn)]
+        if len(contiguous) == len(self._columns):
+            self._file.close()  # the layout is all that HDF5 writes
+            self._sha256.read_to(min(column.offset for column in contiguous))
+        self._bytes.check()
+
+    def _column(self, name: str, field: StoredField) -> ContiguousColumn | ChunkedColumn:
+        """Create the dataset of a field, without values."""
+        import h5py
+
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        shape, chunk = (self._shard.count, *field.tail), field.chunk(self._shard.count)
+        if chunk is None:
+            properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        else:
+            properties.set_chunk(chunk)
+            properties.set_deflate(DEFLATE_LEVEL)
+        dataset = self._file.create_dataset(name, shape, field.dtype, dcpl=properties)
+        if chunk is None:
+            return ContiguousColumn(self._bytes.fileno(), dataset.id.get_offset(), self._sha256)
+        return ChunkedColumn(dataset, chunk[0])
+
+    def write(self, batch: Batch) -> None:
+        """Add the fields of the next samples."""
+        for name, column in self._columns.items():
+            values = np.ascontiguousarray(getattr(batch, name), dtype=self._fields[name].dtype)
+            column.write(values)
+            self._bytes.check()
+        self._row += len(batch)
+
+    def close(self) -> tuple[int, str]:
+        """Complete the file; return its size in bytes and its sha256.
+
+        Raises `DatasetError` if samples are missing.
+        """
+        if self._row != self._shard.count:
+            raise DatasetError(f"{self._shard.name}: {self._row} of {self._shard.count} samples")
+        for column in self._columns.values():
+            column.close()
+        self._file.close()
+        self._bytes.check()
+        size, sha256 = os.fstat(self._bytes.fileno()).st_size, self._sha256.hexdigest()
+        self._bytes.close()
+        return size, sha256
+
+    def abandon(self) -> None:
+        """Close what is open."""
+        for opened in (self._file, self._bytes):
+            with suppress(Exception):
+                opened.close()
+
+
+class ContiguousColumn:
+    """A contiguous dataset that takes its values in order.
+
+    Values go by plain writes to the file that `handle` has open, and to `sha256`. `offset` is where
+    in the file the next ones go.
+    """
+
+    def __init__(self, handle: int, offset: int, sha256: atomic_files.StreamingSha256) -> None:
+        self.offset, self._handle, self._sha256 = offset, handle, sha256
+
+    def write(self, values: npt.NDArray[np.generic]) -> None:
+        """Add the next rows, a contiguous array (B, ...) of the dataset's type."""
+        data = values.data.cast("B")
+        atomic_files.write_at(self._handle, data, self.offset)
+        self._sha256.update(data, self.offset)
+        self.offset += len(data)
+
+    def close(self) -> None:
+        """Nothing is kept back."""
+
+
+class ChunkedColumn:
+    """A dataset in chunks of `rows` rows, which pass through HDF5 whole and deflated by ISA-L."""
+
+    def __init__(self, dataset: h5py.Dataset, rows: int) -> None:
+        self._write_chunk, self._rows = dataset.id.write_direct_chunk, rows
+        self._begin = (0,) * (dataset.ndim - 1)
+        self._row = 0
+        self._rest: npt.NDArray[np.generic] = np.zeros((0, *dataset.shape[1:]), dataset.dtype)
+
+    def write(self, values: npt.NDArray[np.generic]) -> None:
+        """Add the next rows. Those that fill no chunk are kept back."""
+        if len(self._rest):
+            values = np.concatenate([self._rest, values])
+        whole = len(values) // self._rows * self._rows
+        for row in range(0, whole, self._rows):
+            self._store(values[row : row + self._rows])
+        self._rest = values[whole:].copy()
+
+    def close(self) -> None:
+        """Write the last rows, in a chunk that ends with zeros. The HDF5 file is still open."""
+        if len(self._rest):
+            missing = self._rows - len(self._rest)
+            self._store(np.pad(self._rest, [(0, missing)] + [(0, 0)] * len(self._begin)))
+
+    def _store(self, chunk: npt.NDArray[np.generic]) -> None:
+        from isal import igzip_lib as isal
+
+        # with the default memory level the bytes are equal to 0.1 %, and it takes a tenth longer
+        deflated = isal.compress(
+            chunk.data, DEFLATE_LEVEL, flag=isal.COMP_ZLIB, mem_level=isal.MEM_LEVEL_MEDIUM
+        )
+        self._write_chunk((self._row, *self._begin), deflated)
+        self._row += self._rows
+
+
+class DeferredErrorFile(io.FileIO):
+    """A file that keeps its first error in `error`, and goes on as if there were none.
+
+    HDF5 keeps a file half open after a write that failed, and crashes the process when that
+    is cleaned up. So HDF5 sees no error, and the writer raises it afterwards with `check`.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Buffer) -> int:
+        """Write all of `data`, or keep the error."""
+        view = memoryview(data).cast("B")
+        size = len(view)
+        try:
+            while view and self.error is None:
+                view = view[super().write(view) or 0 :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file, or keep the error."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise the first error there was."""
+        if self.error is not None:
+            raise self.error

@@ -12,7 +12,8 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,15 +22,21 @@ import numpy as np
 from builder.common import untrusted_files
 from builder.common.constants import Ints
 from builder.common.errors import DatasetError
-from builder.storage.config import Shard
-from builder.storage.formats.fields import DATASET_NAMES, Field, Rows
+from builder.storage.config import Shard, StoredField
 
 if TYPE_CHECKING:
     from h5py.h5d import DatasetID, StoreInfo
     from h5py.h5f import FileID
 
+DATASET_NAMES = {"seeds": "seed"}
+"""Names of HDF5 datasets that are not the names of the batch's fields."""
+
 EXCESS = 1024
 """Bytes that a deflated chunk may exceed its values by: data that does not deflate is stored."""
+
+
+Rows = Callable[[int, int], "bytes | memoryview"]
+"""Returns the bytes of rows [start, stop) of a field, all of one block."""
 
 
 class Contiguous(NamedTuple):
@@ -54,9 +61,16 @@ class Chunks(NamedTuple):
 
     def values(self, data: memoryview) -> Rows:
         """Return the function that takes rows, all of one chunk, out of the bytes of the file."""
-        return InflatedChunks(self, data).values
+        inflate = lru_cache(maxsize=1)(partial(self._inflate, data))
 
-    def inflate(self, data: memoryview, number: int) -> bytes:
+        def take(start: int, stop: int) -> memoryview:
+            number, first = divmod(start, self.rows)
+            end = first + stop - start
+            return memoryview(inflate(number))[first * self.row : end * self.row]
+
+        return take
+
+    def _inflate(self, data: memoryview, number: int) -> bytes:
         """Return the values of a chunk. Raises `DatasetError` unless they are as many as due."""
         from isal import igzip_lib as isal
 
@@ -74,25 +88,6 @@ class Chunks(NamedTuple):
                 f"{self.title} is cut or longer in chunk {number}, expected {expected} bytes"
             )
         return chunk
-
-
-class InflatedChunks:
-    """The chunks of a field in an open file. The last one inflated is kept."""
-
-    def __init__(self, chunks: Chunks, data: memoryview) -> None:
-        self._chunks, self._data = chunks, data
-        self._last: tuple[int, bytes] = (-1, b"")
-
-    def values(self, start: int, stop: int) -> memoryview:
-        """Return the bytes of rows [start, stop), all of one chunk."""
-        chunks = self._chunks
-        number, chunk = self._last  # both at once: other threads set them too
-        if number != start // chunks.rows:
-            number = start // chunks.rows
-            chunk = chunks.inflate(self._data, number)
-            self._last = number, chunk
-        first = number * chunks.rows
-        return memoryview(chunk)[(start - first) * chunks.row : (stop - first) * chunks.row]
 
 
 class FieldsLayout(NamedTuple):
@@ -116,7 +111,11 @@ class Hdf5Reader:
     """
 
     def __init__(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
+        self,
+        folder: Path,
+        fields: Mapping[str, StoredField],
+        shard: Shard,
+        layout: FieldsLayout | None,
     ) -> None:
         self._path = path = folder / shard.fields_name
         with untrusted_files.open_untrusted(folder, shard.fields_name) as file:
@@ -146,7 +145,7 @@ class Hdf5Reader:
 
 
 def locate(
-    file: io.BufferedReader, path: Path, fields: Mapping[str, Field], count: int
+    file: io.BufferedReader, path: Path, fields: Mapping[str, StoredField], count: int
 ) -> dict[str, Contiguous | Chunks]:
     """Return where each field of `count` samples lies in an open HDF5 file.
 
@@ -174,11 +173,11 @@ def locate(
 class _Expected:
     """A dataset as it has to be: its shape, type, and the shape of its chunks if it has any."""
 
-    def __init__(self, path: Path, name: str, field: Field, count: int) -> None:
+    def __init__(self, path: Path, name: str, field: StoredField, count: int) -> None:
         self._name = DATASET_NAMES.get(name, name)
         self._title = f"{path}: dataset '{self._name}'"
         self._dtype, self._row = field.dtype, field.bytes
-        self._shape, self._chunk = field.shape(count), field.chunk(count)
+        self._shape, self._chunk = (count, *field.tail), field.chunk(count)
 
     def __str__(self) -> str:
         stored = f"in deflated chunks of {self._chunk}" if self._chunk else "in one piece"

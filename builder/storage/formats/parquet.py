@@ -44,7 +44,7 @@ class LabelsWriter:
 
     Args:
         path: Where the file is written.
-        file_names: Returns the image's file name of each sample of a batch, or one for all.
+        file_names: Returns the file name of the image of each sample of a batch.
     """
 
     def __init__(self, path: Path, file_names: Callable[[Batch], Sequence[str]]) -> None:
@@ -95,12 +95,11 @@ def _labels_table(batch: Batch, file_names: Sequence[str], rows: npt.NDArray[np.
     digits, glyphs = batch.labels.reshape(-1).take(present), batch.glyphs.reshape(-1).take(present)
     boxes = batch.boxes.reshape(-1, 4).take(present, axis=0)
     offsets = _offsets(batch.lengths)
-    names = file_names if len(file_names) == len(batch) else [*file_names] * len(batch)
     corners = pa.FixedSizeListArray.from_arrays(_numbers(pa.float32(), boxes.reshape(-1)), 4)
     starts = _numbers(pa.int32(), offsets)
     return pa.table(
         [
-            _strings(_offsets([len(name) for name in names]), "".join(names).encode()),
+            _strings(_offsets([len(name) for name in file_names]), "".join(file_names).encode()),
             _numbers(pa.int64(), rows),
             _numbers(pa.int64(), batch.index),
             _strings(offsets, digits + np.int8(ord("0"))),

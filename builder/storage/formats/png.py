@@ -6,23 +6,20 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from builder.common import atomic_files, untrusted_files
 from builder.common.constants import CLASSES, UInt8s
 from builder.common.errors import DatasetError
 from builder.common.validation import format_value
 from builder.generator.batch import Batch
-from builder.storage.config import DatasetConfig, Shard
-from builder.storage.faults import Fault, kind_of
-from builder.storage.formats.base import FileWriter, Format, check_entry, check_size
-from builder.storage.formats.fields import Field, Rows, fields_of
-from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader
-from builder.storage.formats.hdf5_writer import Hdf5Writer
-from builder.storage.formats.png_file import check_label_length, decode, encode_all, file_name
-from builder.storage.manifest import FileRecord
+from builder.storage.config import DatasetConfig, Shard, StoredField
+from builder.storage.formats.base import FileWriter, Format, sha256_of_lines
+from builder.storage.formats.hdf5 import Hdf5Writer
+from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader, Rows
+from builder.storage.formats.png_file import decode, encode_all, file_name
+from builder.storage.manifest_check import Fault
 from builder.storage.output_folder import OutputFolder
 
 METADATA = "metadata.parquet"
@@ -36,64 +33,6 @@ IMAGE_NAME = re.compile(r"(0\d{11}|[1-9]\d{11,18})_(\d+)\.png", re.ASCII)
 
 CHARACTERS = bytes(range(ord("0"), ord("0") + CLASSES)).ljust(256, b"?")
 """The character of each stored digit, by its byte; a question mark for what is no digit."""
-
-
-class PngFormat(Format):
-    """Shards of a folder with PNG files and their labels, beside the fields file."""
-
-    suffixes: ClassVar = {"none": "png"}
-
-    def check_labels(self, longest: int) -> None:
-        """Raise `UsageError` for labels that no file name can hold."""
-        check_label_length(longest)
-
-    def files(self, shard: Shard) -> tuple[str, ...]:
-        """Return the names of the fields file and of the folder with the images."""
-        return shard.fields_name, shard.name
-
-    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
-        """Create a file or folder of a shard, and return its writer."""
-        if name == shard.fields_name:
-            return Hdf5Writer(path, config, shard, _without_images(fields_of(config)))
-        return PngFolderWriter(path, shard)
-
-    def open_shard(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
-    ) -> PngReader:
-        """Return a reader of a shard."""
-        return PngReader(folder, fields, shard, layout)
-
-    def check_files(
-        self, folder: Path, shard: Shard, files: Sequence[FileRecord]
-    ) -> Iterator[Fault]:
-        """Yield a fault for whatever of a shard is missing, or does not belong in its folder."""
-        fields_file, images = files
-        yield from super().check_files(folder, shard, [fields_file])
-        yield from check_entry(folder, shard, images.name, "folder")
-        if kind_of(folder / images.name) == "folder":
-            yield from _check_folder(folder, shard, images)
-
-    def sha256(self, folder: Path, name: str) -> str:
-        """Return the sha256 of a file, or of a folder as `PngFolderWriter` takes it."""
-        if kind_of(folder / name) != "folder":
-            return super().sha256(folder, name)
-        lines = []
-        for entry in OutputFolder(folder).entries(name):
-            size = entry.stat(follow_symlinks=False).st_size
-            sha256 = atomic_files.sha256_untrusted(folder, f"{name}/{entry.name}")
-            lines.append(f"{entry.name} {size} {sha256}\n")
-        return _sha256_of_lines(lines)
-
-
-FORMAT = PngFormat()
-
-
-def _without_images(fields: Mapping[str, Field]) -> dict[str, Field]:
-    return {name: field for name, field in fields.items() if name != "images"}
-
-
-def _sha256_of_lines(lines: Sequence[str]) -> str:
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
 class PngFolderWriter:
@@ -138,7 +77,7 @@ class PngFolderWriter:
         That sha256 is of the sorted lines `name size sha256` of the files.
         """
         self._add(METADATA, *self._labels.close())
-        return self._size, _sha256_of_lines(self._lines)
+        return self._size, sha256_of_lines(self._lines)
 
     def abandon(self) -> None:
         """Close what is open."""
@@ -158,7 +97,11 @@ class PngReader(Hdf5Reader):
     """
 
     def __init__(
-        self, folder: Path, fields: Mapping[str, Field], shard: Shard, layout: FieldsLayout | None
+        self,
+        folder: Path,
+        fields: Mapping[str, StoredField],
+        shard: Shard,
+        layout: FieldsLayout | None,
     ) -> None:
         super().__init__(folder, _without_images(fields), shard, layout)
         self._folder, self._shard = folder, shard
@@ -194,33 +137,44 @@ class PngReader(Hdf5Reader):
         return label
 
 
-def _check_folder(folder: Path, shard: Shard, images: FileRecord) -> Iterator[Fault]:
-    """Yield a fault for what is missing from a shard's folder, or does not belong there.
+class PngFormat(Format):
+    """Shards of a folder with PNG files and their labels, beside the fields file."""
 
-    No file is opened: names are held against the indices of the shard, and sizes added up.
-    """
-    size, seen, has_metadata = 0, Counter[int](), False
-    for entry in OutputFolder(folder).entries(images.name):
-        match = IMAGE_NAME.fullmatch(entry.name)
-        name = f"{images.name}/{entry.name}"
-        if not entry.is_file(follow_symlinks=False):
-            expected = "is no plain file, expected PNG files and labels only"
-            yield Fault(shard.name, f"{name}: {expected}", obstacle=name)
-            continue
-        if entry.name == METADATA:
-            has_metadata = True
-        elif match is not None and int(match[1]) in shard.indices:
-            seen[int(match[1])] += 1
-        else:
-            yield Fault(shard.name, f"{name}: does not belong to this shard", obstacle=name)
-            continue
-        size += entry.stat(follow_symlinks=False).st_size
-    if not has_metadata:
-        yield Fault(shard.name, f"{METADATA} is not there")
-    if missing := [index for index in shard.indices if index not in seen]:
-        text = f"{len(missing)} of {shard.count} images are not there, as of index {missing[0]}"
-        yield Fault(shard.name, text)
-    if several := [index for index in shard.indices if seen[index] > 1]:
-        text = f"{len(several)} images are there more than once, as of index {several[0]}"
-        yield Fault(shard.name, text)
-    yield from check_size(shard, images, size)
+    reader = PngReader
+
+    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
+        """Create a file or folder of a shard, and return its writer."""
+        if name == shard.fields_name:
+            return Hdf5Writer(path, config, shard, _without_images(config.fields))
+        return PngFolderWriter(path, shard)
+
+    def check_folder(self, folder: Path, shard: Shard) -> Iterator[Fault]:
+        """Yield a fault for what is missing from a shard's folder, or does not belong there.
+
+        No file is opened: names are held against the indices of the shard.
+        """
+        seen, has_metadata = Counter[int](), False
+        for entry in OutputFolder(folder).entries(shard.name):
+            match = IMAGE_NAME.fullmatch(entry.name)
+            name = f"{shard.name}/{entry.name}"
+            if not entry.is_file(follow_symlinks=False):
+                expected = "is no plain file, expected PNG files and labels only"
+                yield Fault(shard.name, f"{name}: {expected}", obstacle=name)
+            elif entry.name == METADATA:
+                has_metadata = True
+            elif match is not None and int(match[1]) in shard.indices:
+                seen[int(match[1])] += 1
+            else:
+                yield Fault(shard.name, f"{name}: does not belong to this shard", obstacle=name)
+        if not has_metadata:
+            yield Fault(shard.name, f"{METADATA} is not there")
+        if missing := [index for index in shard.indices if index not in seen]:
+            text = f"{len(missing)} of {shard.count} images are not there, as of index {missing[0]}"
+            yield Fault(shard.name, text)
+        if several := [index for index in shard.indices if seen[index] > 1]:
+            text = f"{len(several)} images are there more than once, as of index {several[0]}"
+            yield Fault(shard.name, text)
+
+
+def _without_images(fields: Mapping[str, StoredField]) -> dict[str, StoredField]:
+    return {name: field for name, field in fields.items() if name != "images"}

@@ -15,10 +15,6 @@ from contextlib import suppress
 import numpy as np
 
 from builder.common.constants import UInt8s
-from builder.common.errors import UsageError
-
-LONGEST_LABEL = 200
-"""Digits of a label at most. A file name has 255 bytes: index of up to 19 digits, label, `.png`."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFLATE_LEVEL = 0
@@ -34,15 +30,6 @@ def file_name(index: int, label: str) -> str:
         label: Label of the sample, such as "02139".
     """
     return f"{index:012d}_{label}.png"
-
-
-def check_label_length(longest: int) -> None:
-    """Raise `UsageError` for labels of up to `longest` digits that no file name can hold."""
-    if longest > LONGEST_LABEL:
-        raise UsageError(
-            f"labels have up to {longest} digits, but a PNG's file name holds "
-            f"{LONGEST_LABEL}: use fewer, or --format hdf5"
-        )
 
 
 def encode(image: UInt8s) -> bytes:

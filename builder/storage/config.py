@@ -137,6 +137,10 @@ class StoredField(NamedTuple):
         return (min(self.chunk_rows, count), *self.tail) if self.chunk_rows else None
 
 
+StoredFields = Mapping[str, StoredField]
+"""The fields of a sample by their names in `Batch`."""
+
+
 class DatasetConfig(FrozenModel):
     """What a folder is going to hold: recipe, storage options, count and versions."""
 
@@ -165,8 +169,8 @@ class DatasetConfig(FrozenModel):
         )
 
     @property
-    def fields(self) -> dict[str, StoredField]:
-        """Every field that the samples have, by its name in `Batch`."""
+    def fields(self) -> StoredFields:
+        """Every field that the samples have."""
         recipe = Recipe.from_json(self.recipe)
         digits = recipe.label_source.longest
         chunk_rows = CHUNK if self.storage.compression == "gzip" else 0

@@ -119,14 +119,10 @@ class Manifest(FrozenModel):
 
     @classmethod
     def of(
-        cls,
-        config: DatasetConfig,
-        finished: Iterable[Finished],
-        labels_file: FileRecord | None,
+        cls, config: DatasetConfig, finished: Iterable[Finished], labels_file: FileRecord | None
     ) -> Manifest:
         """Return the manifest of a dataset by the completion records of all its shards."""
-        recipe = Recipe.from_json(config.recipe)
-        statistics, entries = Statistics(), []
+        recipe, statistics, entries = Recipe.from_json(config.recipe), Statistics(), []
         for record, file in finished:
             statistics += record.statistics
             entries.append(ShardEntry.of(record, file))

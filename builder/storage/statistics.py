@@ -13,10 +13,9 @@ import math
 import re
 from collections import Counter
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, Field
 
 from builder.common.constants import CLASSES, FRAME, PAD, UInt8s
@@ -29,42 +28,23 @@ MODULUS = 1 << 128
 
 HEAD = np.dtype([("index", "<u8"), ("seed", "<u8"), ("width", "<u4"), ("length", "u1")])
 
-GROUP = 64
-"""Samples whose bytes are joined at a time: few enough for the processor's cache."""
-
 
 def digest_of(batch: Batch) -> int:
     """Return the content digest of a batch, in [0, 2**128)."""
-    from xxhash import xxh3_128_intdigest
+    from xxhash import xxh3_128
 
-    heads, starts = _heads(batch)
-    pixels = batch.images.reshape(len(batch), -1)
+    hasher: Any = xxh3_128  # it takes arrays, and its type hints do not know
+    heads = np.empty(len(batch), dtype=HEAD)
+    heads["index"], heads["seed"] = batch.index, batch.seeds
+    heads["width"], heads["length"] = batch.images.shape[2], batch.lengths
+    labels, images = np.ascontiguousarray(batch.labels), np.ascontiguousarray(batch.images)
     total = 0
-    for first in range(0, len(batch), GROUP):
-        group = slice(first, first + GROUP)
-        rows = np.concatenate([heads[group], pixels[group]], axis=1)
-        flat, size = rows.data.cast("B"), rows.shape[1]
-        for row, start in enumerate(starts[group].tolist()):
-            total += xxh3_128_intdigest(flat[row * size + start : (row + 1) * size])
+    for head, label, length, image in zip(heads, labels, batch.lengths, images, strict=True):
+        digest = hasher(head)
+        digest.update(label[:length])
+        digest.update(image)
+        total += digest.intdigest()
     return total % MODULUS
-
-
-def _heads(batch: Batch) -> tuple[UInt8s, npt.NDArray[np.intp]]:
-    """Return the bytes hashed before the pixels, (B, bytes), and where each row starts.
-
-    Labels differ in length, so the first bytes of a row with a shorter label do not count.
-    """
-    samples, longest = batch.labels.shape
-    numbers = np.empty(samples, dtype=HEAD)
-    numbers["index"], numbers["seed"] = batch.index, batch.seeds
-    numbers["width"], numbers["length"] = batch.images.shape[2], batch.lengths
-    parts = [numbers.view(np.uint8).reshape(samples, -1), batch.labels.astype(np.uint8)]
-    heads = np.concatenate(parts, axis=1)
-    starts = longest - batch.lengths.astype(np.intp)
-    for start in np.unique(starts).tolist():
-        shorter = starts == start
-        heads[shorter, start:] = heads[shorter, : heads.shape[1] - start]
-    return heads, starts
 
 
 def format_digest(digest: int) -> str:

@@ -146,9 +146,7 @@ def evenly_spaced_sample(count: int, samples: int) -> Iterator[int]:
         count: Samples of the dataset, from 1.
         samples: Number of parts, from 1.
     """
-    if samples >= count:
-        yield from range(count)
-        return
+    samples = min(samples, count)
     for begin in range(0, samples, BLOCK):
         parts = range(begin, min(begin + BLOCK, samples))
         for part, word in zip(parts, sample_seeds(0, np.array(parts)).tolist(), strict=True):

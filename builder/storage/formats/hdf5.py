@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from builder.common import atomic_files
 from builder.common.errors import DatasetError
 from builder.common.validation import canonical_json
 from builder.generator.batch import Batch
-from builder.storage.config import DatasetConfig, Shard, StoredField
+from builder.storage.config import DatasetConfig, Shard, StoredField, StoredFields
 from builder.storage.formats.base import FileWriter, Format
 from builder.storage.formats.hdf5_reader import DATASET_NAMES
 
@@ -63,7 +62,7 @@ class Hdf5Writer:
     """
 
     def __init__(
-        self, path: Path, config: DatasetConfig, shard: Shard, fields: Mapping[str, StoredField]
+        self, path: Path, config: DatasetConfig, shard: Shard, fields: StoredFields
     ) -> None:
         import h5py
 

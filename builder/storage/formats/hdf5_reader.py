@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,7 @@ import numpy as np
 from builder.common import untrusted_files
 from builder.common.constants import Ints
 from builder.common.errors import DatasetError
-from builder.storage.config import Shard, StoredField
+from builder.storage.config import Shard, StoredField, StoredFields
 
 if TYPE_CHECKING:
     from h5py.h5d import DatasetID, StoreInfo
@@ -61,7 +61,7 @@ class Chunks(NamedTuple):
 
     def values(self, data: memoryview) -> Rows:
         """Return the function that takes rows, all of one chunk, out of the bytes of the file."""
-        inflate = lru_cache(maxsize=1)(partial(self._inflate, data))
+        inflate = lru_cache(maxsize=1)(partial(self.inflate, data))
 
         def take(start: int, stop: int) -> memoryview:
             number, first = divmod(start, self.rows)
@@ -70,7 +70,7 @@ class Chunks(NamedTuple):
 
         return take
 
-    def _inflate(self, data: memoryview, number: int) -> bytes:
+    def inflate(self, data: memoryview, number: int) -> bytes:
         """Return the values of a chunk. Raises `DatasetError` unless they are as many as due."""
         from isal import igzip_lib as isal
 
@@ -111,11 +111,7 @@ class Hdf5Reader:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        fields: Mapping[str, StoredField],
-        shard: Shard,
-        layout: FieldsLayout | None,
+        self, folder: Path, fields: StoredFields, shard: Shard, layout: FieldsLayout | None
     ) -> None:
         self._path = path = folder / shard.fields_name
         with untrusted_files.open_untrusted(folder, shard.fields_name) as file:
@@ -145,7 +141,7 @@ class Hdf5Reader:
 
 
 def locate(
-    file: io.BufferedReader, path: Path, fields: Mapping[str, StoredField], count: int
+    file: io.BufferedReader, path: Path, fields: StoredFields, count: int
 ) -> dict[str, Contiguous | Chunks]:
     """Return where each field of `count` samples lies in an open HDF5 file.
 

@@ -54,27 +54,25 @@ class LabelsWriter:
         self._file = pq.ParquetWriter(
             self._sink, SCHEMA, compression="zstd", use_dictionary=DICTIONARY
         )
-        self._rest: list[pa.Table] = []
+        self._rest = SCHEMA.empty_table()
         self._rows = 0
 
     def write(self, batch: Batch) -> None:
-        """Add the labels of the next samples."""
+        """Add the labels of the next samples. Those that fill no group are kept back."""
         rows = np.arange(self._rows, self._rows + len(batch))
         self._rows += len(batch)
-        self._rest.append(_labels_table(batch, self._file_names(batch), rows))
-        while sum(map(len, self._rest)) >= GROUP:
-            rest = pa.concat_tables(self._rest)
-            self._write_group(rest.slice(0, GROUP))
-            self._rest = [rest.slice(GROUP)]
-
-    def _write_group(self, rows: pa.Table) -> None:
-        self._file.write_table(rows.combine_chunks(), GROUP)
+        labels = _labels_table(batch, self._file_names(batch), rows)
+        table = pa.concat_tables([self._rest, labels])
+        whole = len(table) // GROUP * GROUP
+        if whole:
+            self._file.write_table(table.slice(0, whole).combine_chunks(), GROUP)
+        self._rest = table.slice(whole)
 
     def close(self) -> tuple[int, str]:
         """Write the last rows and the end of the file; return its size in bytes and its sha256."""
         with self._sink:
-            if any(map(len, self._rest)):
-                self._write_group(pa.concat_tables(self._rest))
+            if len(self._rest):
+                self._file.write_table(self._rest.combine_chunks(), GROUP)
             self._file.close()
         sha256 = atomic_files.sha256_untrusted(self._path.parent, self._path.name)
         return self._path.stat().st_size, sha256

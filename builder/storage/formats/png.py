@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from builder.common import atomic_files, untrusted_files
@@ -14,7 +14,7 @@ from builder.common.constants import CLASSES, UInt8s
 from builder.common.errors import DatasetError
 from builder.common.validation import format_value
 from builder.generator.batch import Batch
-from builder.storage.config import DatasetConfig, Shard, StoredField
+from builder.storage.config import DatasetConfig, Shard, StoredFields
 from builder.storage.formats.base import FileWriter, Format, sha256_of_lines
 from builder.storage.formats.hdf5 import Hdf5Writer
 from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader, Rows
@@ -97,11 +97,7 @@ class PngReader(Hdf5Reader):
     """
 
     def __init__(
-        self,
-        folder: Path,
-        fields: Mapping[str, StoredField],
-        shard: Shard,
-        layout: FieldsLayout | None,
+        self, folder: Path, fields: StoredFields, shard: Shard, layout: FieldsLayout | None
     ) -> None:
         super().__init__(folder, _without_images(fields), shard, layout)
         self._folder, self._shard = folder, shard
@@ -176,5 +172,5 @@ class PngFormat(Format):
             yield Fault(shard.name, text)
 
 
-def _without_images(fields: Mapping[str, StoredField]) -> dict[str, StoredField]:
+def _without_images(fields: StoredFields) -> StoredFields:
     return {name: field for name, field in fields.items() if name != "images"}

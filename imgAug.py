@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.augment.ranges import Augment
-from builder.cli.main import Parser, run_command
+from builder.cli import Parser, run_command
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
 from builder.generator import transforms
@@ -239,7 +239,7 @@ def _parse_list(text: str) -> list[int]:
 
 
 def _parser() -> Parser:
-    parser = Parser("imgAug.py", "Write PNG images of a sequence of digits.", abbreviations=True)
+    parser = Parser("imgAug.py", description="Write PNG images of a sequence of digits.")
     add = parser.add_argument
     folder = "folder of four IDX files (dataset; the bundled digits if there is none)"
     add("--dataset_dir", default=DEFAULT_FOLDER, help=folder)

@@ -57,7 +57,7 @@ def external_imports(path: Path) -> set[str]:
         ("platformdirs", {"common.cache"}),
         (
             "argparse",
-            {"cli.main", "cli.options"}
+            {"cli", "cli.options"}
             | {"cli.build", "cli.info", "cli.preview", "cli.regenerate", "cli.verify"},
         ),
         (

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from builder.cli.options import (
-    add_field,
-    add_recipe_options,
-    add_worker_options,
-    build_options,
-    given_fields,
-    log_handler,
-    read_json,
-    recipe_from,
-)
-from builder.common.errors import UsageError, log, log_to
+from builder.cli import options
+from builder.common.errors import UsageError, log
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import remove_invalid_records
@@ -45,22 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--count", type=int, metavar="N", help="how many images (required)")
     add("--out", type=Path, metavar="DIR", help="folder of the dataset (shards/<recipe>-<format>)")
-    add_field(parser, StorageOptions, "format")
-    add_field(parser, StorageOptions, "compression")
-    add_field(parser, StorageOptions, "masks", action="store_true")
-    add_field(parser, StorageOptions, "shard_size", type=int, metavar="N")
+    for name in StorageOptions.model_fields:
+        options.add_field(parser, StorageOptions, name)
     scope = parser.add_mutually_exclusive_group()
     scope.add_argument("--verify", action="store_true", help=VERIFY)
     scope.add_argument("--part", type=_parse_part, metavar="I/N", help=PART)
     scope.add_argument("--finalise", action="store_true", help=FINALISE)
     add("--dry-run", action="store_true", help="only print what would be made")
-    quiet = add_worker_options(parser)
+    quiet = options.add_worker_options(parser)
     quiet.add_argument("--verbose", action="store_true", help="a log line for every shard")
-    add_field(parser, BuildOptions, "block_size", type=int, metavar="N")
-    add_field(parser, BuildOptions, "backend")
-    add_field(parser, BuildOptions, "hang_limit", type=float, metavar="SECONDS")
-    add_field(parser, BuildOptions, "scheduler", metavar="ADDRESS")
-    add_recipe_options(parser)
+    for name in ("block_size", "backend", "hang_limit", "scheduler"):
+        options.add_field(parser, BuildOptions, name)
+    options.add_recipe_options(parser)
 
 
 def _parse_part(text: str) -> Part:
@@ -73,47 +58,45 @@ def _parse_part(text: str) -> Part:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build the dataset, one part of it, or only its estimate; print the result."""
-    recipe = recipe_from(arguments)
+    recipe = options.recipe_from(arguments)
     config = DatasetConfig.of(recipe, *_storage_and_count(arguments))
-    folder = OutputFolder(arguments.out or pipeline.default_folder(config))
-    options = build_options(arguments)
-    with log_to(log_handler(arguments), logging.DEBUG if arguments.verbose else logging.INFO):
-        if arguments.dry_run:
-            print(_format_estimate(config, folder, options))
+    folder = OutputFolder(getattr(arguments, "out", pipeline.default_folder(config)))
+    build_options = options.worker_options(arguments, BuildOptions)
+    with options.show_log(arguments):
+        if "dry_run" in arguments:
+            print(_format_estimate(config, folder, build_options))
             return 0
-        if arguments.verify:
+        if "verify" in arguments:
             folder.check(config)
             if folder.exists(PLAN):
-                count = remove_invalid_records(folder.path, options)
+                count = remove_invalid_records(folder.path, build_options)
                 log.info("shards that are not as recorded: %d", count)
-        if arguments.part:
-            count = pipeline.build_part(config, folder, options, arguments.part)
+        if "part" in arguments:
+            count = pipeline.build_part(config, folder, build_options, arguments.part)
             print(
                 f"{folder}: part {arguments.part} is made, {count:,} images by this call; when "
                 "all parts are, the same call with --finalise ends the dataset"
             )
             return 0
-        if arguments.finalise:
+        if "finalise" in arguments:
             result = pipeline.finalise(config, folder)
         else:
-            result = pipeline.build_dataset(config, folder, options)
+            result = pipeline.build_dataset(config, folder, build_options)
     print(_format_result(result))
     return 0
 
 
 def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, int]:
     """Return how to store, and how many; both from a plan or manifest if `--recipe` names one."""
-    storage: dict[str, Any] = {}
-    count = arguments.count
-    document = read_json(arguments.recipe) if "recipe" in arguments else {}
+    given = options.given_fields(arguments, ["count", *StorageOptions.model_fields])
+    document = options.read_json(arguments.recipe) if "recipe" in arguments else {}
     if values := document.get("plan") or ("storage" in document and document):
         stored = DatasetConfig(**values)
-        storage = stored.storage.model_dump()
-        count = stored.count if count is None else count
-    if count is None:
+        given = {"count": stored.count, **stored.storage.model_dump(), **given}
+    if "count" not in given:
         raise UsageError("--count is missing: how many images? (see --help)")
-    storage |= given_fields(arguments, StorageOptions.model_fields)
-    return StorageOptions(**storage), count
+    count = given.pop("count")
+    return StorageOptions(**given), count
 
 
 def _format_result(result: pipeline.BuildResult) -> str:
@@ -127,13 +110,15 @@ def _format_result(result: pipeline.BuildResult) -> str:
     )
 
 
-def _format_estimate(config: DatasetConfig, folder: OutputFolder, options: BuildOptions) -> str:
+def _format_estimate(
+    config: DatasetConfig, folder: OutputFolder, build_options: BuildOptions
+) -> str:
     """Return what a build would make and take, a row for each fact; O(1) in the count."""
     folder.check(config)
     existing = (path for path in (folder.path, *folder.path.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(next(existing)).free
-    workers = 1 if options.scheduler else pool.worker_count(options, config.shard_count)
-    estimate = estimate_build(config, workers, options.block_size)
+    workers = 1 if build_options.scheduler else pool.worker_count(build_options, config.shard_count)
+    estimate = estimate_build(config, workers, build_options.block_size)
     rows = {
         "folder": f"{folder}{' (begun or finished before)' if folder.exists(PLAN) else ''}",
         "recipe": config.fingerprint,
@@ -141,8 +126,8 @@ def _format_estimate(config: DatasetConfig, folder: OutputFolder, options: Build
         "shards": f"{config.shard_count:,} of {config.storage.shard_size:,} images, "
         f"{config.storage.format}",
         "bytes": f"about {_format_bytes(estimate.bytes)}; {_format_bytes(free)} free",
-        "workers": f"those of {options.scheduler}; the time is that of one worker"
-        if options.scheduler
+        "workers": f"those of {build_options.scheduler}; the time is that of one worker"
+        if build_options.scheduler
         else f"{workers}",
         "memory": f"about {_format_bytes(estimate.memory)} a worker",
         "time": f"about {tqdm.format_interval(max(estimate.seconds, 1.0))} "
@@ -151,7 +136,7 @@ def _format_estimate(config: DatasetConfig, folder: OutputFolder, options: Build
     }
     if estimate.bytes > free:
         rows["warning"] = "the disk will not hold this"
-    return "\n".join(f"{name:8} {value}" for name, value in rows.items())
+    return options.format_rows(rows)
 
 
 def _format_bytes(count: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder.common.errors import one_line
+from builder.cli.options import format_rows
 from builder.datasets.stored import open_dataset
 
 EXAMPLES = """examples:
@@ -40,8 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         "versions": f"generator {config.generator_version}, format {config.format_version}",
         "digits of": manifest.licence,
     }
-    width = max(len(name) for name in rows)
-    print("\n".join(f"{name:{width}}  {one_line(value)}" for name, value in rows.items()))
+    print(format_rows(rows))
     return 0
 
 

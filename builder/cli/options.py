@@ -1,4 +1,4 @@
-"""Options that several verbs have, and the recipes and files that they name."""
+"""What several verbs share: options, the recipes and files that they name, log and tables."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args
 
 from builder.augment.ranges import PRESETS, RANGES, Augment
 from builder.common import untrusted_files
-from builder.common.errors import UsageError
+from builder.common.errors import UsageError, log_to, one_line
 from builder.common.validation import FrozenModel
 from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe import digits, labels_file
@@ -41,25 +41,30 @@ def parse_length(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is not a length such as 5 or 1:5") from None
 
 
-LABEL_SOURCES: dict[str, dict[str, Any]] = {
+SETTINGS_BY_TYPE: dict[object, dict[str, Any]] = {
+    bool: {"action": "store_true"},
+    int: {"type": int, "metavar": "N"},
+    float: {"type": float},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
     "length": {"type": parse_length, "metavar": "N|LO:HI"},
+    "classes": {"type": parse_digits, "metavar": "0,1"},
     "digits": {"type": parse_digits, "metavar": "3,5,0"},
     "numbers": {"metavar": "LO:HI"},
     "labels_file": {"metavar": "FILE"},
+    "spacing": {"nargs": 2, "metavar": ("LO", "HI")},
+    "dataset_dir": {"type": Path, "metavar": "DIR"},
+    "hang_limit": {"metavar": "SECONDS"},
+    "scheduler": {"metavar": "ADDRESS"},
 }
-RECIPE_FIELDS: dict[str, dict[str, Any]] = {
-    "seed": {"type": int, "metavar": "S"},
-    **LABEL_SOURCES,
-    "labels_order": {},
-    "classes": {"type": parse_digits, "metavar": "0,1"},
-    "spacing": {"type": int, "nargs": 2, "metavar": ("LO", "HI")},
-    "width": {"type": int, "metavar": "W"},
-    "fit": {},
-    "align": {},
-    "spacing_between": {},
-    "split": {},
-}
-"""The fields of a recipe that are options of the same name, and how each is parsed."""
+"""Arguments of `add_argument` for the options of fields, beside those by the type of the field."""
+
+Options = TypeVar("Options", bound=BuildOptions)
+
+LABEL_SOURCES = ["length", "digits", "numbers", "labels_file"]
+OTHER_FIELDS = Recipe.model_fields.keys() - {"source", "augment", *LABEL_SOURCES}
+RECIPE_FIELDS = LABEL_SOURCES + [name for name in Recipe.model_fields if name in OTHER_FIELDS]
+"""The fields of a recipe that are options of the same name. Only one source may be given."""
 
 RECIPE_OPTIONS = [
     name for name in (*RECIPE_FIELDS, "augment", *Augment.model_fields) if name != "labels_file"
@@ -85,9 +90,7 @@ def add_field(
     note: str = "",
     **settings: Any,
 ) -> None:
-    """Add the option of a model's field, with the field's description, choices and default.
-
-    An option that is not given is absent from the parsed arguments.
+    """Add the option of a model's field, with the field's description, type and default.
 
     Args:
         group: The parser, or a group of it.
@@ -98,49 +101,59 @@ def add_field(
 
     """
     field = model.model_fields[name]
+    by_type: dict[str, Any] = {}
     for annotation in (field.annotation, *get_args(field.annotation)):
-        if get_origin(annotation) is Literal:
-            settings["choices"] = get_args(annotation)
+        kind = getattr(annotation, "__origin__", annotation)
+        by_type |= SETTINGS_BY_TYPE.get(kind, {})
+        if kind is Literal:
+            by_type["choices"] = get_args(annotation)
     default = field.default
     if not note and default is not None and default is not False:
         note = f" ({' '.join(map(str, default)) if isinstance(default, tuple) else default})"
-    settings |= {"default": argparse.SUPPRESS, "help": f"{field.description}{note}"}
-    group.add_argument(option_name(name), **settings)
+    settings = {**by_type, **SETTINGS.get(name, {}), **settings}
+    group.add_argument(option_name(name), help=f"{field.description}{note}", **settings)
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a recipe."""
     group = parser.add_argument_group("recipe: what the samples are")
-    add_absent = partial(group.add_argument, default=argparse.SUPPRESS)
-    add_absent("--recipe", type=Path, metavar="FILE", help=RECIPE)
+    group.add_argument("--recipe", type=Path, metavar="FILE", help=RECIPE)
     labels = group.add_mutually_exclusive_group()
-    for name, settings in RECIPE_FIELDS.items():
-        add_field(labels if name in LABEL_SOURCES else group, Recipe, name, **settings)
-    add_absent("--dataset-dir", metavar="DIR", help="folder of four IDX files in place of MNIST")
-    add_absent("--augment", choices=PRESETS, help="preset of augmentation (standard)")
+    for name in RECIPE_FIELDS:
+        add_field(labels if name in LABEL_SOURCES else group, Recipe, name)
+    dataset_dir = "folder of four IDX files in place of MNIST"
+    group.add_argument("--dataset-dir", metavar="DIR", help=dataset_dir)
+    group.add_argument("--augment", choices=PRESETS, help="preset of augmentation (standard)")
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
     for item in RANGES.values():
         note = f"; {item.least:g} to {item.most:g} {item.unit}"
-        add_field(ranges, Augment, item.name, note, type=float, metavar=item.flag)
+        add_field(ranges, Augment, item.name, note, metavar=item.flag)
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     """Add the options of verbs that use workers; return the group that `--quiet` is in."""
-    add_field(parser, BuildOptions, "workers", type=int, metavar="N")
+    add_field(parser, BuildOptions, "workers")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", action="store_true", help="no progress, no log")
     return group
 
 
-def build_options(arguments: argparse.Namespace) -> BuildOptions:
-    """Return the options of a build that are given."""
-    given = given_fields(arguments, BuildOptions.model_fields)
-    return BuildOptions(progress=not arguments.quiet, **given)
+def worker_options(arguments: argparse.Namespace, model: type[Options]) -> Options:
+    """Return the options of a build or check that are given."""
+    given = given_fields(arguments, model.model_fields)
+    return model(progress="quiet" not in arguments, **given)
 
 
-def log_handler(arguments: argparse.Namespace) -> logging.Handler:
-    """Return a handler that writes the log to standard error, or nowhere with `--quiet`."""
-    return logging.NullHandler() if arguments.quiet else logging.StreamHandler(sys.stderr)
+def show_log(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Send the log of the body to standard error, or nowhere with `--quiet`."""
+    handler = logging.NullHandler() if "quiet" in arguments else logging.StreamHandler(sys.stderr)
+    return log_to(handler, logging.DEBUG if "verbose" in arguments else logging.INFO)
+
+
+def format_rows(rows: Mapping[str, str]) -> str:
+    """Return a table with a row for each fact, after its name."""
+    width = max(map(len, rows))
+    return "\n".join(f"{name:{width}}  {one_line(value)}" for name, value in rows.items())
 
 
 def given_fields(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

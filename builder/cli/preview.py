@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
-from builder.cli.options import (
-    RECIPE_OPTIONS,
-    add_recipe_options,
-    given_fields,
-    recipe_and_dataset,
-    recipe_from,
-    refuse_options,
-    with_own_files,
-)
+from builder.cli import options
 from builder.common import atomic_files
 from builder.common.errors import UsageError
 from builder.common.validation import whole_number
@@ -46,27 +37,26 @@ MAX_COUNT = 2000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
-    add("target", nargs="?", type=Path, metavar="DATASET|RECIPE", help=TARGET)
+    add("target", nargs="?", default=None, type=Path, metavar="DATASET|RECIPE", help=TARGET)
     add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help=OUT)
     add("--ladder", action="store_true", help=LADDER)
-    add_absent = partial(parser.add_argument, default=argparse.SUPPRESS)
-    add_absent("--boxes", action="store_true", help="draw each digit's box and glyph frame")
-    add_absent("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
-    add_absent("--columns", type=int, metavar="N", help="images in a row (what suits a screen)")
-    add_absent("--zoom", type=int, metavar="N", help="factor of enlargement (what suits a screen)")
-    add_recipe_options(parser)
+    add("--boxes", action="store_true", help="draw each digit's box and glyph frame")
+    add("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
+    add("--columns", type=int, metavar="N", help="images in a row (what suits a screen)")
+    add("--zoom", type=int, metavar="N", help="factor of enlargement (what suits a screen)")
+    options.add_recipe_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the picture, and print what it shows and its size."""
     _check_options(arguments)
     _check_out(arguments.out)
-    if arguments.ladder:
-        picture = ladder.ladder(_recipe(arguments), **given_fields(arguments, ["zoom"]))
+    if "ladder" in arguments:
+        picture = ladder.ladder(_recipe(arguments), **options.given_fields(arguments, ["zoom"]))
         content = f"ladder of {len(ladder.strengths())} strengths"
     else:
         samples = _samples(arguments)
-        settings = given_fields(arguments, ["columns", "zoom", "boxes"])
+        settings = options.given_fields(arguments, ["columns", "zoom", "boxes"])
         picture = contact_sheet.contact_sheet(samples, **settings)
         content = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
     atomic_files.publish_bytes(arguments.out, contact_sheet.encode_png(picture))
@@ -79,13 +69,15 @@ def _check_options(arguments: argparse.Namespace) -> None:
     """Raise `UsageError` for numbers out of range, and for options that exclude each other."""
     pixels = contact_sheet.MAX_PIXELS
     limits = {"count": MAX_COUNT, "columns": pixels, "zoom": pixels}
-    for name, number in given_fields(arguments, limits).items():
+    for name, number in options.given_fields(arguments, limits).items():
         whole_number(name, number, 1, limits[name])
-    if arguments.ladder:
-        refuse_options(arguments, ["count", "columns", "boxes"], "--ladder, which shows one sample")
+    if "ladder" in arguments:
+        options.refuse_options(
+            arguments, ["count", "columns", "boxes"], "--ladder, which shows one sample"
+        )
     if arguments.target is not None:
         reason = f"{arguments.target}, which names the whole recipe"
-        refuse_options(arguments, ["recipe", *RECIPE_OPTIONS], reason)
+        options.refuse_options(arguments, ["recipe", *options.RECIPE_OPTIONS], reason)
 
 
 def _check_out(out: Path) -> None:
@@ -102,8 +94,9 @@ def _check_out(out: Path) -> None:
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe of the target, or the one that the options describe."""
     if arguments.target is None:
-        return recipe_from(arguments)
-    return with_own_files(recipe_and_dataset(arguments.target)[0], arguments)
+        return options.recipe_from(arguments)
+    recipe, _ = options.recipe_and_dataset(arguments.target)
+    return options.with_own_files(recipe, arguments)
 
 
 def _samples(arguments: argparse.Namespace) -> list[Sample]:

@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from builder.cli.options import add_worker_options, build_options, given_fields, log_handler
-from builder.common.errors import UsageError, log_to
+from builder.cli import options
+from builder.common.errors import UsageError
 from builder.storage.manifest_check import Fault
 from builder.verification.repair import repair_dataset
-from builder.verification.verify import (
-    DEFAULT_SAMPLES,
-    VerifyOptions,
-    VerifyReport,
-    verify_dataset,
-)
+from builder.verification.verify import VerifyOptions, VerifyReport, verify_dataset
 
 EXAMPLES = """examples:
   %(prog)s shards/run1
@@ -28,32 +23,27 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset's folder")
+    add = parser.add_argument
+    add("dataset", type=Path, metavar="DATASET", help="a dataset's folder")
     level = parser.add_mutually_exclusive_group()
-    add_level = partial(level.add_argument, dest="level", action="store_const", default="quick")
+    add_level = partial(level.add_argument, dest="level", action="store_const")
     add_level("--full", const="full", help="read every byte; without, only names, sizes, records")
     add_level("--deep", const="deep", help="make samples again, and compare them with the stored")
-    parser.add_argument(
-        "--repair", action="store_true", help="make broken shards again, then check once more"
-    )
-    add_absent = partial(parser.add_argument, default=argparse.SUPPRESS)
-    add_absent(
-        "--samples", type=int, metavar="K", help=f"samples that --deep makes ({DEFAULT_SAMPLES})"
-    )
-    add_absent("--dataset-dir", type=Path, metavar="DIR", help="folder of the digits, if not MNIST")
-    add_worker_options(parser)
+    add("--repair", action="store_true", help="make broken shards again, then check once more")
+    options.add_field(parser, VerifyOptions, "samples")
+    options.add_field(parser, VerifyOptions, "dataset_dir")
+    options.add_worker_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the faults and a line that sums them up; return 1 if one is left."""
-    if "samples" in arguments and arguments.level != "deep":
+    verify_options = options.worker_options(arguments, VerifyOptions)
+    if "samples" in arguments and verify_options.level != "deep":
         raise UsageError("--samples is given without --deep, which it is for")
-    given = given_fields(arguments, ["level", "samples", "dataset_dir"])
-    options = VerifyOptions(run=build_options(arguments), **given)
-    with log_to(log_handler(arguments)):
-        if not arguments.repair:
-            return _print_report(verify_dataset(arguments.dataset, options)[0])
-        repaired = repair_dataset(arguments.dataset, options)
+    with options.show_log(arguments):
+        if "repair" not in arguments:
+            return _print_report(verify_dataset(arguments.dataset, verify_options)[0])
+        repaired = repair_dataset(arguments.dataset, verify_options)
     code = _print_report(repaired.before)
     if repaired.before.whole:
         return code

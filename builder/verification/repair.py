@@ -86,8 +86,8 @@ def repair(
     ...     len(report.before.faults), report.made, report.whole
     (1, (0,), True)
     """
-    run = BuildOptions(workers=workers, progress=progress)
-    return repair_dataset(Path(path), VerifyOptions(level=level, samples=samples, run=run))
+    options = VerifyOptions(level=level, samples=samples, workers=workers, progress=progress)
+    return repair_dataset(Path(path), options)
 
 
 def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
@@ -109,7 +109,7 @@ def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
         labels_file.open_lines(recipe.labels_file)
     broken = _broken_shards(result, config)
     _remove_records(folder, config, broken)
-    manifest = pipeline.build_dataset(config, OutputFolder(folder), options.run).manifest
+    manifest = pipeline.build_dataset(config, OutputFolder(folder), options).manifest
     unequal = _compare_digests(result, manifest)
     after, _ = verify_dataset(folder, options)
     return RepairReport(before, tuple(broken), after, unequal)
@@ -130,7 +130,7 @@ def remove_invalid_records(folder: Path, run: BuildOptions) -> int:
     Raises:
         BuilderError: A link or a file that is not the dataset's is in the way.
     """
-    _, result = verify_dataset(folder, VerifyOptions(level="full", run=run))
+    _, result = verify_dataset(folder, VerifyOptions(level="full", **dict(run)))
     if result.documents is None:
         return 0
     _require_no_obstacles(result)

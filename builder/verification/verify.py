@@ -14,7 +14,7 @@ from pydantic import Field
 from builder.common import signals
 from builder.common.errors import UsageError
 from builder.common.jit import log_compilation
-from builder.common.validation import FrozenModel, WholeNumber
+from builder.common.validation import WholeNumber
 from builder.planner.planner import open_planner
 from builder.recipe.digits import register
 from builder.recipe.recipe import Recipe
@@ -78,20 +78,20 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-class VerifyOptions(FrozenModel):
-    """How a dataset is checked.
+class VerifyOptions(BuildOptions):
+    """How a dataset is checked, and how the workers run that check or repair it.
 
     Attributes:
         level: "quick", "full" or "deep".
         samples: Samples that a deep check renders, from 1.
-        run: How the workers run.
         dataset_dir: Folder of IDX files that should be the dataset's digits, to be registered.
     """
 
     level: Level = "quick"
-    samples: WholeNumber = Field(default=DEFAULT_SAMPLES, ge=1)
-    run: BuildOptions = BuildOptions()
-    dataset_dir: Path | None = None
+    samples: WholeNumber = Field(
+        default=DEFAULT_SAMPLES, ge=1, description="samples that --deep makes"
+    )
+    dataset_dir: Path | None = Field(default=None, description="folder of the digits, if not MNIST")
 
 
 def verify(
@@ -129,8 +129,8 @@ def verify(
     ...     verify(result.path, "full").faults
     ()
     """
-    run = BuildOptions(workers=workers, progress=progress)
-    return verify_dataset(Path(path), VerifyOptions(level=level, samples=samples, run=run))[0]
+    options = VerifyOptions(level=level, samples=samples, workers=workers, progress=progress)
+    return verify_dataset(Path(path), options)[0]
 
 
 def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, QuickCheckResult]:
@@ -213,8 +213,8 @@ def _run_tasks(
     if options.level == "deep":
         log_compilation()
     total = sum(len(task.rows) for task in tasks)
-    with pool.ProgressBar(total, 0, show=options.run.progress) as bar:
-        for faults, samples in pool.map_unordered(check_shard, tasks, options.run):
+    with pool.ProgressBar(total, 0, show=options.progress) as bar:
+        for faults, samples in pool.map_unordered(check_shard, tasks, options):
             signals.check()
             result.faults += faults
             bar.add(samples)

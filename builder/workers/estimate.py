@@ -48,12 +48,11 @@ def estimate_build(config: DatasetConfig, workers: int, block_size: int) -> Esti
     log_compilation()
     shard_size = config.shard(0).count
     with tempfile.TemporaryDirectory(prefix="digitseq-") as name:
-        folder, samples = OutputFolder(Path(name)), min(FIRST_TRIAL, shard_size)
+        folder, samples, seconds = OutputFolder(Path(name)), 0, 0.0
         _run_trial(folder, config, 1, 1)  # loads, compiles, maps
         private, peak = _read_memory()
-        size, seconds = _run_trial(folder, config, samples, block_size)
         while seconds < TRIAL_SECONDS and samples < shard_size:
-            samples = min(4 * samples, shard_size)
+            samples = min(4 * samples or FIRST_TRIAL, shard_size)
             size, seconds = _run_trial(folder, config, samples, block_size)
     private_after, peak_after = _read_memory()
     growth = max(0, peak_after - peak) * min(block_size, shard_size) // min(block_size, samples)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from builder import Recipe, build, generate, open_dataset
-from builder.cli.main import main
+from builder.cli import main
 from builder.storage.config import DatasetConfig, StorageOptions
 from builder.workers.pipeline import default_folder
 

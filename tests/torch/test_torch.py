@@ -186,10 +186,10 @@ class Flaky(LiveDataset):
         super().__init__(recipe, count)
         self.fails = multiprocessing.get_context("fork").Value("i", 1)
 
-    def _batch(self, index):
-        if self.fails.value and 100 in index:
+    def __getitem__(self, at):
+        if self.fails.value and 100 in at:
             raise OSError("the disk is gone")
-        return super()._batch(index)
+        return super().__getitem__(at)
 
 
 def test_batches_of_another_loop_are_not_delivered(live, monkeypatch):
@@ -248,9 +248,9 @@ class WorkerTexts(LiveDataset):
     def __init__(self, live):
         super().__init__(live.recipe, COUNT)
 
-    def _batch(self, index):
-        batch = super()._batch(index)
-        batch.texts[:] = [f"worker {get_worker_info().id}"] * len(index)
+    def __getitem__(self, at):
+        batch = super().__getitem__(at)
+        batch.texts[:] = [f"worker {get_worker_info().id}"] * len(batch)
         return batch
 
 
@@ -481,10 +481,9 @@ def test_some_targets_need_no_collate_function(live, name):
 
 def test_a_whole_batch_is_one_read(live, monkeypatch):
     """A `DataLoader` that asks a map dataset for a batch has it made at once."""
-    asked = []
-    plain = LiveDataset._batch
+    asked, plain = [], LiveDataset.__getitem__
     monkeypatch.setattr(
-        LiveDataset, "_batch", lambda self, index: asked.append(len(index)) or plain(self, index)
+        LiveDataset, "__getitem__", lambda self, at: asked.append(len(at)) or plain(self, at)
     )
     assert len(list(DataLoader(MapDataset(live, "strings"), batch_size=100))) == 3
     assert asked == [100, 100, 50]

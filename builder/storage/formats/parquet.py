@@ -54,7 +54,7 @@ class LabelsWriter:
         self._file = pq.ParquetWriter(
             self._sink, SCHEMA, compression="zstd", use_dictionary=DICTIONARY
         )
-        self._rest = SCHEMA.empty_table()
+        self._rest = pa.Table.from_batches([], SCHEMA)  # `empty_table` loads pandas
         self._rows = 0
 
     def write(self, batch: Batch) -> None:

@@ -53,7 +53,7 @@ def external_imports(path: Path) -> set[str]:
         ("pyarrow", {"storage.formats.parquet"}),
         ("cv2", {"storage.formats.png_file", "visualization.contact_sheet"}),
         ("numba", {"common.jit"}),
-        ("xxhash", {"storage.statistics"}),
+        ("xxhash", {"common.cache", "storage.statistics"}),
         ("platformdirs", {"common.cache"}),
         (
             "argparse",

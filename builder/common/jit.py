@@ -3,21 +3,25 @@
 numba keeps compiled code under the date of the function's own file, so it misses a change in a
 helper of another file. The cache folder used here carries a hash of every source that bears on
 compiled functions, so any edit compiles anew. A read-only install compiles into the user's
-cache folder or a temporary one.
+cache folder or a temporary one. Each file ends with a digest of what is before it: machine code
+that was damaged would crash, or draw other pixels.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property, update_wrapper
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from builder.common.cache import cache_folder
+from builder.common.atomic_files import publish_bytes
+from builder.common.cache import bytes_digest, cache_folder, cannot_store
 from builder.common.errors import log
 
 Parameters = ParamSpec("Parameters")
@@ -44,18 +48,47 @@ OPTIONS = {
 """Options of numba. It reorders or fuses no floating-point operation unless `fastmath` asks for
 it, which it must not: the promise of equal bits rests on that."""
 
+SEAL = 16
+"""Bytes of the digest at the end of a file of compiled code."""
+
 _SETTING_LOCK = threading.Lock()
 """Held while numba's cache folder is set to another one than before."""
 
 
 @cache
 def compile_cache_folder() -> Path:
-    """Return the folder of the compiled form of the present sources."""
+    """Return the folder of the compiled form of the present sources, without damaged files."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for source in sorted(Path(__file__).parents[1].glob(pattern)):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    return cache_folder() / f"kernels-{digest.hexdigest()[:16]}"
+    folder = cache_folder() / f"kernels-2-{digest.hexdigest()[:16]}"
+    damaged = [path for path in folder.rglob("*.nb[ci]") if not _is_sealed(path.read_bytes())]
+    for path in damaged:
+        path.unlink(missing_ok=True)  # another process may have found it, too
+    if damaged:
+        log.warning("%s: %d damaged files are dropped, to be made again", folder, len(damaged))
+    return folder
+
+
+def _is_sealed(data: bytes) -> bool:
+    """Tell whether a file of compiled code is as `_publish_sealed` wrote it."""
+    return data[-SEAL:] == bytes_digest(data[:-SEAL])
+
+
+@contextmanager
+def _publish_sealed(path: str) -> Iterator[io.BytesIO]:
+    """Yield a buffer, and publish what the body writes to it, and its digest.
+
+    numba reads a file up to the end of its contents, and ignores the digest.
+    """
+    buffer = io.BytesIO()
+    yield buffer
+    data = buffer.getvalue()
+    try:
+        publish_bytes(Path(path), data + bytes_digest(data))
+    except OSError as error:
+        raise cannot_store(Path(path), error) from None
 
 
 def log_compilation() -> None:
@@ -81,9 +114,11 @@ class Compiled(Generic[Parameters, Result]):
             before = numba.config.CACHE_DIR
             numba.config.CACHE_DIR = str(compile_cache_folder())
             try:
-                return numba.njit(**OPTIONS)(self._function)
+                compiled = numba.njit(**OPTIONS)(self._function)
             finally:
                 numba.config.CACHE_DIR = before
+        compiled._cache._cache_file._open_for_write = _publish_sealed
+        return compiled
 
     @property
     def _numba_type_(self) -> object:

@@ -169,7 +169,7 @@ def open_bank(source: Source, split: Split) -> DigitBank:
 
 
 def _cache_entry(digest: str) -> str:
-    return f"digits-2-{digest[:32]}"
+    return f"digits-3-{digest[:32]}"
 
 
 def _load_arrays(source: Source) -> cache.Arrays:

@@ -146,7 +146,7 @@ def gzip_text(file: LabelsFile) -> bytes:
 
 
 def _cache_entry(file: LabelsFile) -> str:
-    return f"labels-1-{file.sha256[:32]}"
+    return f"labels-2-{file.sha256[:32]}"
 
 
 def _check_lines(path: str | Path, text: bytes) -> None:

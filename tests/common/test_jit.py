@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 
 from builder import Recipe, generate
+from builder.common import cache, jit
+from builder.common.errors import BuilderError
 from builder.common.jit import SOURCES
 from builder.storage import statistics
 from tests import golden
@@ -221,6 +224,70 @@ def test_every_compiled_function_is_among_the_sources():
     compiled = {path for path in package.rglob("*.py") if "\n@jit\n" in path.read_text()}
     assert compiled <= keyed
     assert {path.relative_to(package).parts[0] for path in compiled} == set(HELPERS)
+
+
+@jit.jit
+def increment(value):
+    return value + 1
+
+
+def increment_twice(value):
+    return increment(increment(value))
+
+
+@pytest.fixture
+def compile_twice(tmp_path, monkeypatch):
+    """Return a function that compiles, or loads, a function of the test as a new process would."""
+    monkeypatch.setenv("DIGITSEQ_CACHE", str(tmp_path / "cache"))
+    caches = (cache.cache_folder, jit.compile_cache_folder)
+
+    def compile_anew():
+        for found in caches:
+            found.cache_clear()
+        increment.__dict__.pop("_compiled", None)
+        return jit.jit(increment_twice)
+
+    yield compile_anew
+    monkeypatch.undo()
+    for found in caches:
+        found.cache_clear()
+
+
+DAMAGES = {
+    "emptied": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "zeroed": lambda data: bytes(len(data)),
+    "one-bit": lambda data: data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_damaged_compiled_code_is_made_again(tmp_path, caplog, compile_twice, damage, kind):
+    """A damaged file is dropped, which the log says, and whole files are used."""
+    assert compile_twice()(40) == 42
+    files = sorted((tmp_path / "cache").rglob(f"*.{kind}"))
+    assert len(files) == 2
+    files[0].write_bytes(damage(files[0].read_bytes()))
+    assert compile_twice()(40) == 42
+    assert f"{jit.compile_cache_folder()}: 1 damaged files are dropped" in caplog.text
+    caplog.clear()
+    loaded = compile_twice()
+    assert loaded(40) == 42
+    assert sum(loaded._compiled.stats.cache_hits.values()) == 1
+    assert not caplog.text
+
+
+def test_a_full_disk_is_named_when_compiling(tmp_path, monkeypatch, compile_twice):
+    """Where compiled code cannot be written, one line names the file and what to do."""
+
+    def fail(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(jit, "publish_bytes", fail)
+    with pytest.raises(BuilderError, match=r"increment.*: cannot be written \(No space left") as e:
+        compile_twice()(40)
+    assert str(tmp_path) in str(e.value)
 
 
 def test_no_writable_cache_folder_is_no_obstacle(tmp_path):

@@ -320,16 +320,16 @@ def test_a_truncated_cache_file_is_rebuilt(fresh_cache, tmp_path, size):
     assert len(open_bank(source, "train").members) == 23
 
 
-@pytest.mark.parametrize("size", [0, 100_000], ids=["emptied", "cut"])
-def test_a_truncated_cache_file_of_mnist_is_rebuilt(fresh_cache, size):
-    """The bundled digits repair their cache when they are opened, without a word."""
+def test_damaged_labels_of_mnist_are_made_again(fresh_cache, caplog):
+    """Labels rolled by one in the cache reach no sample, and the log names the entry."""
     open_bank(MNIST, "test")
-    (path,) = fresh_cache.glob("*/test-glyphs.npy")
-    cut(path, size)
+    (path,) = fresh_cache.glob("*/test-labels.npy")
+    np.save(path, np.roll(np.load(path), 1))
     open_bank.cache_clear()
     digits = open_bank(MNIST, "test")
-    padded = digits.glyphs.reshape(-1, 32, 32)
-    assert np.array_equal(padded[:, 2:30, 2:30], raw("test", "images"))
+    classes = np.repeat(np.arange(10), digits.class_sizes)
+    assert np.array_equal(raw("test", "labels")[digits.members], classes)
+    assert f"{path.parent}: is damaged (test-labels.npy" in caplog.text
 
 
 def test_a_truncated_cache_file_of_own_digits_counts_as_not_there(fresh_cache, tmp_path):

@@ -673,7 +673,7 @@ def test_digits_of_ones_own_are_named_for_a_deep_check(tmp_path, capsys):
     own, others = write_digits(tmp_path / "own", 90), write_digits(tmp_path / "others", 91)
     source = digits.register(own)
     build(Recipe(source=source), 5, tmp_path / "set", workers=1)
-    shutil.rmtree(cache.cache_folder() / f"digits-2-{source.digest[:32]}")
+    shutil.rmtree(cache.cache_folder() / f"digits-3-{source.digest[:32]}")
     digits.open_bank.cache_clear()
     open_planner.cache_clear()
     assert faults_of(tmp_path / "set", "full") == []

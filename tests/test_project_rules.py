@@ -114,13 +114,15 @@ FILE_CALLS = (
 
 FILE_HOMES = {
     "storage.output_folder": "it is the output folder",
+    "storage.claim": "makes and fences the staging folder of an output folder, before it is one",
+    "storage.folder_lock": "the lock files of an output folder",
     "common.atomic_files": "the steps of publishing, for files outside of output folders too",
     "common.cache": "the user's cache folder",
     "common.jit": "sources of the program, and the folder of compiled code",
     "recipe.digit_files": "the folder of a digit source",
     "cli.regenerate": "the folder that --out names for PNG files",
-    "storage.formats.parquet": "a temporary path that `publish` yields",
-    "storage.formats.png": "a temporary path that `publish` yields",
+    "storage.formats.parquet": "a new file that `publish_file` yields",
+    "storage.formats.png": "a new folder that `publish_folder` yields",
 }
 
 

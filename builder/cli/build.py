@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from builder.cli import options
 from builder.common.errors import UsageError, log
+from builder.storage.claim import check_folder
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import remove_invalid_records
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(_format_estimate(config, folder, build_options))
             return 0
         if "verify" in arguments:
-            folder.check(config)
+            check_folder(folder, config)
             if folder.exists(PLAN):
                 count = remove_invalid_records(folder.path, build_options)
                 log.info("shards that are not as recorded: %d", count)
@@ -114,7 +115,7 @@ def _format_estimate(
     config: DatasetConfig, folder: OutputFolder, build_options: BuildOptions
 ) -> str:
     """Return what a build would make and take, a row for each fact; O(1) in the count."""
-    folder.check(config)
+    check_folder(folder, config)
     existing = (path for path in (folder.path, *folder.path.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(next(existing)).free
     workers = 1 if build_options.scheduler else pool.worker_count(build_options, config.shard_count)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 log = logging.getLogger("builder")
 """The program's log."""
@@ -45,11 +46,27 @@ class DatasetError(BuilderError):
 
 
 class LogFile(logging.FileHandler):
-    """A log file with times and the host's name. Errors in writing it are ignored."""
+    """A log file with times and the host's name, opened by the first line that it gets.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, delay=True, encoding="utf-8")
+    Errors in opening and writing it are ignored.
+
+    Args:
+        path: The file.
+        open_file: Opens it.
+    """
+
+    def __init__(self, path: Path, open_file: Callable[[], TextIO]) -> None:
+        super().__init__(path, delay=True)
+        self._open_file = open_file
         self.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
+
+    def _open(self) -> TextIO:  # type: ignore[override]
+        return self._open_file()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        with suppress(OSError):  # of opening; those of writing go to `handleError`
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Drop the line. A full disk is reported by the writers of the dataset."""

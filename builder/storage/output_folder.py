@@ -2,72 +2,120 @@
 
 from __future__ import annotations
 
-import fcntl
+import io
 import os
 import stat
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from builder.common import atomic_files, untrusted_files
-from builder.common.errors import BuilderError, BuildError, LogFile, UsageError, log_to
 from builder.storage import manifest
-from builder.storage.config import PLAN, DatasetConfig, Part
-from builder.storage.manifest import LABELS, LOG, Model
+from builder.storage.folder_lock import share_with_folder
+from builder.storage.manifest import Model
 
-LOCK = ".lock"
-"""How the names of lock files begin."""
+HEARTBEATS = "heartbeats"
+"""Folder in the staging folder, in which workers report what they do."""
 
 
 @dataclass(frozen=True)
 class OutputFolder:
     """A folder in which a dataset is built. Files have names relative to it, parted by `/`.
 
-    Every write, listing and removal of a build goes through this class. It holds nothing but the
-    path, so tasks carry it to workers of any process.
+    Every write, listing and removal of a build goes through this class. Tasks carry it to workers
+    of any process, each of which opens the folder anew.
+
+    A build writes in a staging folder of its own, and one rename gives a file its name. The next
+    build to hold the folder renames that staging folder. So a worker that has outlived its build
+    can publish nothing: what it would rename is not there, wherever it stands in its work.
 
     Args:
-        path: The folder. `claim` creates it.
-
+        path: The folder.
+        staging: Name of the staging folder of the build that holds the folder. `claim` makes both;
+            without, nothing can be written.
     """
 
     path: Path
+    staging: str = ""
 
     def __str__(self) -> str:
         return str(self.path)
 
+    def __reduce__(self) -> tuple[type[OutputFolder], tuple[Path, str]]:
+        # workers may have another current folder
+        return OutputFolder, (self.path.absolute(), self.staging)
+
+    @cached_property
+    def handle(self) -> int:
+        """Descriptor of the folder, opened at first use and closed with this object."""
+        handle = os.open(self.path, atomic_files.FOLDER_FLAGS)
+        weakref.finalize(self, os.close, handle)
+        return handle
+
+    def staged(self, name: str) -> str:
+        """Return the name of a file in the staging folder."""
+        if not self.staging:
+            raise RuntimeError(f"{self}: is not claimed")
+        return f"{self.staging}/{name}"
+
     @contextmanager
-    def publish(self, name: str) -> Iterator[Path]:
-        """Yield a temporary path; sync and rename what the body creates there.
+    def publish_file(self, name: str) -> Iterator[io.FileIO]:
+        """Yield a new file, open to read and write; sync it and give it its name at the end.
 
         Args:
-            name: Name of the new file or folder. What has the name is replaced.
+            name: Name of the new file. A file of the name is replaced.
 
         Raises:
             OSError: The file system refuses. Nothing is left behind then, nor when the body raises.
-
         """
-        with atomic_files.publish(self.path / name) as temporary:
-            yield temporary
+        with self._name_errors(name):
+            temporary = self.staged(f"{os.urandom(4).hex()}-{name}")
+            with atomic_files.publish_file(self.handle, name, temporary) as file:
+                yield file
+
+    @contextmanager
+    def publish_folder(self, name: str) -> Iterator[int]:
+        """Yield the descriptor of a new folder; sync it and give it its name, as `publish_file`."""
+        with self._name_errors(name):
+            temporary = self.staged(f"{os.urandom(4).hex()}-{name}")
+            with atomic_files.publish_folder(self.handle, name, temporary) as handle:
+                share_with_folder(handle, self.handle)
+                yield handle
+
+    @contextmanager
+    def _name_errors(self, name: str) -> Iterator[None]:
+        """Let errors of the body speak of a name that the user knows."""
+        try:
+            yield
+        except OSError as error:
+            if error.filename is None or str(error.filename).startswith(atomic_files.TEMPORARY):
+                error.filename, error.filename2 = str(self.path / name), None
+            raise
 
     def publish_bytes(self, name: str, data: bytes) -> None:
         """Publish a small file."""
-        atomic_files.publish_bytes(self.path / name, data)
+        with self.publish_file(name) as file:
+            atomic_files.write_at(file.fileno(), data, 0)
 
     def publish_json(self, name: str, value: object) -> None:
         """Publish a value as JSON with sorted keys and line breaks."""
         self.publish_bytes(name, atomic_files.json_bytes(value))
 
-    def write_unsynced(self, name: str, text: str) -> None:
-        """Write a file that may be lost or half written after a crash, such as a heartbeat."""
-        path = self.path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+    def write_staged(self, name: str, text: str) -> None:
+        """Write a file in the staging folder that may be lost or half written, a heartbeat say."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(self.staged(name), flags, 0o666, dir_fd=self.handle)
+        try:
+            atomic_files.write_at(handle, text.encode(), 0)
+        finally:
+            os.close(handle)
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with its contents. A missing name is no error."""
-        atomic_files.remove(self.path / name)
+        atomic_files.remove(name, self.handle)
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file or folder of this name."""
@@ -92,128 +140,3 @@ class OutputFolder:
     def read(self, name: str, model: type[Model]) -> Model:
         """Return a JSON file as a value of `model`. Raises `DatasetError` for anything else."""
         return manifest.read_model(self.path / name, model)
-
-    def check(self, config: DatasetConfig) -> None:
-        """Check that the folder is empty or holds a beginning of the dataset `config`.
-
-        Raises:
-            UsageError: It holds another dataset, a larger one, or other files.
-
-        """
-        if not self.exists(PLAN):
-            self._check_empty()
-            return
-        present = self.read(PLAN, DatasetConfig)
-        different = present.differences(config)
-        if different:
-            raise UsageError(
-                f"{self}: holds another dataset ({'; '.join(different)}); name another --out"
-            )
-        if present.count > config.count:
-            raise UsageError(
-                f"{self}: holds a dataset of {present.count} images, more than {config.count}; "
-                "a dataset can be extended, not cut; name another --out"
-            )
-
-    def _check_empty(self) -> None:
-        if not self.path.exists():
-            return
-        if not self.path.is_dir():
-            raise UsageError(f"{self}: is a file, expected a folder for the dataset")
-        for entry in self.entries():
-            if entry.name != LOG and not entry.name.startswith((LOCK, atomic_files.TEMPORARY)):
-                raise UsageError(
-                    f"{self}: holds {entry.name} and no {PLAN}, so it is not a dataset of this "
-                    "program; name an empty or new folder"
-                )
-
-    @contextmanager
-    def claim(self, part: Part | None = None) -> Iterator[None]:
-        """Hold the folder, or one part of it, and copy the log of the body to `build.log`.
-
-        Temporary files are removed at the start and at the end. A dataset that the body began
-        and of which it finished no shard is removed as well, with the folders created for it.
-        Builds of different parts share the folder, so they remove nothing.
-
-        Args:
-            part: The part of the shards that the body builds (default: all of them).
-
-        Raises:
-            BuildError: The body raised `OSError`, such as for a full disk.
-            BuilderError: Another build holds the folder or the part.
-
-        """
-        created: list[Path] = []
-        try:
-            created += [p for p in (self.path, *self.path.parents) if not p.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
-            part_lock = (
-                self.lock(f"{LOCK}-part-{part.number}-of-{part.of}") if part else nullcontext()
-            )
-            with self.lock(shared=bool(part)), part_lock, log_to(LogFile(self.path / LOG)):
-                begun_before = self.exists(PLAN)
-                if part is None:
-                    self._remove_temporary_files()
-                try:
-                    yield
-                finally:
-                    if part is None:
-                        with suppress(OSError):  # an error of the body matters more
-                            self._remove_unfinished(begun_before)
-        except OSError as error:
-            raise BuildError(
-                f"{error.filename or self}: {error.strerror or error}; finished shards are kept, "
-                "and the same call goes on once the cause is gone"
-            ) from error
-        finally:
-            for path in [] if self.exists(PLAN) else created:
-                with suppress(OSError):
-                    path.rmdir()
-
-    @contextmanager
-    def lock(self, name: str = LOCK, shared: bool = False) -> Iterator[None]:
-        """Hold a lock of the folder, alone or shared with others.
-
-        Args:
-            name: Name of the lock file.
-            shared: Whether others may hold the lock too if they share it.
-
-        Raises:
-            BuilderError: Another build holds the lock.
-
-        """
-        path = self.path / name
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(handle, 200).decode("utf-8", "replace") or "unknown"
-                raise BuilderError(
-                    f"{self}: another build is writing here ({holder}); wait for it, or end it"
-                ) from None
-            # a build that leaves nothing behind removes its lock file, perhaps this one
-            if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
-                raise BuilderError(f"{self}: another build has just ended here; call again")
-            with suppress(OSError):  # on a full disk, the lock holds without a name in it
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
-            yield
-        finally:
-            os.close(handle)
-
-    def _remove_unfinished(self, begun_before: bool) -> None:
-        """Remove temporary files, and a dataset begun by this call if no shard is finished."""
-        self._remove_temporary_files()
-        names = [entry.name for entry in self.entries()]
-        shards = [name for name in names if name.startswith("shard-")]
-        if begun_before or any(name.endswith(".json") for name in shards):
-            return
-        begun = [*shards, LABELS, PLAN] if PLAN in names else []
-        for name in (*begun, LOG, LOCK):
-            self.remove(name)
-
-    def _remove_temporary_files(self) -> None:
-        for entry in self.entries():
-            if entry.name.startswith(atomic_files.TEMPORARY):
-                self.remove(entry.name)

@@ -16,6 +16,7 @@ from builder.common.errors import BuilderError
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig, Shard
+from builder.storage.folder_lock import LOCK
 from builder.storage.formats import FORMATS
 from builder.storage.manifest import (
     LABELS,
@@ -40,7 +41,7 @@ from builder.storage.manifest_check import (
     describe_error,
     kind_of,
 )
-from builder.storage.output_folder import LOCK, OutputFolder
+from builder.storage.output_folder import OutputFolder
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from builder.common import signals
 from builder.common.errors import BuilderError
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
+from builder.storage.claim import claim
 from builder.storage.config import PLAN, DatasetConfig
 from builder.storage.manifest import MANIFEST, Manifest
 from builder.storage.manifest_check import Fault
@@ -162,8 +163,7 @@ def _require_no_obstacles(result: QuickCheckResult) -> None:
 
 def _remove_records(folder: Path, config: DatasetConfig, numbers: Collection[int]) -> None:
     """Remove the manifest and the records of some shards, and publish the plan."""
-    output = OutputFolder(folder)
-    with output.lock():
+    with claim(folder) as output:
         signals.check()
         output.remove(MANIFEST)
         for number in numbers:

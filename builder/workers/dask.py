@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from builder.common.atomic_files import TEMPORARY
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuildError, UsageError
 from builder.storage.output_folder import OutputFolder
 
 if TYPE_CHECKING:
     from distributed import Client
+
+SEEN = "seen"
+"""A file in the staging folder that all workers must see."""
 
 TIMEOUT = 10
 """Seconds that a scheduler has to answer."""
@@ -47,12 +48,8 @@ def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
 
 def check_workers(client: Client, scheduler: str, folder: OutputFolder) -> None:
     """Raise `BuildError` unless each worker sees a new file and has the same generator version."""
-    name = f"{TEMPORARY}seen-{os.urandom(8).hex()}"
-    folder.write_unsynced(name, "")
-    try:
-        answers = client.run(probe, folder, name, on_error="return")
-    finally:
-        folder.remove(name)
+    folder.write_staged(SEEN, "")
+    answers = client.run(probe, folder, folder.staged(SEEN), on_error="return")
     if not answers:
         raise BuildError(f"scheduler {scheduler}: has no workers; start some, and call again")
     faults = [

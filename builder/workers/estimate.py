@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.common.jit import log_compilation
+from builder.storage.claim import claim
 from builder.storage.config import DatasetConfig
 from builder.storage.output_folder import OutputFolder
 from builder.workers.shard import ShardTask, build_shard
@@ -47,8 +48,8 @@ def estimate_build(config: DatasetConfig, workers: int, block_size: int) -> Esti
     """
     log_compilation()
     shard_size = config.shard(0).count
-    with tempfile.TemporaryDirectory(prefix="digitseq-") as name:
-        folder, samples, seconds = OutputFolder(Path(name)), 0, 0.0
+    with tempfile.TemporaryDirectory(prefix="digitseq-") as name, claim(Path(name)) as folder:
+        samples, seconds = 0, 0.0
         _run_trial(folder, config, 1, 1)  # loads, compiles, maps
         private, peak = _read_memory()
         while seconds < TRIAL_SECONDS and samples < shard_size:

@@ -14,6 +14,7 @@ from builder.common.jit import log_compilation
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
+from builder.storage.claim import check_folder, claim
 from builder.storage.config import FORMAT_FACTS, PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.manifest import LABELS, MANIFEST, MOST_SHARDS, Manifest, file_record
 from builder.storage.output_folder import OutputFolder
@@ -122,7 +123,7 @@ def build_dataset(
 ) -> BuildResult:
     """Build what is missing of a dataset, and publish its manifest. See `build`."""
     started = time.perf_counter()
-    with _claim(folder, config):
+    with _claim(folder, config) as folder:
         made = 0
         missing = _missing_shards(folder, config, range(config.shard_count))
         manifest = None if missing else _read_manifest(folder, config)
@@ -141,7 +142,7 @@ def build_part(
     Other parts may be built at the same time by any machine that shares the folder. `finalise`
     publishes the manifest when all parts are built.
     """
-    with _claim(folder, config, part):
+    with _claim(folder, config, part) as folder:
         missing = _missing_shards(folder, config, part.shard_numbers(config))
         begun = folder.exists(PLAN) and folder.read(PLAN, DatasetConfig) == config
         if not begun or (missing and folder.exists(MANIFEST)):
@@ -159,13 +160,15 @@ def finalise(config: DatasetConfig, folder: OutputFolder) -> BuildResult:
     started = time.perf_counter()
     if not folder.exists(PLAN):
         raise UsageError(f"{folder}: has no {PLAN}: make the parts first, with --part I/N")
-    with _claim(folder, config):
+    with _claim(folder, config) as folder:
         manifest = _read_manifest(folder, config) or _publish_manifest(folder, config)
     return BuildResult(folder.path, manifest, 0, time.perf_counter() - started)
 
 
 @contextmanager
-def _claim(folder: OutputFolder, config: DatasetConfig, part: Part | None = None) -> Iterator[None]:
+def _claim(
+    folder: OutputFolder, config: DatasetConfig, part: Part | None = None
+) -> Iterator[OutputFolder]:
     """Hold the folder, or a part of it, after every check that can refuse the call."""
     if config.shard_count > MOST_SHARDS:
         raise UsageError(
@@ -174,10 +177,10 @@ def _claim(folder: OutputFolder, config: DatasetConfig, part: Part | None = None
             "use a larger --shard-size"
         )
     open_planner(Recipe.from_json(config.recipe))  # refuses a recipe that cannot be drawn
-    folder.check(config)
-    with folder.claim(part):
-        folder.check(config)  # again, since another build may have ended meanwhile
-        yield
+    check_folder(folder, config)
+    with claim(folder.path, part, discard=True) as claimed:
+        check_folder(claimed, config)  # again, since another build may have ended meanwhile
+        yield claimed
 
 
 def _missing_shards(folder: OutputFolder, config: DatasetConfig, numbers: range) -> list[int]:
@@ -213,7 +216,6 @@ def _build_missing(
     workers = pool.describe_workers(options, len(numbers))
     log.info("shards to make: %d of %d; %s", len(numbers), config.shard_count, workers)
     log_compilation()
-    folder = OutputFolder(folder.path.absolute())  # workers may have another current folder
     tasks = [ShardTask(folder, config, number, options.block_size) for number in numbers]
     samples = sum(task.shard.count for task in tasks)
     cluster = dask.connect(options.scheduler, folder) if options.scheduler else nullcontext()

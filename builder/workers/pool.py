@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import cache
 from typing import Literal, TypeVar
 
 from builder.common.errors import BuildError
+from builder.workers.lifeline import lifeline
 from builder.workers.options import BuildOptions
-
-PARENT_INTERVAL = 0.5
-"""Seconds between two checks of a worker that its parent is alive."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -93,7 +87,7 @@ def map_unordered(
 def _map_by_joblib(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
-    backend: Literal["loky", "dask"],
+    name: Literal["loky", "dask"],
     workers: int,
     timeout: float | None = None,
 ) -> Iterator[Result]:
@@ -101,8 +95,8 @@ def _map_by_joblib(
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    settings = {"inner_max_num_threads": 1} if backend == "loky" else {}
-    with joblib.parallel_config(backend=backend, **settings), warnings.catch_warnings():
+    backend = _tied_backend() if name == "loky" else name
+    with joblib.parallel_config(backend=backend), warnings.catch_warnings():
         # the caller learns of it by the exception
         warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")
         parallel = joblib.Parallel(
@@ -120,6 +114,17 @@ def _map_by_joblib(
             raise WorkerError(f"a worker process died ({reason})") from None
         except multiprocessing.TimeoutError:
             raise WorkerError(f"no worker finished a shard for {timeout:.0f} s") from None
+
+
+def _tied_backend() -> object:
+    """Return joblib's backend "loky" with workers that end with this process."""
+    from joblib.parallel import LokyBackend
+
+    class TiedBackend(LokyBackend):  # type: ignore[misc]  # joblib has no types
+        def configure(self, *arguments: object, **settings: object) -> object:
+            return super().configure(*arguments, **settings, initializer=lifeline())
+
+    return TiedBackend(inner_max_num_threads=1)
 
 
 def _map_in_threads(
@@ -171,21 +176,3 @@ class ProgressBar:
         """Draw the finished images and those in progress. The bar never moves back."""
         images = min(self._done + in_progress, self._bar.total)
         self._bar.update(max(0, images - self._bar.n))
-
-
-@cache
-def exit_with_parent(parent: int) -> None:
-    """End this process soon after its parent has ended.
-
-    The workers of a killed parent get no message and would wait for minutes. The first call starts
-    a thread that watches the parent. Nothing is watched where process `parent` is not the parent
-    of this one: for threads and other machines.
-    """
-    if os.getppid() == parent:
-        threading.Thread(target=_wait_for_parent, args=(parent,), daemon=True).start()
-
-
-def _wait_for_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_INTERVAL)
-    os._exit(1)

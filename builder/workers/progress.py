@@ -11,12 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from builder.common.atomic_files import TEMPORARY
 from builder.common.errors import DatasetError, log
-from builder.storage.output_folder import OutputFolder
-
-HEARTBEATS = TEMPORARY + "progress"
-"""Folder of the heartbeat files, one file named like each shard in progress."""
+from builder.storage.output_folder import HEARTBEATS, OutputFolder
 
 INTERVAL = 0.5
 """Seconds between two heartbeats of a worker, and between two polls of the monitor."""
@@ -42,7 +38,7 @@ def send_heartbeats(folder: OutputFolder, shard: str) -> Iterator[Callable[[int]
     body. The file is removed after the body, unless the process is killed. An error in writing
     stops no shard.
     """
-    name = f"{HEARTBEATS}/{shard}"
+    name = folder.staged(f"{HEARTBEATS}/{shard}")
     last = 0.0
 
     def send(samples: int) -> None:
@@ -51,7 +47,9 @@ def send_heartbeats(folder: OutputFolder, shard: str) -> Iterator[Callable[[int]
             return
         last = time.monotonic()
         with suppress(OSError):
-            folder.write_unsynced(name, f"{samples} {os.getpid()} {platform.node()}")
+            folder.write_staged(
+                f"{HEARTBEATS}/{shard}", f"{samples} {os.getpid()} {platform.node()}"
+            )
 
     send(0)
     try:
@@ -64,7 +62,7 @@ def send_heartbeats(folder: OutputFolder, shard: str) -> Iterator[Callable[[int]
 def shards_in_progress(folder: OutputFolder) -> set[str]:
     """Return the names of shards with a heartbeat file: in progress, or left by a dead worker."""
     try:
-        return {entry.name for entry in folder.entries(HEARTBEATS)}
+        return {entry.name for entry in folder.entries(folder.staged(HEARTBEATS))}
     except OSError:
         return set()
 
@@ -75,7 +73,7 @@ def read_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> dict[str, He
     for shard in shards_in_progress(folder).intersection(shards):
         # a worker may remove or write the file at this moment
         with suppress(DatasetError, ValueError):
-            text = folder.read_bytes(f"{HEARTBEATS}/{shard}", 1000).decode()
+            text = folder.read_bytes(folder.staged(f"{HEARTBEATS}/{shard}"), 1000).decode()
             samples, process, host = text.split(" ", 2)
             heartbeats[shard] = Heartbeat(int(samples), int(process), host)
     return heartbeats
@@ -85,7 +83,7 @@ def remove_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> None:
     """Remove the heartbeats of dead workers for the shards."""
     for shard in shards_in_progress(folder).intersection(shards):
         with suppress(OSError):
-            folder.remove(f"{HEARTBEATS}/{shard}")
+            folder.remove(folder.staged(f"{HEARTBEATS}/{shard}"))
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -35,13 +34,12 @@ class Attempt:
     failure: str | None = None
 
 
-def attempt_shard(function: Callable[[ShardTask], object], parent: int, task: ShardTask) -> Attempt:
-    """Run `function(task)` in a worker, which exits with the process `parent`.
+def attempt_shard(function: Callable[[ShardTask], object], task: ShardTask) -> Attempt:
+    """Run `function(task)` in a worker.
 
     `BuilderError` and `OSError` (a full disk, say) are raised, since another attempt would fail as
     well. Any other exception becomes part of the result.
     """
-    pool.exit_with_parent(parent)
     started, failure = time.monotonic(), None
     try:
         function(task)
@@ -108,7 +106,7 @@ def attempt_group(
     progress.remove_heartbeats(folder, names)  # of dead workers
     with Monitor(folder, names, options.hang_limit, report) as monitor:
         attempts = pool.map_unordered(
-            partial(attempt_shard, build_shard, os.getpid()),
+            partial(attempt_shard, build_shard),
             group,
             options,
             isolated=isolated,

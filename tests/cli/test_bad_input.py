@@ -374,29 +374,23 @@ def test_a_name_that_looks_like_an_address_is_a_folder(capsys, tmp_path, monkeyp
 
 def refuse_writing(monkeypatch, folder):
     """Make every way of making something below a folder fail, as on a read-only file system."""
-    mkdir, os_open, replace = Path.mkdir, os.open, Path.replace
 
-    def within(path):
-        return Path(path).is_relative_to(folder)
+    def refused(function, writes):
+        def maybe_refused(path, *rest, **more):
+            handle = more.get("dir_fd")
+            parent = Path(f"/proc/self/fd/{handle}").readlink() if handle else Path()
+            if (parent / path).is_relative_to(folder) and writes(path, *rest):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            return function(path, *rest, **more)
 
-    def refused_mkdir(path, *rest, **more):
-        if within(path) and not path.exists():
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return mkdir(path, *rest, **more)
+        return maybe_refused
 
-    def refused_open(path, flags, *rest, **more):
-        if within(path) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return os_open(path, flags, *rest, **more)
+    def opens_to_write(path, flags, *rest):
+        return flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
 
-    def refused_replace(path, target):
-        if within(target):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path), None, str(target))
-        return replace(path, target)
-
-    monkeypatch.setattr(Path, "mkdir", refused_mkdir)
-    monkeypatch.setattr(os, "open", refused_open)
-    monkeypatch.setattr(Path, "replace", refused_replace)
+    monkeypatch.setattr(os, "open", refused(os.open, opens_to_write))
+    monkeypatch.setattr(os, "mkdir", refused(os.mkdir, lambda *_: True))
+    monkeypatch.setattr(Path, "mkdir", refused(Path.mkdir, lambda path, *_: not path.exists()))
 
 
 @pytest.mark.parametrize("below", ["", "new", "new/er"])

@@ -19,8 +19,8 @@ from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
 from builder.planner.planner import open_planner
 from builder.recipe import digits
+from builder.storage.claim import claim
 from builder.storage.manifest import checksum
-from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import digest_of, format_digest
 from builder.verification.shard_check import evenly_spaced_sample
 
@@ -648,7 +648,7 @@ def test_a_repair_does_not_disturb_a_build(raw):
     (raw / f"{SHARD}.h5").unlink()
     before = file_hashes(raw)
     with (
-        OutputFolder(raw).lock(),
+        claim(raw),
         pytest.raises(BuilderError, match="another build is writing here"),
     ):
         repair(raw, workers=1)

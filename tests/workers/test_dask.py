@@ -13,7 +13,7 @@ import pytest
 
 from builder import build
 from builder.common.errors import BuildError, UsageError
-from builder.storage.output_folder import OutputFolder
+from builder.storage.claim import claim
 from builder.workers import dask, retry
 from tests import crashing_shards
 
@@ -142,13 +142,12 @@ class Workers:
 )
 def test_workers_that_cannot_build_are_named(tmp_path, change, message):
     """Each worker must run the same generator and see the folder; no file is left there."""
-    dask.check_workers(Workers(a=lambda answer: answer), "tcp://s", OutputFolder(tmp_path))
-    with pytest.raises(BuildError, match=message) as caught:
-        dask.check_workers(
-            Workers(a=lambda answer: answer, b=change), "tcp://s", OutputFolder(tmp_path)
-        )
+    with claim(tmp_path) as folder:
+        dask.check_workers(Workers(a=lambda answer: answer), "tcp://s", folder)
+        with pytest.raises(BuildError, match=message) as caught:
+            dask.check_workers(Workers(a=lambda answer: answer, b=change), "tcp://s", folder)
     assert "worker a" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("wrong", [{"backend": "dask"}, {"scheduler": "tcp://localhost:8786"}])

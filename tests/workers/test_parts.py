@@ -10,6 +10,7 @@ import pytest
 
 from builder import build, open_dataset
 from builder.common.errors import BuilderError, DatasetError, UsageError
+from builder.storage.claim import claim
 from builder.storage.config import DatasetConfig, Part, StorageOptions
 from builder.storage.output_folder import OutputFolder
 from builder.workers.options import BuildOptions
@@ -97,31 +98,37 @@ def test_parts_share_a_folder_with_each_other_only(recipe, tmp_path):
     """A whole build excludes builds of parts, and a build of a part excludes another of it."""
     config, out = make_config(recipe), tmp_path / "set"
     build_part(config, OutputFolder(out), ALONE, Part(1, 2))
-    with OutputFolder(out).lock(shared=True):
+    with claim(out, Part(3, 4)):
         with pytest.raises(BuilderError, match="another build is writing here"):
             build_dataset(config, OutputFolder(out), ALONE)
         with pytest.raises(BuilderError, match="another build is writing here"):
             finalise(config, OutputFolder(out))
         assert build_part(config, OutputFolder(out), ALONE, Part(2, 2)) > 0
         with (
-            OutputFolder(out).lock(".lock-part-1-of-2"),
+            claim(out, Part(1, 2)),
             pytest.raises(BuilderError, match="another"),
         ):
             build_part(config, OutputFolder(out), ALONE, Part(1, 2))
-    with OutputFolder(out).lock(), pytest.raises(BuilderError, match="another build"):
+    with claim(out), pytest.raises(BuilderError, match="another build"):
         build_part(config, OutputFolder(out), ALONE, Part(1, 2))
 
 
 def test_a_part_leaves_what_others_have_begun(recipe, tmp_path):
-    """A part keeps temporary files, which may be of another part; a whole build removes them."""
+    """A part keeps the files of parts that are being built, and removes those of ended builds."""
     config, out = make_config(recipe), tmp_path / "set"
     build_part(config, OutputFolder(out), ALONE, Part(1, 2))
-    begun = out / ".tmp-12345678-shard-000008.h5"
-    begun.write_text("half")
-    build_part(config, OutputFolder(out), ALONE, Part(1, 2))
-    assert begun.exists()
+    ended = out / ".tmp-12345678"
+    ended.mkdir()
+    with claim(out, Part(2, 2)) as other:
+        assert not ended.exists()
+        other.write_staged("shard-000008.h5", "half")
+        ended.mkdir()
+        build_part(config, OutputFolder(out), ALONE, Part(1, 2))
+        assert ended.exists()
+        assert other.exists(other.staged("shard-000008.h5"))
+    assert not other.exists(other.staging)
     build_dataset(config, OutputFolder(out), ALONE)
-    assert not begun.exists()
+    assert not list(out.glob(".tmp-*"))
 
 
 def test_parts_extend_a_dataset(recipe, tmp_path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
-import re
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from builder import Recipe, build, generate, open_dataset
 from builder.common import atomic_files
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuilderError, BuildError, DatasetError, UsageError
+from builder.storage.claim import claim
 from builder.storage.output_folder import OutputFolder
 from builder.workers import shard
 from tests.workers.files import hash_files
@@ -103,8 +105,8 @@ def replace_text(path: Path, old: str, new: str) -> None:
 
 
 def make_fail(monkeypatch, name: str, after: int, error: BaseException) -> None:
-    """Make `sync`, `write_at` or `publish_json` raise `error` after so many calls."""
-    owner = OutputFolder if name == "publish_json" else atomic_files
+    """Make `fsync`, `write_at` or `publish_json` raise `error` after so many calls."""
+    owner = {"publish_json": OutputFolder, "fsync": os}.get(name, atomic_files)
     original, calls = getattr(owner, name), []
 
     def called(*arguments, **more):
@@ -117,7 +119,7 @@ def make_fail(monkeypatch, name: str, after: int, error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("form", ["hdf5", "png"])
-@pytest.mark.parametrize("step", ["sync", "publish_json"])
+@pytest.mark.parametrize("step", ["fsync", "publish_json"])
 @pytest.mark.parametrize("after", [0, 1, 4, 7, 12])
 def test_a_fault_leaves_nothing_half_made(recipe, digest, tmp_path, monkeypatch, form, step, after):
     """Wherever publishing fails, no temporary file stays, and the next call succeeds."""
@@ -207,7 +209,7 @@ def test_a_shard_that_is_rebuilt_has_no_record(recipe, tmp_path, monkeypatch):
     out = tmp_path / "set"
     build(recipe, COUNT, out, shard_size=500, workers=1)
     (out / "shard-000001.h5").unlink()
-    make_fail(monkeypatch, "sync", 2, OSError(errno.EIO, "Input/output error"))
+    make_fail(monkeypatch, "fsync", 2, OSError(errno.EIO, "Input/output error"))
     with pytest.raises(BuildError, match="Input/output error"):
         build(recipe, COUNT, out, shard_size=500, workers=1)
     assert not (out / "shard-000001.json").exists()
@@ -259,32 +261,38 @@ def generate_interrupted(recipe, indices, masks):
     return generate(recipe, indices)
 
 
-def strip_marker(path):
-    """Return the name of a file without the random digits of a temporary name."""
-    return re.sub(r"^(\.tmp-)[0-9a-f]{8}-", r"\1", path.name)
-
-
 def test_files_reach_the_disk_before_their_name(tmp_path, monkeypatch):
-    """A file is synced, renamed, and its folder synced."""
+    """A file is synced while it is open for writing, renamed, and its folder synced."""
     steps = []
-    rename = Path.replace
-    monkeypatch.setattr(
-        atomic_files, "sync", lambda path, **_: steps.append(("sync", strip_marker(path)))
-    )
-    monkeypatch.setattr(
-        Path, "replace", lambda old, new: (steps.append(("rename", new.name)), rename(old, new))
-    )
-    with atomic_files.publish(tmp_path / "file") as temporary:
-        temporary.write_text("x")
-    with atomic_files.publish(tmp_path / "folder") as temporary:
-        temporary.mkdir()
+
+    def observe(name, owner, describe):
+        original = getattr(owner, name)
+
+        def observed(*arguments, **more):
+            steps.append((name, describe(*arguments)))
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, observed)
+
+    def may_write(handle):
+        return bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_RDWR)
+
+    with claim(tmp_path / "new" / "set") as folder:
+        observe("fsync", os, may_write)
+        observe("replace", os, lambda old, new: new)
+        observe("sync_all", atomic_files, may_write)
+        with folder.publish_file("file") as file:
+            file.write(b"x")
+        with folder.publish_folder("folder"):
+            pass
     assert steps == [
-        ("sync", ".tmp-file"),
-        ("rename", "file"),
-        ("sync", tmp_path.name),
-        ("sync", ".tmp-folder"),
-        ("rename", "folder"),
-        ("sync", tmp_path.name),
+        ("fsync", True),
+        ("replace", "file"),
+        ("fsync", False),
+        ("sync_all", False),
+        ("replace", steps[4][1]),
+        ("replace", "folder"),
+        ("fsync", False),
     ]
 
 
@@ -346,7 +354,7 @@ def test_a_folder_takes_one_build_at_a_time(recipe, tmp_path):
     out = tmp_path / "set"
     out.mkdir()
     with (
-        OutputFolder(out).lock(),
+        claim(out),
         pytest.raises(BuilderError, match=r"another build .*process \d+"),
     ):
         build(recipe, 10, out)

@@ -13,7 +13,8 @@ import pytest
 import tqdm
 
 from builder import build
-from builder.storage.output_folder import OutputFolder
+from builder.storage.claim import claim
+from builder.storage.output_folder import HEARTBEATS, OutputFolder
 from builder.storage.statistics import Statistics
 from builder.workers import pool, progress, shard
 
@@ -24,59 +25,60 @@ def at_once(monkeypatch):
     monkeypatch.setattr(progress, "INTERVAL", 0)  # no waiting for the clock
 
 
-def test_heartbeats_have_samples_process_and_host(tmp_path, at_once):
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder that is held for a build."""
+    with claim(tmp_path) as claimed:
+        yield claimed
+
+
+def test_heartbeats_have_samples_process_and_host(folder, at_once):
     """A shard has a heartbeat from its start until it ends, with or without an error."""
     names = ["shard-000003", "shard-000004", "shard-000005"]
     here = (os.getpid(), platform.node())
-    other = progress.send_heartbeats(OutputFolder(tmp_path), "shard-000004")
-    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000003") as send:
-        assert progress.read_heartbeats(OutputFolder(tmp_path), names) == {
+    other = progress.send_heartbeats(folder, "shard-000004")
+    with progress.send_heartbeats(folder, "shard-000003") as send:
+        assert progress.read_heartbeats(folder, names) == {
             "shard-000003": progress.Heartbeat(0, *here)
         }
         send(5)
         with suppress(ZeroDivisionError), other as send_other:
             send_other(10)
             send_other(30)
-            assert progress.read_heartbeats(OutputFolder(tmp_path), names) == {
+            assert progress.read_heartbeats(folder, names) == {
                 "shard-000003": progress.Heartbeat(5, *here),
                 "shard-000004": progress.Heartbeat(30, *here),
             }
-            assert list(progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000003"])) == [
-                "shard-000003"
-            ]
+            assert list(progress.read_heartbeats(folder, ["shard-000003"])) == ["shard-000003"]
             raise ZeroDivisionError
-        assert progress.shards_in_progress(OutputFolder(tmp_path)) == {"shard-000003"}
-    assert progress.shards_in_progress(OutputFolder(tmp_path)) == set()
+        assert progress.shards_in_progress(folder) == {"shard-000003"}
+    assert progress.shards_in_progress(folder) == set()
 
 
-def test_heartbeats_are_an_interval_apart(tmp_path, monkeypatch):
+def test_heartbeats_are_an_interval_apart(folder, monkeypatch):
     """The clock decides when a heartbeat is written, however often a worker calls."""
     clock = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     heard = []
-    with progress.send_heartbeats(OutputFolder(tmp_path), "shard-000000") as send:
+    with progress.send_heartbeats(folder, "shard-000000") as send:
         for step in range(1, 11):
             clock[0] = 100 + step * 0.2
             send(step)
-            heard.append(
-                progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000000"])[
-                    "shard-000000"
-                ].samples
-            )
+            heard.append(progress.read_heartbeats(folder, ["shard-000000"])["shard-000000"].samples)
     assert heard == [0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
 
 
-def test_errors_of_heartbeats_stop_no_shard(tmp_path, at_once):
+def test_errors_of_heartbeats_stop_no_shard(folder, at_once):
     """A missing folder and a half-written file raise nothing."""
-    with progress.send_heartbeats(OutputFolder(tmp_path / "gone"), "shard-000000") as send:
+    gone = OutputFolder(folder.path / "gone", folder.staging)
+    with progress.send_heartbeats(gone, "shard-000000") as send:
         send(5)
-    assert progress.shards_in_progress(OutputFolder(tmp_path / "gone")) == set()
-    (tmp_path / progress.HEARTBEATS).mkdir()
-    (tmp_path / progress.HEARTBEATS / "shard-000001").write_text("")
-    assert progress.read_heartbeats(OutputFolder(tmp_path), ["shard-000001"]) == {}
-    assert progress.shards_in_progress(OutputFolder(tmp_path)) == {"shard-000001"}
-    progress.remove_heartbeats(OutputFolder(tmp_path), ["shard-000001", "shard-000002"])
-    assert progress.shards_in_progress(OutputFolder(tmp_path)) == set()
+    assert progress.shards_in_progress(gone) == set()
+    folder.write_staged(f"{HEARTBEATS}/shard-000001", "")
+    assert progress.read_heartbeats(folder, ["shard-000001"]) == {}
+    assert progress.shards_in_progress(folder) == {"shard-000001"}
+    progress.remove_heartbeats(folder, ["shard-000001", "shard-000002"])
+    assert progress.shards_in_progress(folder) == set()
 
 
 def test_a_build_sends_a_heartbeat_for_each_block(recipe, tmp_path, monkeypatch, at_once):
@@ -86,9 +88,9 @@ def test_a_build_sends_a_heartbeat_for_each_block(recipe, tmp_path, monkeypatch,
     class Listening(Statistics):
         @classmethod
         def of(cls, batch):
-            heartbeats = progress.read_heartbeats(
-                OutputFolder(tmp_path / "set"), ["shard-000000", "shard-000001"]
-            )
+            (staging,) = (tmp_path / "set").glob(".tmp-*")
+            folder = OutputFolder(tmp_path / "set", staging.name)
+            heartbeats = progress.read_heartbeats(folder, ["shard-000000", "shard-000001"])
             heard.extend((name[-1], each.samples) for name, each in heartbeats.items())
             return super().of(batch)
 
@@ -123,7 +125,7 @@ from pathlib import Path
 from builder import Recipe
 from builder.workers import pool
 from builder.storage.config import DatasetConfig, StorageOptions
-from builder.storage.output_folder import OutputFolder
+from builder.storage.claim import claim
 from builder.workers.options import BuildOptions
 from builder.workers.shard import ShardTask, build_shard
 
@@ -134,10 +136,11 @@ def build_and_inspect(task):
     return [[name for name in unused if name in sys.modules], pyarrow.cpu_count(), os.getpid()]
 
 plan = DatasetConfig.of(Recipe(), StorageOptions(shard_size=20), 40)
-tasks = [ShardTask(OutputFolder(Path(sys.argv[1])), plan, number, 20) for number in range(2)]
 pool.usable_cores = lambda: 2
-results = pool.map_unordered(build_and_inspect, tasks, BuildOptions())
-print(json.dumps([os.getpid(), *results]))
+with claim(Path(sys.argv[1])) as folder:
+    tasks = [ShardTask(folder, plan, number, 20) for number in range(2)]
+    results = pool.map_unordered(build_and_inspect, tasks, BuildOptions())
+    print(json.dumps([os.getpid(), *results]))
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from builder.common import atomic_files
 from builder.common.errors import DatasetError
 from tests.workers.files import hash_files
 
-STEPS = {"hdf5": 40, "png": 42}
+STEPS = {"hdf5": 42, "png": 48}
 """How many steps a dataset of two shards takes to publish; a test counts them."""
 
 COUNT = 30
@@ -47,7 +46,7 @@ def whole(labelled, tmp_path_factory):
 
 
 def observe_steps(monkeypatch, at_step):
-    """Call `at_step(number)` before each step: a write, sync, rename or removal.
+    """Call `at_step(number)` before each step: a write, sync, rename, removal or new folder.
 
     Consecutive writes to a shard are one step, after the first two.
     """
@@ -64,15 +63,15 @@ def observe_steps(monkeypatch, at_step):
 
         monkeypatch.setattr(owner, name, stepped)
 
-    for name in ("write_at", "sync", "remove"):
+    for name in ("mkdir", "fsync", "replace", "rename", "unlink", "rmdir"):
+        before(os, name)
+    for name in ("write_at", "sync_all"):
         before(atomic_files, name)
-    before(Path, "replace")
-    before(Path, "write_bytes")
 
 
 @pytest.mark.parametrize("form", STEPS)
-def test_every_step_is_tried(labelled, tmp_path, monkeypatch, form):
-    """The number of steps is the one in the table."""
+def test_every_step_is_tried(labelled, whole, tmp_path, monkeypatch, form):
+    """The number of steps is the one in the table. `whole` has compiled the kernels."""
     taken = []
     with monkeypatch.context() as patched:
         observe_steps(patched, taken.append)

@@ -17,7 +17,7 @@ import pytest
 
 from builder import Recipe, build, open_dataset
 from builder.common.errors import BuildError
-from builder.storage.output_folder import OutputFolder
+from builder.storage.output_folder import HEARTBEATS, OutputFolder
 from builder.workers import progress, retry, shard
 
 ROOT = Path(__file__).parents[2]
@@ -184,9 +184,7 @@ def test_a_folder_that_vanishes_ends_the_build(recipe, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(retry, "build_shard", vanishing)
-        with pytest.raises(
-            BuildError, match=r"shard-000001.*: No such file or directory; finished"
-        ):
+        with pytest.raises(BuildError, match=r"set: was moved or removed while the dataset was"):
             build(recipe, 300, out, shard_size=100, workers=1)
     assert not out.exists()
     assert build(recipe, 300, out, shard_size=100, workers=1).made == 300
@@ -197,13 +195,14 @@ def make_monitor(tmp_path, monkeypatch, host, process, limit=10.0):
     clock, killed = [0.0], []
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(progress.os, "kill", lambda *call: killed.append(call))
-    (tmp_path / progress.HEARTBEATS).mkdir()
+    folder = OutputFolder(tmp_path, ".tmp-1")
+    (tmp_path / ".tmp-1" / HEARTBEATS).mkdir(parents=True)
 
     def send(samples):
-        (tmp_path / progress.HEARTBEATS / "shard-000000").write_text(f"{samples} {process} {host}")
+        folder.write_staged(f"{HEARTBEATS}/shard-000000", f"{samples} {process} {host}")
 
     return (
-        progress.Monitor(OutputFolder(tmp_path), ["shard-000000"], limit, lambda _: None),
+        progress.Monitor(folder, ["shard-000000"], limit, lambda _: None),
         clock,
         killed,
         send,

@@ -62,8 +62,13 @@ class Format(ABC):
     """Opens a shard for reading."""
 
     @abstractmethod
-    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
-        """Create the file or folder `name` of a shard at `path`, and return its writer."""
+    def create(  # five parameters and self
+        self, stack: ExitStack, folder: OutputFolder, name: str, config: DatasetConfig, shard: Shard
+    ) -> FileWriter:
+        """Create the file or folder `name` of a shard, and return its writer.
+
+        It is published when the stack is closed.
+        """
 
     @contextmanager
     def writer(
@@ -76,8 +81,7 @@ class Format(ABC):
         with ExitStack() as stack:
             writers = {}
             for name in config.file_names(shard):
-                path = stack.enter_context(folder.publish(name))
-                writers[name] = self.create(path, name, config, shard)
+                writers[name] = self.create(stack, folder, name, config, shard)
                 stack.callback(writers[name].abandon)
             shard_writer = ShardWriter(writers)
             yield shard_writer

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +26,7 @@ from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig, Shard, StoredField, StoredFields
 from builder.storage.formats.base import FileWriter, Format
 from builder.storage.formats.hdf5_reader import DATASET_NAMES
+from builder.storage.output_folder import OutputFolder
 
 if TYPE_CHECKING:
     import h5py
@@ -42,32 +42,35 @@ LIBRARY_BOUNDS = ("v108", "v110")
 class Hdf5Format(Format):
     """Shards of one HDF5 file, and a Parquet file with the labels for other tools."""
 
-    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
+    def create(
+        self, stack: ExitStack, folder: OutputFolder, name: str, config: DatasetConfig, shard: Shard
+    ) -> FileWriter:
         """Create a file of a shard, and return its writer."""
         from builder.storage.formats.parquet import LabelsWriter
 
+        file = stack.enter_context(folder.publish_file(name))
         if name == shard.fields_name:
-            return Hdf5Writer(path, config, shard, config.fields)
-        return LabelsWriter(path, lambda batch: [shard.fields_name] * len(batch))
+            return Hdf5Writer(file, config, shard, config.fields)
+        return LabelsWriter(file, lambda batch: [shard.fields_name] * len(batch))
 
 
 class Hdf5Writer:
     """The open fields file of a shard.
 
     Args:
-        path: Where the file is written, a temporary name.
+        file: The file, empty and open to read and write. The writer does not close it.
         config: The dataset's configuration, for the attributes.
         shard: The shard.
         fields: The fields that the file gets.
     """
 
     def __init__(
-        self, path: Path, config: DatasetConfig, shard: Shard, fields: StoredFields
+        self, file: io.FileIO, config: DatasetConfig, shard: Shard, fields: StoredFields
     ) -> None:
         import h5py
 
         self._shard, self._row, self._fields = shard, 0, fields
-        self._bytes = DeferredErrorFile(path, "w+")
+        self._bytes = DeferredErrorFile(file.fileno(), "r+", closefd=False)
         self._sha256 = atomic_files.StreamingSha256(self._bytes.fileno())
         self._file = h5py.File(self._bytes, "w", libver=LIBRARY_BOUNDS)
         self._file.attrs.update(

@@ -6,9 +6,10 @@ Columns: `file_name`, `row` in it, `index`, `label` (a string: its zeros stay), 
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -43,14 +44,13 @@ class LabelsWriter:
     """An open Parquet file of labels, written row group by row group.
 
     Args:
-        path: Where the file is written.
+        file: The file, empty. The writer does not close it.
         file_names: Returns the file name of the image of each sample of a batch.
     """
 
-    def __init__(self, path: Path, file_names: Callable[[Batch], Sequence[str]]) -> None:
-        self._path, self._file_names = path, file_names
-        # an open file, since pyarrow takes a name with a colon in it for an address
-        self._sink = path.open("wb")
+    def __init__(self, file: io.FileIO, file_names: Callable[[Batch], Sequence[str]]) -> None:
+        self._handle, self._file_names = file.fileno(), file_names
+        self._sink = os.fdopen(self._handle, "wb", closefd=False)  # a raw file may write in part
         self._file = pq.ParquetWriter(
             self._sink, SCHEMA, compression="zstd", use_dictionary=DICTIONARY
         )
@@ -74,8 +74,8 @@ class LabelsWriter:
             if len(self._rest):
                 self._file.write_table(self._rest.combine_chunks(), GROUP)
             self._file.close()
-        sha256 = atomic_files.sha256_untrusted(self._path.parent, self._path.name)
-        return self._path.stat().st_size, sha256
+        sha256 = atomic_files.StreamingSha256(self._handle).hexdigest()
+        return os.fstat(self._handle).st_size, sha256
 
     def abandon(self) -> None:
         """Close what is open."""

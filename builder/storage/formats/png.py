@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from builder.common import atomic_files, untrusted_files
@@ -36,15 +37,14 @@ CHARACTERS = bytes(range(ord("0"), ord("0") + CLASSES)).ljust(256, b"?")
 
 
 class PngFolderWriter:
-    """An open folder of PNG files, with their labels as Parquet."""
+    """A folder of PNG files, with their labels as Parquet. `handle` is its descriptor."""
 
-    def __init__(self, folder: Path, shard: Shard) -> None:
+    def __init__(self, handle: int, shard: Shard) -> None:
         from builder.storage.formats.parquet import LabelsWriter
 
-        folder.mkdir()
-        self._shard = shard
-        self._labels = LabelsWriter(folder / METADATA, _file_names)
-        self._handle = os.open(folder, os.O_RDONLY)
+        self._shard, self._handle = shard, handle
+        self._metadata = atomic_files.create_file(METADATA, handle)
+        self._labels = LabelsWriter(self._metadata, _file_names)
         self._lines: list[str] = []
         self._size = 0
 
@@ -81,8 +81,8 @@ class PngFolderWriter:
 
     def abandon(self) -> None:
         """Close what is open."""
-        os.close(self._handle)
         self._labels.abandon()
+        self._metadata.close()
 
 
 def _file_names(batch: Batch) -> list[str]:
@@ -138,11 +138,14 @@ class PngFormat(Format):
 
     reader = PngReader
 
-    def create(self, path: Path, name: str, config: DatasetConfig, shard: Shard) -> FileWriter:
+    def create(
+        self, stack: ExitStack, folder: OutputFolder, name: str, config: DatasetConfig, shard: Shard
+    ) -> FileWriter:
         """Create a file or folder of a shard, and return its writer."""
         if name == shard.fields_name:
-            return Hdf5Writer(path, config, shard, _without_images(config.fields))
-        return PngFolderWriter(path, shard)
+            file = stack.enter_context(folder.publish_file(name))
+            return Hdf5Writer(file, config, shard, _without_images(config.fields))
+        return PngFolderWriter(stack.enter_context(folder.publish_folder(name)), shard)
 
     def check_folder(self, folder: Path, shard: Shard) -> Iterator[Fault]:
         """Yield a fault for what is missing from a shard's folder, or does not belong there.

@@ -529,6 +529,7 @@ def test_bad_input_of_the_script(capsys, tmp_path, monkeypatch, arguments, compl
     assert tree(tmp_path) == {"empty": None}
 
 
+@pytest.mark.untraced
 def test_a_write_that_fails_leaves_no_half_image(tmp_path):
     """Where the disk takes only part of an image, the run fails with the reason, and it is gone."""
     squares(tmp_path / "digits")

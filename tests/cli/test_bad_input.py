@@ -517,6 +517,7 @@ def test_a_closed_output_is_no_crash(faults):
     assert len(result.err.splitlines()) == result.code, result.err
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("form", "limit"),
     [
@@ -538,6 +539,7 @@ def test_a_file_that_may_not_grow(tmp_path, form, limit):
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("backend", ["loky", "threads"])
 def test_workers_leave_nothing_behind(tmp_path, backend):
     """A worker whose write fails ends the build as the process itself does, leftovers included."""

@@ -204,6 +204,7 @@ def test_result_and_log_go_to_different_streams(tmp_path):
     assert first in log
 
 
+@pytest.mark.untraced
 def test_quiet_workers_print_nothing(tmp_path):
     """With `--quiet` a build with worker processes leaves standard error empty."""
     digitseq = Path(sysconfig.get_path("scripts"), "digitseq")

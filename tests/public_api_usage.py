@@ -41,6 +41,7 @@ Recipe(digits=[3, 5, 0], augment=Augment.preset("none", scale=0.1))
 assert_type(recipe.augment.rotate, float)
 Recipe(numbers="000:999", width=np.int64(100))
 Recipe(labels_file="labels.txt", labels_order="shuffled")
+Recipe(labels=["02139", "7"], labels_order="shuffled")
 assert_type(recipe.spacing, tuple[int, int])
 
 Recipe(augment="nonsense")  # type: ignore[arg-type]

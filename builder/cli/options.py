@@ -225,7 +225,9 @@ def read_recipe(path: Path) -> Recipe:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises `UsageError` for anything else."""
     try:
-        with path.open("rb") as file:
+        with untrusted_files.open_named(path, MOST_BYTES[MANIFEST]) as file:
+            if not file.peek().lstrip().startswith((b"{", b"[")):  # before a large file is read
+                raise ValueError("it begins with no bracket")
             data = file.read(MOST_BYTES[MANIFEST])
         values = untrusted_files.parse_json(data)
     except (OSError, ValueError, RecursionError) as error:

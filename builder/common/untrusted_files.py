@@ -66,13 +66,33 @@ def open_untrusted(folder: Path, name: str, most: int | None = None) -> io.Buffe
     finally:
         if parent >= 0:
             os.close(parent)
+    try:
+        return _regular_file(handle, most)
+    except OSError as error:
+        raise DatasetError(f"{path}: {error}") from None
+
+
+def open_named(path: Path, most: int | None = None) -> io.BufferedReader:
+    """Open a file that the user names, which may be a link, for reading.
+
+    Devices never end, and a FIFO may wait for ever: neither is read.
+
+    Raises:
+        OSError: It cannot be opened, is no regular file, or has more than `most` bytes.
+    """
+    return _regular_file(os.open(path, FILE_FLAGS & ~os.O_NOFOLLOW), most)
+
+
+def _regular_file(handle: int, most: int | None) -> io.BufferedReader:
+    """Return the file of a descriptor, or close it and raise `OSError`."""
     status = os.fstat(handle)
     if stat.S_ISREG(status.st_mode) and (most is None or status.st_size <= most):
         return os.fdopen(handle, "rb")
     os.close(handle)
     if not stat.S_ISREG(status.st_mode):
-        raise DatasetError(f"{path}: is no regular file, expected one")
-    raise DatasetError(f"{path}: has {status.st_size} bytes, expected at most {most}")
+        kind = "a directory and " if stat.S_ISDIR(status.st_mode) else ""
+        raise OSError(f"is {kind}no regular file, expected one")
+    raise OSError(f"has {status.st_size} bytes, expected at most {most}")
 
 
 def _describe(error: OSError) -> str:

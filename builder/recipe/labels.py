@@ -178,7 +178,7 @@ class FileLines:
         text, begins = labels_file.open_lines(self.file)
         count = self.file.lines
         line = rng.permute(master, index, count) if self.shuffled else index % count
-        lengths = begins[line + 1] - begins[line] - 1
+        lengths = (begins[line + 1] - begins[line] - 1).astype(np.int64)
         at = np.minimum(begins[line, None] + np.arange(self.longest), len(text) - 1)
         digits = text[at].astype(np.int8) - np.int8(ord("0"))
         return Labels(_pad(digits, lengths), lengths)

@@ -23,7 +23,12 @@ from builder.common.validation import (
 from builder.recipe import labels
 from builder.recipe.digits import MNIST, Source, Split
 from builder.recipe.fit import LOWEST_GAP, WIDEST, Align, Between, Fit, StripLimits, check_width
-from builder.recipe.labels_file import LONGEST_LABEL, LabelsFile, register_labels
+from builder.recipe.labels_file import (
+    LONGEST_LABEL,
+    LabelsFile,
+    register_labels,
+    register_lines,
+)
 
 
 def _load_labels(value: object) -> object:
@@ -52,7 +57,8 @@ LabelsOrder = Literal["file", "shuffled"]
 class Recipe(FrozenModel):
     """Everything that decides the pixels and labels of sample i. Frozen, hashable, JSON both ways.
 
-    The labels have one source: `digits`, `numbers`, `labels_file`, or random digits of `length`.
+    The labels have one source: `digits`, `numbers`, `labels`, `labels_file`, or random digits of
+    `length`.
 
     Args:
         seed: The master seed, 0 to 2**64 - 1; 0 by default.
@@ -64,6 +70,7 @@ class Recipe(FrozenModel):
         digits: The label of every sample, a string or numbers.
         numbers: Labels uniform in "LO:HI", both included; "000:999" pads with zeros.
         labels_file: A file with one label of digits a line.
+        labels: Texts of digits, in place of a labels file with these lines.
         labels_order: `file` (the default), or `shuffled`: each pass has an order of its own.
         spacing: Gaps between digits, px, a number or a pair, uniform, from -9; (5, 10) by default.
         width: The image width, px, 1 to 8192; 200 by default.
@@ -130,6 +137,7 @@ class Recipe(FrozenModel):
             digits: str | Iterable[Integer] | None = None,
             numbers: str | None = None,
             labels_file: str | Path | LabelsFile | None = None,
+            labels: Iterable[str] | None = None,
             labels_order: LabelsOrder | None = None,
             spacing: Integer | tuple[Integer, Integer] | list[int] = (5, 10),
             width: Integer = 200,
@@ -152,10 +160,14 @@ class Recipe(FrozenModel):
     @model_validator(mode="before")
     @classmethod
     def _check_label_source(cls, data: dict[str, Any]) -> dict[str, Any]:
-        sources = ("length", "digits", "numbers", "labels_file")
+        sources = ("length", "digits", "numbers", "labels_file", "labels")
         given = [name for name in sources if data.get(name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} are both given, expected one of them")
+        lines = data.get("labels")
+        data = {name: value for name, value in data.items() if name != "labels"}
+        if lines is not None:
+            given, data["labels_file"] = ["labels_file"], register_lines(lines)
         if not given:
             given, data = ["length"], {**data, "length": DEFAULT_LENGTH}
         if data.get("classes") is not None and given != ["length"]:
@@ -203,6 +215,8 @@ class Recipe(FrozenModel):
         if not isinstance(values, dict):
             raise UsageError(f"a recipe is a JSON object, but this is {type(values).__name__}")
         values = dict[str, Any](values)
+        if "labels" in values:
+            raise UsageError("labels: a stored recipe holds the sha256 of its labels_file instead")
         for name, expected in (
             ("labels_file", "sha256, lines and longest: a stored recipe names no path"),
             ("augment", "ranges by name: a stored recipe names no preset"),

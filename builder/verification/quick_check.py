@@ -83,6 +83,12 @@ class QuickCheckResult:
     readable: list[ShardEntry] = field(default_factory=list)
     labels_file_valid: bool = True
 
+    def register_labels(self) -> None:
+        """Cache the valid copy of a labels file, since samples are to be rendered."""
+        file = self.documents and self.documents.recipe.labels_file
+        if file and self.labels_file_valid:
+            labels_file.register_copy(self.folder, LABELS, file)
+
 
 def quick_check(folder: Path) -> QuickCheckResult:
     """Check documents, file names and file sizes of a dataset. No fault raises an exception."""
@@ -155,7 +161,7 @@ def _check_labels_file(folder: Path, documents: DatasetDocuments, faults: list[F
             faults.append(_document_fault(path, "is there, but the recipe has no labels file"))
         return True
     try:
-        labels_file.register_copy(folder, LABELS, expected)
+        labels_file.read_copy(folder, LABELS, expected)  # which a quick check need not cache
         file = file_record(path)
     except Exception as error:  # of many types, for damaged bytes
         text = describe_error(error).removeprefix(f"{path}: ")

@@ -105,6 +105,7 @@ def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
     if before.whole:
         return RepairReport(before, (), before)
     _require_no_obstacles(result)
+    result.register_labels()
     open_planner(recipe)  # refuses what cannot be drawn while everything is still there
     if recipe.labels_file is not None:
         labels_file.open_lines(recipe.labels_file)

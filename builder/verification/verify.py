@@ -184,6 +184,7 @@ def _shard_tasks(
             text = "no samples were rendered, because the labels file is not the recipe's"
             result.notes.append(text)
             return []
+        result.register_labels()
         open_planner(documents.recipe)  # raises if the digits are not known here
     rows = _rows_by_shard(config, options.samples if deep else config.count)
     return [

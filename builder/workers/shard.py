@@ -72,7 +72,7 @@ def _load_recipe(folder: OutputFolder, config: DatasetConfig) -> Recipe:
         try:
             labels_file.open_lines(recipe.labels_file)
         except BuilderError:  # another machine registered the file
-            labels_file.register_labels(folder.path / LABELS)
+            labels_file.register_copy(folder.path, LABELS, recipe.labels_file)
     return recipe
 
 

@@ -133,6 +133,9 @@ def faults(tmp_path_factory):
     (folder / "foreign-manifest" / "manifest.json").write_text("{}")
     (folder / "file").write_text("mine")
     (folder / "nowhere").symlink_to("not-there")
+    os.mkfifo(folder / "fifo")
+    (folder / "to-fifo").symlink_to("fifo")
+    (folder / "zeros").write_bytes(bytes(1 << 20))
     return folder
 
 
@@ -234,6 +237,11 @@ WRONG_BUILDS = [
     # recipes
     (f"{BUILD} --recipe missing.json", "missing.json: .*No such file"),
     (f"{BUILD} --recipe empty", "empty: .*[Dd]irectory"),
+    (f"{BUILD} --recipe /dev/zero", "/dev/zero: .*no regular file"),
+    (f"{BUILD} --recipe fifo", "fifo: .*no regular file"),
+    (f"{BUILD} --recipe to-fifo", "to-fifo: .*no regular file"),
+    (f"{BUILD} --recipe zeros", "zeros: .*begins with no bracket"),
+    (f"{BUILD} --labels-file fifo", "fifo: .*no regular file"),
     (f"{BUILD} --recipe good.txt", "good.txt"),
     (f"{BUILD} --recipe letter.txt", "letter.txt: .*JSON"),
     (f"{BUILD} --recipe manifest-list/manifest.json", "list, expected a JSON object"),
@@ -279,6 +287,8 @@ WRONG_OTHERS = [
     ("regenerate", "data --index 1 --sample-seed 1", "not allowed with"),
     ("regenerate", "data --index 60 --out new", "index 60 is not in this dataset"),
     ("regenerate", "missing --index 0 --out new", "missing: .*No such file"),
+    ("regenerate", "/dev/zero --index 0 --out new", "/dev/zero: .*no regular file"),
+    ("regenerate", "fifo --index 0 --out new", "fifo: .*no regular file"),
     ("regenerate", "good.txt --index 0 --out new", "good.txt"),
     ("regenerate", "file --index 0 --out new", "file: .*JSON"),
     ("regenerate", "long-labels.json --index 0 --out long", "255 digits.* 200"),
@@ -322,6 +332,14 @@ CALLS = [
     *((verb, arguments, 2, pattern) for verb, arguments, pattern in WRONG_OTHERS),
     *((verb, arguments, 1, pattern) for verb, arguments, pattern in FAILED_OTHERS),
 ]
+
+
+def test_a_huge_recipe_is_refused_before_it_is_read(tmp_path, capsys):
+    """A file of 4 TiB, which takes no space on the disk, is refused by its size."""
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 42)
+    result = call(capsys, *shlex.split(f"build {BUILD}"), "--recipe", tmp_path / "huge")
+    assert_one_line(result, 2, "huge: .*4398046511104 bytes, expected at most")
 
 
 def assert_one_line(result, code, pattern):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import itertools
+import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -240,6 +242,12 @@ GOOD_FILES = {
     "spaces": b" 12\n007  \n   5   \n0 ",
     "spaces-and-crs": b"  12  \r\n 007 \r \r\n5 \r\n 0\r\n",
     "spaces-after-the-last": b"12\n007\n5\n0\n   ",
+    "byte-order-mark": b"\xef\xbb\xbf12\n007\n5\n0\n",
+    "mark-and-crlf": b"\xef\xbb\xbf12\r\n007\r\n5\r\n0\r\n",
+    "tabs": b"12\t\n\t007\n5 \t \n\t0\t",
+    "blank-lines-after-the-last": b"12\n007\n5\n0\n\n\n",
+    "blank-crlf-after-the-last": b"12\r\n007\r\n5\r\n0\r\n\r\n \t\r\n",
+    "gzip-mark": gzip.compress(b"\xef\xbb\xbf12\n007\n5\n0\n\n"),
     "gzip": gzip.compress(b"12\n007\n5\n0\n"),
     "gzip-crlf": gzip.compress(b" 12\r\n007\r\n5\r\n0", 1, mtime=9),
 }
@@ -299,12 +307,15 @@ BAD_LABELS = {
     "inner-space": (SIX + b"7 7\n", "line 7 is '7 7'"),
     "comma": (b"1,2\n3\n", "line 1 is '1,2'"),
     "other-digits": (SIX + b"\xd9\xa7\n", r"line 7 is '\xd9\xa7'"),
-    "byte-order-mark": (b"\xef\xbb\xbf1\n2\n", r"line 1 is '\xef\xbb\xbf1'"),
+    "byte-order-mark-later": (b"1\n\xef\xbb\xbf2\n", r"line 2 is '\xef\xbb\xbf2'"),
+    "two-byte-order-marks": (b"\xef\xbb\xbf" * 2 + b"1\n", r"line 1 is '\xef\xbb\xbf1'"),
+    "utf-16": ("1\n2\n".encode("utf-16"), r"line 1 is '\xff\xfe1"),
+    "inner-tab": (SIX + b"7\t7\n", "line 7 is '"),
     "zero-byte": (b"1\n2\x003\n", "line 2 is "),
     "blank": (SIX + b"\n8\n", "line 7 is blank"),
     "blank-first": (b"\n1\n", "line 1 is blank"),
     "blank-second": (b"1\n\n2\n", "line 2 is blank"),
-    "blank-last": (SIX + b"\n", "line 7 is blank"),
+    "blank-tabs": (SIX + b"\t\n8\n\n", "line 7 is blank"),
     "blank-spaces": (SIX + b"  \n8\n", "line 7 is blank"),
     "blank-crlf": (SIX + b"\r\n8\r\n", "line 7 is blank"),
     "blank-before-letter": (b"1\n\nx\n", "line 2 is blank"),
@@ -312,6 +323,8 @@ BAD_LABELS = {
     "empty": (b"", "is empty"),
     "only-newlines": (b"\n\n", "is empty"),
     "only-spaces": (b"   ", "is empty"),
+    "only-a-mark": (b"\xef\xbb\xbf", "is empty"),
+    "only-blanks": (b" \t\r\n\n", "is empty"),
     "empty-gzip": (gzip.compress(b""), "is empty"),
     "256-digits": (SIX + b"7" * 256 + b"\n8\n", "line 7 has 256 digits, expected 1 to 255"),
     "256-twice": (b"1\n" + b"0" * 300 + b"\n" + b"1" * 999, "line 2 has 300 digits"),
@@ -332,7 +345,7 @@ def test_bad_labels_are_refused(tmp_path, data, reason):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("label", [b"1\r2", b"1\x1b[2J", b"1\t2", b"\x0c1", b"1\x002"])
+@pytest.mark.parametrize("label", [b"1\r2", b"1\x1b[2J", b"\x0c1", b"1\x002"])
 def test_control_characters_are_shown_escaped(tmp_path, label):
     """A line with control characters does not reach the terminal as it is."""
     path = tmp_path / "labels.txt"
@@ -364,6 +377,72 @@ def test_a_missing_file_is_named(tmp_path):
     for path in (tmp_path / "nowhere.txt", tmp_path):
         with pytest.raises(UsageError, match=f"labels file {path}: cannot be read"):
             labels_file.register_labels(path)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    """A FIFO that nobody writes to, or a device, is refused with its path: it would never end."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", "/dev/zero"):
+        with pytest.raises(UsageError, match=f"labels file {path}: .*is no regular file"):
+            labels_file.register_labels(path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        SEVEN,
+        tuple(SEVEN),
+        iter(SEVEN),
+        np.array(SEVEN),
+        pd.Series(SEVEN),
+        [f" {line}\t" for line in SEVEN],
+    ],
+    ids=["list", "tuple", "iterator", "numpy", "pandas", "blanks"],
+)
+def test_labels_in_python_are_a_file_of_these_lines(seven_lines, lines):
+    """Texts give the recipe that a file of these lines gives."""
+    recipe = Recipe(labels=lines, width=400, labels_order="shuffled")
+    file = Recipe(labels_file=seven_lines, width=400, labels_order="shuffled")
+    assert recipe == file
+    assert recipe.fingerprint == file.fingerprint
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+BAD_LISTS = {
+    "numbers": ([12, 7], "label 1 is 12, expected a text of digits"),
+    "numpy-numbers": (np.array([12, 7]), "label 1 is 12, expected a text of digits"),
+    "none": (["1", None], "label 2 is None, expected a text"),
+    "bytes": ([b"12"], "label 1 is b'12', expected a text"),
+    "digits": ([[0, 1, 2]], r"label 1 is \[0, 1, 2\], expected a text"),
+    "blank": (["1", "", "2"], "label 2 is '', expected a text"),
+    "blank-last": (["1", " "], "label 2 is ' ', expected a text"),
+    "two-lines": (["1\n2"], "label 1 is .*, expected a text"),
+    "letters": (["1", "x2"], "labels: line 2 is 'x2', expected digits 0 to 9 only"),
+    "other-digits": (["\u0661"], "labels: line 1 is "),
+    "half-a-character": (["\ud800"], "labels: line 1 is "),
+    "too-long": (["1" * 256], "labels: line 1 has 256 digits"),
+    "empty": ([], "labels: is empty"),
+    "one-text": ("012", "labels is '012', expected a list of texts"),
+    "a-set": ({"1", "2"}, "expected a list of texts"),
+    "a-dictionary": ({"1": "2"}, "expected a list of texts"),
+    "a-number": (12, "labels is 12, expected a list of texts"),
+}
+
+
+@pytest.mark.parametrize(("lines", "reason"), BAD_LISTS.values(), ids=BAD_LISTS)
+def test_bad_labels_in_python_are_refused(lines, reason):
+    """What is no list of labels is refused in one line with the label and its number."""
+    with pytest.raises(UsageError, match=reason) as caught:
+        Recipe(labels=lines)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_in_python_are_one_source_among_others():
+    """Another source of labels beside them, or labels in a stored recipe, are refused."""
+    with pytest.raises(UsageError, match="digits and labels are both given"):
+        Recipe(labels=["1"], digits="1")
+    with pytest.raises(UsageError, match="a stored recipe holds the sha256"):
+        Recipe.from_json({**Recipe().to_json(), "labels": ["1"]})
 
 
 @pytest.mark.parametrize("index", [0, 3, 7, 10**12 + 1, LAST_INDEX - 13])

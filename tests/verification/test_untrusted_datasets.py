@@ -25,10 +25,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder import Recipe, build, open_dataset
+from builder import Recipe, build, open_dataset, verify
 from builder.cli import main
-from builder.common import untrusted_files
+from builder.common import cache, untrusted_files
 from builder.common.errors import BuilderError, DatasetError
+from builder.planner import planner
 from builder.recipe import digit_files, labels_file
 from builder.storage import manifest
 from builder.storage.config import DatasetConfig
@@ -571,6 +572,32 @@ def test_bombs_of_labels(copy, tmp_path):
     (folder / "labels.txt.gz").write_bytes(gzip.compress(b"1\n" * 100_000_000, 1))
     with memory_limit(20 << 20):
         expect_refusal(folder, r"labels.txt.gz: is not the labels file")
+
+
+def test_labels_are_cached_only_where_samples_are_rendered(copy, tmp_path, monkeypatch):
+    """A quick and a full check store nothing of somebody else's labels file, a deep one its own."""
+    folder, stored = copy("hdf5"), []
+    (tmp_path / "cache").mkdir()
+    for entry in cache.cache_folder().iterdir():
+        if not entry.name.startswith("labels-"):
+            (tmp_path / "cache" / entry.name).symlink_to(entry)
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    labels_file.open_lines.cache_clear()
+    planner.open_planner.cache_clear()
+    plain = cache.store
+    monkeypatch.setattr(
+        cache, "store", lambda entry, arrays: stored.append(entry) or plain(entry, arrays)
+    )
+    for level in ("quick", "full"):
+        assert verify(folder, level, workers=1).whole
+    assert stored == []
+    assert verify(folder, "deep", workers=1).whole
+    assert len(stored) == 1
+    text = b"1\n2\n"
+    (folder / "labels.txt.gz").write_bytes(gzip.compress(text))
+    for level in ("quick", "full", "deep"):
+        assert not verify(folder, level, workers=1).whole
+    assert len(stored) == 1
 
 
 def test_labels_files_have_a_limit(monkeypatch, tmp_path):

@@ -11,7 +11,15 @@ from builder.common.errors import BuilderError, UsageError, one_line
 from builder.common.validation import format_value
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig, Shard
-from builder.storage.manifest import MOST_SHARDS, FileRecord, Finished, Manifest, ShardEntry
+from builder.storage.manifest import (
+    MOST_SHARDS,
+    FileRecord,
+    Finished,
+    Manifest,
+    Model,
+    ShardEntry,
+    read_model,
+)
 from builder.storage.statistics import add_digests
 
 
@@ -58,6 +66,27 @@ def catch_errors(shard: Shard, faults: Iterable[Fault]) -> Iterator[Fault]:
 def describe_error(error: Exception) -> str:
     """Return the message of an exception, or its type if it has none."""
     return str(error)[:300] or type(error).__name__
+
+
+def read_document(path: Path, model: type[Model], faults: list[Fault]) -> Model | None:
+    """Return a JSON file as a value of `model`, or None after adding its fault."""
+    try:
+        return read_model(path, model, canonical=True)
+    except BuilderError as error:
+        unfinished = " (the build is not finished?)" if model is Manifest else ""
+        text = str(error).removeprefix(f"{path}: ") + (unfinished if not kind_of(path) else "")
+    except Exception as error:  # whatever pydantic and json raise for bytes from anywhere
+        text = f"cannot be read ({describe_error(error)})"
+    faults.append(document_fault(path, text))
+    return None
+
+
+def document_fault(path: Path, text: str) -> Fault:
+    """Return the fault of a document. What is no file is an obstacle, whatever the text."""
+    name, kind = path.stem if path.name.startswith("shard-") else None, kind_of(path)
+    if kind in ("", "file"):
+        return Fault(name, f"{path.name}: {text}")
+    return Fault(name, f"{path.name}: is a {kind}, expected a file", obstacle=path.name)
 
 
 def check_manifest(

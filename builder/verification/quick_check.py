@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.common import atomic_files, signals
-from builder.common.errors import BuilderError
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
 from builder.storage.config import PLAN, DatasetConfig, Shard
@@ -25,11 +24,9 @@ from builder.storage.manifest import (
     CompletionRecord,
     Finished,
     Manifest,
-    Model,
     ShardEntry,
     checksum,
     file_record,
-    read_model,
 )
 from builder.storage.manifest_check import (
     Fault,
@@ -39,7 +36,9 @@ from builder.storage.manifest_check import (
     check_manifest,
     check_record,
     describe_error,
+    document_fault,
     kind_of,
+    read_document,
 )
 from builder.storage.output_folder import OutputFolder
 
@@ -53,12 +52,14 @@ class DatasetDocuments:
         recipe: The recipe of the configuration.
         manifest: The manifest, None if it cannot be read.
         trusted: The manifest if it is as it was published: its checksum is right.
+        agreeing: Files with this configuration: 2 if plan and manifest have the same, else 1.
     """
 
     config: DatasetConfig
     recipe: Recipe
     manifest: Manifest | None
     trusted: Manifest | None
+    agreeing: int = 1
 
 
 @dataclass
@@ -95,7 +96,7 @@ def quick_check(folder: Path) -> QuickCheckResult:
     result = QuickCheckResult(folder)
     for name in (LOG, LOCK):
         if kind_of(folder / name) not in ("", "file"):
-            result.faults.append(_document_fault(folder / name, ""))
+            result.faults.append(document_fault(folder / name, ""))
     documents = result.documents = _read_documents(folder, result.faults)
     if documents is not None:
         result.labels_file_valid = _check_labels_file(folder, documents, result.faults)
@@ -107,8 +108,8 @@ def quick_check(folder: Path) -> QuickCheckResult:
 
 def _read_documents(folder: Path, faults: list[Fault]) -> DatasetDocuments | None:
     """Return plan and manifest, or None if neither can be used; add their faults."""
-    plan = _read_document(folder / PLAN, DatasetConfig, faults)
-    manifest = _read_document(folder / MANIFEST, Manifest, faults)
+    plan = read_document(folder / PLAN, DatasetConfig, faults)
+    manifest = read_document(folder / MANIFEST, Manifest, faults)
     trusted = None
     if manifest is not None:
         expected = checksum(manifest.model_dump(mode="json", exclude_unset=True))
@@ -117,40 +118,43 @@ def _read_documents(folder: Path, faults: list[Fault]) -> DatasetDocuments | Non
         else:
             text = f"the checksum is {manifest.checksum}, expected {expected}"
             faults.append(Fault(None, f"{MANIFEST}: {text}"))
-        if plan is not None and plan != manifest.plan:
-            counts = f"count: {manifest.plan.count}, not {plan.count}"
-            text = "; ".join(manifest.plan.differences(plan)) or counts
-            faults.append(Fault(None, f"{PLAN} is not the plan in {MANIFEST} ({text})"))
+    usable: list[DatasetDocuments] = []
     candidates = [(PLAN, plan, None), (MANIFEST, manifest.plan if manifest else None, trusted)]
     for name, config, source in reversed(candidates) if trusted else candidates:
-        if config is None:
+        if config is None or any(config == documents.config for documents in usable):
             continue
         config_faults = [Fault(None, f"{name}: {fault}") for fault in check_config(config)]
-        if not config_faults:
-            return DatasetDocuments(config, Recipe.from_json(config.recipe), manifest, source)
         faults += config_faults
-    return None
+        if not config_faults:
+            recipe = Recipe.from_json(config.recipe)
+            agreeing = sum(config == each for _, each, _ in candidates)
+            usable.append(DatasetDocuments(config, recipe, manifest, source, agreeing))
+    if plan is not None and manifest is not None and plan != manifest.plan:
+        counts = f"count: {manifest.plan.count}, not {plan.count}"
+        text = "; ".join(manifest.plan.differences(plan)) or counts
+        text = f"{PLAN} is not the plan in {MANIFEST} ({text})"
+        faults.append(_choose_documents(folder, usable, text))
+    return usable[0] if usable else None
 
 
-def _read_document(path: Path, model: type[Model], faults: list[Fault]) -> Model | None:
-    """Return a JSON file as a value of `model`, or None after adding its fault."""
-    try:
-        return read_model(path, model, canonical=True)
-    except BuilderError as error:
-        unfinished = " (the build is not finished?)" if model is Manifest else ""
-        text = str(error).removeprefix(f"{path}: ") + (unfinished if not kind_of(path) else "")
-    except Exception as error:  # whatever pydantic and json raise for bytes from anywhere
-        text = f"cannot be read ({describe_error(error)})"
-    faults.append(_document_fault(path, text))
-    return None
+def _choose_documents(folder: Path, usable: list[DatasetDocuments], text: str) -> Fault:
+    """Put those documents first that more completion records agree with, of plan and manifest.
 
-
-def _document_fault(path: Path, text: str) -> Fault:
-    """Return the fault of a document. What is no file is an obstacle, whatever the text."""
-    name, kind = path.stem if path.name.startswith("shard-") else None, kind_of(path)
-    if kind in ("", "file"):
-        return Fault(name, f"{path.name}: {text}")
-    return Fault(name, f"{path.name}: is a {kind}, expected a file", obstacle=path.name)
+    Returns the fault that these differ, as `text` says. What no record agrees with is an obstacle:
+    a repair by it could build one dataset over another.
+    """
+    if len(usable) < 2:
+        return Fault(None, text)
+    agreeing = [len(_check_shards(QuickCheckResult(folder), each)) for each in usable]
+    if agreeing[1] > agreeing[0]:
+        usable.reverse()
+    if not any(agreeing):
+        text += "; no completion record says which of them is this dataset's"
+        return Fault(None, text, obstacle=f"{PLAN} or {MANIFEST}")
+    if usable[0].trusted is None and usable[1].trusted:
+        text += f", and the completion records agree with {PLAN}"
+        return Fault(None, text, obstacle=MANIFEST)
+    return Fault(None, text)
 
 
 def _check_labels_file(folder: Path, documents: DatasetDocuments, faults: list[Fault]) -> bool:
@@ -158,18 +162,18 @@ def _check_labels_file(folder: Path, documents: DatasetDocuments, faults: list[F
     path, expected = folder / LABELS, documents.recipe.labels_file
     if expected is None:
         if kind_of(path):
-            faults.append(_document_fault(path, "is there, but the recipe has no labels file"))
+            faults.append(document_fault(path, "is there, but the recipe has no labels file"))
         return True
     try:
         labels_file.read_copy(folder, LABELS, expected)  # which a quick check need not cache
         file = file_record(path)
     except Exception as error:  # of many types, for damaged bytes
         text = describe_error(error).removeprefix(f"{path}: ")
-        faults.append(_document_fault(path, text))
+        faults.append(document_fault(path, text))
         return False
     if documents.trusted and documents.trusted.labels_file not in (None, file):
         listed = f"is not the file that {MANIFEST} lists ({documents.trusted.labels_file})"
-        faults.append(_document_fault(path, listed))
+        faults.append(document_fault(path, listed))
     return True
 
 
@@ -201,12 +205,12 @@ def _check_record(
 ) -> Finished | None:
     """Return a shard's completion record and its file, or None after adding a fault."""
     path = result.folder / shard.record_name
-    record = _read_document(path, CompletionRecord, result.faults)
+    record = read_document(path, CompletionRecord, result.faults)
     if record is None:
         return None
     finished = record, file_record(path)
     faults = list(check_record(config, shard, finished, entry))
-    result.faults += [_document_fault(path, fault.text) for fault in faults]
+    result.faults += [document_fault(path, fault.text) for fault in faults]
     return None if faults else finished
 
 

@@ -12,10 +12,10 @@ from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.storage.claim import claim
 from builder.storage.config import PLAN, DatasetConfig
-from builder.storage.manifest import MANIFEST, Manifest
-from builder.storage.manifest_check import Fault
+from builder.storage.manifest import MANIFEST, CompletionRecord, Manifest
+from builder.storage.manifest_check import Fault, read_document
 from builder.storage.output_folder import OutputFolder
-from builder.verification.quick_check import QuickCheckResult
+from builder.verification.quick_check import DatasetDocuments, QuickCheckResult
 from builder.verification.verify import (
     DEFAULT_SAMPLES,
     Level,
@@ -75,8 +75,9 @@ def repair(
     Raises:
         UsageError: The folder holds no dataset, or an option is out of range.
         BuilderError: Nothing was changed, because a link or a file that is not the dataset's is
-            in the way, the dataset is of another generator version, its digits are not known on
-            this machine, or neither plan nor manifest can be read.
+            in the way, a manifest or all shards are of another dataset, the dataset is of another
+            generator version, its digits are not known on this machine, or neither plan nor
+            manifest can be read.
 
     >>> from tempfile import TemporaryDirectory
     >>> from builder import Recipe, build, repair
@@ -105,6 +106,7 @@ def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:
     if before.whole:
         return RepairReport(before, (), before)
     _require_no_obstacles(result)
+    _require_own_records(folder, documents)
     result.register_labels()
     open_planner(recipe)  # refuses what cannot be drawn while everything is still there
     if recipe.labels_file is not None:
@@ -136,6 +138,7 @@ def remove_invalid_records(folder: Path, run: BuildOptions) -> int:
     if result.documents is None:
         return 0
     _require_no_obstacles(result)
+    _require_own_records(folder, result.documents)
     config, output = result.documents.config, OutputFolder(folder)
     broken = _broken_shards(result, config)
     recorded = [number for number in broken if output.exists(config.shard(number).record_name)]
@@ -157,8 +160,28 @@ def _require_no_obstacles(result: QuickCheckResult) -> None:
     obstacles |= {entry.name for entry in entries if entry.is_symlink()}
     if obstacles:
         raise BuilderError(
-            f"{result.folder}: {', '.join(sorted(obstacles))} is in the way and not made by this "
-            "program; move it elsewhere and repeat the call"
+            f"{result.folder}: {', '.join(sorted(obstacles))} is in the way and not this "
+            "dataset's; move it elsewhere and repeat the call"
+        )
+
+
+def _require_own_records(folder: Path, documents: DatasetDocuments) -> None:
+    """Raise `BuilderError` if no record is of the dataset, and more than plan and manifest say so.
+
+    Then these files may be the foreign ones, and a repair would build over another dataset.
+    """
+    config, foreign = documents.config, 0
+    for shard in config.all_shards():
+        record = read_document(folder / shard.record_name, CompletionRecord, [])
+        if record is None or record.shard.number != shard.number:
+            continue
+        if (record.fingerprint, record.shard) == (config.fingerprint, shard):
+            return
+        foreign += 1
+    if foreign >= documents.agreeing:
+        raise BuilderError(
+            f"{folder}: all {foreign} completion records are of another dataset than the plan; put "
+            f"the {PLAN} and {MANIFEST} of that one back, or move its shards elsewhere"
         )
 
 

@@ -206,6 +206,59 @@ def test_plan_manifest_and_labels_file_are_restored(raw, originals, damage):
     assert file_hashes(raw) == file_hashes(originals["raw"])
 
 
+@pytest.fixture(scope="module")
+def others(originals, small, tmp_path_factory) -> dict[str, Path]:
+    """Return the folders of datasets that differ from the raw one, by what differs."""
+    root = tmp_path_factory.mktemp("others")
+    built = {
+        "seed": build_dataset(root / "seed", small.model_copy(update={"seed": 4}), "raw"),
+        "count": build(small, 30, root / "count", shard_size=20, workers=1).path,
+    }
+    return {name: originals[name] for name in ("gzip", "png")} | built
+
+
+@pytest.mark.parametrize("other", ["seed", "count", "gzip", "png"])
+def test_a_manifest_of_another_dataset_is_no_reason_to_build_it(raw, originals, others, other):
+    """A repair is refused, and works once the manifest is moved away; `verify` names the fault."""
+    shutil.copy(others[other] / "manifest.json", raw)
+    before = file_hashes(raw)
+    (fault,) = faults_of(raw)
+    assert fault.startswith("plan.json is not the plan in manifest.json (")
+    assert fault.endswith("and the completion records agree with plan.json")
+    with pytest.raises(BuilderError, match=r"manifest\.json is in the way") as caught:
+        repair(raw, workers=1)
+    assert caught.value.exit_code == 1
+    assert file_hashes(raw) == before
+    (raw / "manifest.json").unlink()
+    assert repair(raw, workers=1).made == ()
+    assert file_hashes(raw) == file_hashes(originals["raw"])
+
+
+@pytest.mark.parametrize("missing", ["", "plan.json", "shard-*.json"])
+def test_no_shard_is_built_over_those_of_another_dataset(raw, others, missing):
+    """A repair is refused if nothing else speaks for a plan or manifest than they themselves."""
+    for name in ("plan.json", "manifest.json")[1 if missing.startswith("shard") else 0 :]:
+        shutil.copy(others["seed"] / name, raw)
+    for path in sorted(raw.glob(missing or "none")):
+        path.unlink()
+    before = file_hashes(raw)
+    words = "all 3 completion records are of another dataset"
+    if missing.startswith("shard"):
+        words = r"plan\.json or manifest\.json is in the way"
+    with pytest.raises(BuilderError, match=words):
+        repair(raw, workers=1)
+    assert file_hashes(raw) == before
+
+
+def test_a_plan_of_another_dataset_is_replaced(raw, originals, others):
+    """The plan that records agree with is right, even if the checksum of the manifest is not."""
+    shutil.copy(others["seed"] / "plan.json", raw)
+    text = (raw / "manifest.json").read_text()
+    (raw / "manifest.json").write_text(text.replace('"numba": "', '"numba": "9'))
+    assert repair(raw, workers=1).made == ()
+    assert file_hashes(raw) == file_hashes(originals["raw"])
+
+
 def test_every_flipped_byte_is_found(copy, originals, form):
     """A full check finds any changed byte of any file, and names the right shard."""
     draw = np.random.default_rng(5)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.augment.ranges import Augment
-from builder.cli import Parser, run_command
+from builder.cli import Parser, print_error, print_line, run_command
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
 from builder.generator import transforms
@@ -255,8 +254,7 @@ def _parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script with arguments, by default those of the process; return the exit code."""
-    options = _parser().parse_args(arguments)
-    return run_command("imgAug.py", lambda: _write_images(options))
+    return run_command(_parser(), _write_images, arguments)
 
 
 def _write_images(options: argparse.Namespace) -> int:
@@ -278,9 +276,9 @@ def _write_images(options: argparse.Namespace) -> int:
     folder = Path(options.dataout_dir)
     _save((sample for block in blocks for sample in generate(recipe, block)), folder)
     if bundled:
-        note = f"imgAug.py: no folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits"
-        print(note, file=sys.stderr)
-    print(f"{folder}: {options.image_count} images of 28 x {options.image_width} px")
+        note = f"no folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits"
+        print_error("imgAug.py", note, 0)
+    print_line(f"{folder}: {options.image_count} images of 28 x {options.image_width} px")
     return 0
 
 

@@ -105,6 +105,15 @@ def test_arithmetic_between_word_and_pixel_is_exact():
             assert " @ " not in path.read_text(), path
 
 
+def test_one_module_prints():
+    """What is printed passes the functions that escape what would move a cursor."""
+    for path in SOURCES:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+        prints = [f for f in calls if isinstance(f, ast.Name) and f.id == "print"]
+        assert not prints or module_name(path) == "cli", path
+
+
 FILE_CALLS = (
     r"\.(unlink|rename|rmdir|mkdir|touch|symlink_to|write_text|write_bytes)\("
     r"|\.(glob|rglob|iterdir|scandir|listdir|walk)\("

@@ -3,20 +3,29 @@
 `digitseq VERB` and `python scripts/VERB.py` are the same.
 
 Exit codes: 0 done, 1 failed, 2 wrong call, 130 and 143 when interrupted and terminated. An error
-is one line on standard error.
+is one line on standard error. A terminal that is gone, or a pipe that is closed, changes no exit
+code: the code speaks of the dataset.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import os
+import select
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from builder import __version__
 from builder.common import signals
 from builder.common.errors import BuilderError, one_line
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 VERBS = {
     "build": "make a dataset of handwritten digit sequences, or continue one that was begun",
@@ -39,6 +48,62 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(print_error(self.prog, f"{message} (see --help)", 2))
 
 
+class _UnfailingFile(io.FileIO):
+    """A standard stream that takes everything: what cannot be written is lost, and noted."""
+
+    lost: OSError | None = None
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write some bytes; return how many are written, or all where none can be."""
+        try:
+            while (written := super().write(data)) is None:  # non-blocking, and full
+                select.select([], [self], [])
+        except OSError as error:
+            self.lost = error
+            return memoryview(data).nbytes
+        return written
+
+
+@contextmanager
+def _open_streams() -> Iterator[None]:
+    """Give the body standard streams to which every text can be written without an error.
+
+    A stream that was closed leads nowhere: its number must not become that of a file of the
+    dataset, and worker processes need it. A character that a stream cannot encode is escaped. A
+    stream that the caller put in place of the process's own one is left alone.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number
+    out, err = (_UnfailingFile(number, "w", closefd=False) for number in (1, 2))
+    with (
+        redirect_stdout(_text(out, sys.stdout) if sys.stdout is sys.__stdout__ else sys.stdout),
+        redirect_stderr(_text(err, sys.stderr) if sys.stderr is sys.__stderr__ else sys.stderr),
+    ):
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            if out.lost is not None and out.lost.errno != errno.EPIPE:  # the reader had enough
+                print_error("standard output", f"{out.lost.strerror}; not all is printed", 0)
+            sys.stderr.flush()
+
+
+def _text(file: _UnfailingFile, replaced: TextIO | None) -> TextIO:
+    """Return a text stream that writes to a file in place of a stream of the process."""
+    if replaced is None:
+        return io.TextIOWrapper(io.BufferedWriter(file), "utf-8", "backslashreplace")
+    return io.TextIOWrapper(
+        io.BufferedWriter(file),
+        replaced.encoding,
+        "backslashreplace",
+        line_buffering=bool(replaced.line_buffering),
+    )
+
+
+@_open_streams()
 def main(verb: str | None = None, arguments: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -64,8 +129,7 @@ def main(verb: str | None = None, arguments: Sequence[str] | None = None) -> int
         argument_default=argparse.SUPPRESS,  # an option that is not given is absent
     )
     module.add_arguments(parser)
-    parsed = parser.parse_args(rest)
-    return run_command(program, lambda: module.run(parsed))
+    return run_command(parser, module.run, rest)
 
 
 def _parse_verb(arguments: Sequence[str]) -> str:
@@ -80,14 +144,18 @@ def _parse_verb(arguments: Sequence[str]) -> str:
     return parser.parse_args(arguments).verb
 
 
-def run_command(program: str, command: Callable[[], int]) -> int:
-    """Run a command, and return its exit code; print errors that a user can act on as one line."""
+@_open_streams()
+def run_command(
+    parser: Parser, command: Callable[[argparse.Namespace], int], arguments: Sequence[str] | None
+) -> int:
+    """Run a command with parsed arguments, and return its exit code.
+
+    Errors that a user can act on are printed as one line.
+    """
+    program = parser.prog
     try:
         with signals.raise_on_signal():
-            code = command()
-            if sys.stdout is not None:  # it is None where a caller closed it
-                sys.stdout.flush()
-            return code
+            return command(parser.parse_args(arguments))
     except BuilderError as error:
         return print_error(program, str(error), error.exit_code)
     except OSError as error:
@@ -95,6 +163,18 @@ def run_command(program: str, command: Callable[[], int]) -> int:
         return print_error(program, f"{place}{error.strerror or error}", 1)
     except signals.StopRequested as stopped:
         return print_error(program, STOPPED, 128 + stopped.number)
+
+
+def print_line(text: str) -> None:
+    """Print a line of the result on standard output; what moves a cursor is escaped."""
+    print(one_line(text))
+
+
+def print_rows(rows: Mapping[str, str]) -> None:
+    """Print a table with a row for each fact, after its name."""
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print_line(f"{name:{width}}  {value}")
 
 
 def print_error(program: str, message: str, code: int) -> int:

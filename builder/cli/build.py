@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from builder.cli import options
+from builder.cli import options, print_line, print_rows
 from builder.common.errors import UsageError, log
 from builder.storage.claim import check_folder
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     build_options = options.worker_options(arguments, BuildOptions)
     with options.show_log(arguments):
         if "dry_run" in arguments:
-            print(_format_estimate(config, folder, build_options))
+            print_rows(_estimate_rows(config, folder, build_options))
             return 0
         if "verify" in arguments:
             check_folder(folder, config)
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
                 log.info("shards that are not as recorded: %d", count)
         if "part" in arguments:
             count = pipeline.build_part(config, folder, build_options, arguments.part)
-            print(
+            print_line(
                 f"{folder}: part {arguments.part} is made, {count:,} images by this call; when "
                 "all parts are, the same call with --finalise ends the dataset"
             )
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             result = pipeline.finalise(config, folder)
         else:
             result = pipeline.build_dataset(config, folder, build_options)
-    print(_format_result(result))
+    print_line(_format_result(result))
     return 0
 
 
@@ -111,9 +111,9 @@ def _format_result(result: pipeline.BuildResult) -> str:
     )
 
 
-def _format_estimate(
+def _estimate_rows(
     config: DatasetConfig, folder: OutputFolder, build_options: BuildOptions
-) -> str:
+) -> dict[str, str]:
     """Return what a build would make and take, a row for each fact; O(1) in the count."""
     check_folder(folder, config)
     existing = (path for path in (folder.path, *folder.path.absolute().parents) if path.is_dir())
@@ -137,7 +137,7 @@ def _format_estimate(
     }
     if estimate.bytes > free:
         rows["warning"] = "the disk will not hold this"
-    return options.format_rows(rows)
+    return rows
 
 
 def _format_bytes(count: float) -> str:

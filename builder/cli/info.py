@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder.cli.options import format_rows
+from builder.cli import print_rows
 from builder.datasets.stored import open_dataset
 
 EXAMPLES = """examples:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         "versions": f"generator {config.generator_version}, format {config.format_version}",
         "digits of": manifest.licence,
     }
-    print(format_rows(rows))
+    print_rows(rows)
     return 0
 
 

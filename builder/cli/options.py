@@ -6,14 +6,14 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from builder.augment.ranges import PRESETS, RANGES, Augment
 from builder.common import untrusted_files
-from builder.common.errors import UsageError, log_to, one_line
+from builder.common.errors import LineFormatter, UsageError, log_to
 from builder.common.validation import FrozenModel
 from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe import digits, labels_file
@@ -134,7 +134,7 @@ def add_worker_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExc
     """Add the options of verbs that use workers; return the group that `--quiet` is in."""
     add_field(parser, BuildOptions, "workers")
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quiet", action="store_true", help="no progress, no log")
+    group.add_argument("--quiet", action="store_true", help="no progress, no log but warnings")
     return group
 
 
@@ -145,15 +145,12 @@ def worker_options(arguments: argparse.Namespace, model: type[Options]) -> Optio
 
 
 def show_log(arguments: argparse.Namespace) -> AbstractContextManager[None]:
-    """Send the log of the body to standard error, or nowhere with `--quiet`."""
-    handler = logging.NullHandler() if "quiet" in arguments else logging.StreamHandler(sys.stderr)
-    return log_to(handler, logging.DEBUG if "verbose" in arguments else logging.INFO)
-
-
-def format_rows(rows: Mapping[str, str]) -> str:
-    """Return a table with a row for each fact, after its name."""
-    width = max(map(len, rows))
-    return "\n".join(f"{name:{width}}  {one_line(value)}" for name, value in rows.items())
+    """Send the log of the body to standard error; with `--quiet`, only its warnings."""
+    level = logging.DEBUG if "verbose" in arguments else logging.INFO
+    level = logging.WARNING if "quiet" in arguments else level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    return log_to(handler, level)
 
 
 def given_fields(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder.cli import options
+from builder.cli import options, print_line
 from builder.common import atomic_files
 from builder.common.errors import UsageError
 from builder.common.validation import whole_number
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         content = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
     atomic_files.publish_bytes(arguments.out, contact_sheet.encode_png(picture))
     height, width = picture.shape[:2]
-    print(f"{arguments.out}: {content}, {width} x {height} px")
+    print_line(f"{arguments.out}: {content}, {width} x {height} px")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from builder.cli import print_line
 from builder.cli.options import recipe_and_dataset
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
@@ -65,5 +66,5 @@ def run(arguments: argparse.Namespace) -> int:
         line = f"{path}: label {sample.text}, seed {sample.seed:#018x}"
         if dataset is not None:
             line += f", {'NOT ' if row in different else ''}equal to the stored one"
-        print(line)
+        print_line(line)
     return 1 if different else 0

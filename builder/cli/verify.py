@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from builder.cli import options
+from builder.cli import options, print_line
 from builder.common.errors import UsageError
 from builder.storage.manifest_check import Fault
 from builder.verification.repair import repair_dataset
@@ -48,18 +48,20 @@ def run(arguments: argparse.Namespace) -> int:
     if repaired.before.whole:
         return code
     shards = f"{len(repaired.made):,} shard{'' if len(repaired.made) == 1 else 's'}"
-    print(f"{arguments.dataset}: {shards} made again; checked once more:")
+    print_line(f"{arguments.dataset}: {shards} made again; checked once more:")
     return _print_report(repaired.after, repaired.unequal)
 
 
 def _print_report(report: VerifyReport, unequal: Sequence[Fault] = ()) -> int:
     """Print the faults and the line that sums them up; return the exit code."""
     for fault in (*unequal, *report.faults):
-        print(fault)
+        print_line(str(fault))
     for note in report.notes:
-        print(f"note: {note}")
+        print_line(f"note: {note}")
     if unequal:
-        print(f"{report.path}: repaired, but not as it was: {len(unequal)} of its digests differ")
+        print_line(
+            f"{report.path}: repaired, but not as it was: {len(unequal)} of its digests differ"
+        )
         return 1
-    print(report)
+    print_line(str(report))
     return 0 if report.whole else 1

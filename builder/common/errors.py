@@ -45,6 +45,14 @@ class DatasetError(BuilderError):
     """A dataset on disk is incomplete, damaged, or not of this program's making."""
 
 
+class LineFormatter(logging.Formatter):
+    """Formats each record as one line, by `one_line`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return one_line(super().format(record))
+
+
 class LogFile(logging.FileHandler):
     """A log file with times and the host's name, opened by the first line that it gets.
 
@@ -58,7 +66,7 @@ class LogFile(logging.FileHandler):
     def __init__(self, path: Path, open_file: Callable[[], TextIO]) -> None:
         super().__init__(path, delay=True)
         self._open_file = open_file
-        self.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
+        self.setFormatter(LineFormatter(f"%(asctime)s {platform.node()} %(message)s"))
 
     def _open(self) -> TextIO:  # type: ignore[override]
         return self._open_file()
@@ -74,8 +82,9 @@ class LogFile(logging.FileHandler):
 
 @contextmanager
 def log_to(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
-    """Send log lines of the body to `handler`, from `level` or a lower level set already."""
+    """Send log lines of the body to `handler`, from `level` on. Other handlers may get more."""
     previous = log.level
+    handler.setLevel(level)
     log.setLevel(min(previous or level, level))
     log.addHandler(handler)
     try:

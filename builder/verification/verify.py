@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from builder.common import signals
-from builder.common.errors import UsageError
+from builder.common.errors import UsageError, one_line
 from builder.common.jit import log_compilation
 from builder.common.validation import WholeNumber
 from builder.planner.planner import open_planner
@@ -62,16 +62,19 @@ class VerifyReport:
         return not self.faults
 
     def __str__(self) -> str:
+        return one_line(f"{self.path}: {self._summary()}")
+
+    def _summary(self) -> str:
         check = f"{self.level} check"
         faults = _count(len(self.faults), "fault")
         if self.plan is None:
-            return f"{self.path}: {faults}, {check}"
+            return f"{faults}, {check}"
         shards = _count(self.plan.shard_count, "shard")
         if self.faults:
             broken = {fault.shard for fault in self.faults} - {None}
-            return f"{self.path}: {faults} in {len(broken)} of {shards}, {check}"
+            return f"{faults} in {len(broken)} of {shards}, {check}"
         of = f" of {_count(self.checked, 'sample')}" if self.level == "deep" else ""
-        return f"{self.path}: whole: {shards}, {_count(self.plan.count, 'image')}, {check}{of}"
+        return f"whole: {shards}, {_count(self.plan.count, 'image')}, {check}{of}"
 
 
 def _count(number: int, noun: str) -> str:

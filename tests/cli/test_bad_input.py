@@ -20,6 +20,7 @@ import pytest
 
 from builder import Recipe
 from builder.cli import main
+from builder.common.errors import LogFile
 from tests.cli.test_cli import (
     ALONE,
     block_digits,
@@ -528,11 +529,82 @@ def test_a_log_that_cannot_be_written_is_no_noise(capsys, tmp_path, monkeypatch)
     assert len(result.err.splitlines()) == result.code, result.err
 
 
-def test_a_closed_output_is_no_crash(faults):
-    """With standard output closed a call ends with at most one line."""
-    result = command(*script("info"), "data", cwd=faults, preexec_fn=partial(os.close, 1))
-    assert result.code in (0, 1)
-    assert len(result.err.splitlines()) == result.code, result.err
+# Standard streams
+
+
+FULL = "standard output: No space left on device; not all is printed\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "err"), [(">&-", ""), ("2>&1 | true", ""), (">/dev/full", FULL)]
+)
+def test_exit_codes_speak_of_the_dataset(faults, redirection, err):
+    """A stream that is closed, or takes nothing, changes no exit code."""
+    line = f'set -o pipefail; "$@" {redirection}'
+    result = command("bash", "-c", line, "bash", *script("info"), "data", cwd=faults)
+    assert (result.code, result.err) == (0, err)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "options"),
+    [("<&- >&- 2>&-", "--workers 2"), ("2>/dev/full", "--backend sequential --verbose")],
+)
+def test_a_build_needs_no_streams(faults, tmp_path, redirection, options):
+    """A dataset is made, although nobody sees what is printed; several workers make it too."""
+    call = [*script("build"), *shlex.split(DATA), *options.split(), "--out", tmp_path / "data"]
+    result = command("bash", "-c", f'"$@" {redirection}', "bash", *call, cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    whole = manifest_of(faults / "data")["content_digest"]
+    assert manifest_of(tmp_path / "data")["content_digest"] == whole
+
+
+@pytest.mark.parametrize("verb", ["build", "verify"])
+def test_a_stream_need_not_know_every_character(faults, tmp_path, verb):
+    """What the encoding of a stream lacks, and bytes that are no text, are printed as escapes."""
+    folder = tmp_path / "data\u00e9\udcff"
+    if verb == "build":
+        arguments = [*shlex.split(DATA), *ALONE, "--out", folder]
+    else:
+        shutil.copytree(faults / "data", folder)
+        arguments = [folder]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = command(*script(verb), *arguments, cwd=tmp_path, env=ascii_only)
+    assert (result.code, result.err) == (0, "")
+    assert "data\\xe9\\udcff: " in result.out
+
+
+def test_escape_sequences_are_shown(capsys, faults, tmp_path):
+    """What would move a cursor or change a title is printed as its escape, in every line."""
+    folder = tmp_path / "data\x1b[2J"
+    shutil.copytree(faults / "data", folder)
+    (folder / "shard-000009.h5\x1b]0;x\x07").touch()
+    (folder / "shard-000001.h5").unlink()
+    build = ["build", *shlex.split(DATA), "--backend", "sequential", "--out"]
+    calls = [
+        ["info", folder],
+        ["verify", folder],
+        ["verify", folder, "--repair"],
+        ["regenerate", folder, "--index", "3", "--out", folder / "new"],
+        ["preview", folder, "--count", "1", "--out", tmp_path / "\x9b.png"],
+        ["preview", folder, "--count", "1", "--out", tmp_path / "\x9b.jpg"],
+        [*build, folder, "--dry-run"],
+        [*build, folder],
+        [*build, tmp_path / "\u202egnp.exe"],
+    ]
+    for arguments in calls:
+        result = call(capsys, *arguments)
+        text = result.out + result.err.replace("\r", "\n")
+        assert all(line.isprintable() for line in text.split("\n")), text
+        assert re.search(r"\\x1b\[2J|\\x9b|\\u202e", text), arguments
+
+
+def test_the_log_is_lines_of_text(tmp_path):
+    """A name in a log line is escaped, whatever bytes it has, and no line is lost."""
+    path = tmp_path / "build.log"
+    handler = LogFile(path, partial(path.open, "a", encoding="utf-8"))
+    handler.emit(logging.makeLogRecord({"msg": "%s is here", "args": ("data\x1b[2J\udcff\n",)}))
+    handler.close()
+    assert path.read_text().endswith(" data\\x1b[2J\\udcff\\n is here\n")
 
 
 @pytest.mark.untraced

@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from argparse import Namespace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +26,9 @@ import numpy as np
 import pytest
 
 from builder import Augment, Recipe, generate
-from builder.cli import main
+from builder.cli import main, options
 from builder.common import rng
+from builder.common.errors import log, log_to
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.storage.config import DatasetConfig, StorageOptions
@@ -189,6 +191,20 @@ def test_build_ends_with_a_line_that_sums_it_up(capsys, tmp_path):
     size = sum(path.stat().st_size for path in (tmp_path / "new").glob("shard-*"))
     assert manifest["bytes"] == size
     assert float(match[3]) == pytest.approx(size / 1000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [({}, "iw"), ({"quiet": True}, "w"), ({"verbose": True}, "diw")]
+)
+def test_warnings_are_never_silenced(capsys, tmp_path, given, shown):
+    """`--quiet` leaves warnings on standard error, and nothing less; the build's log has more."""
+    log_file = logging.FileHandler(tmp_path / "log")
+    with options.show_log(Namespace(**given)), log_to(log_file, logging.INFO):
+        log.debug("d")
+        log.info("i")
+        log.warning("w")
+    assert "".join(capsys.readouterr().err.split()) == shown
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
 
 
 def test_result_and_log_go_to_different_streams(tmp_path):

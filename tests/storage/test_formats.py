@@ -114,7 +114,7 @@ def test_pandas_reads_the_labels(hdf5_folder, batch):
     table = pd.concat(tables)
     assert table["label"].tolist() == batch.texts
     assert table["index"].tolist() == batch.index.tolist()
-    assert table["seed"].tolist() == batch.seeds.tolist()
+    assert table["seed"].tolist() == [f"0x{seed:016x}" for seed in batch.seeds.tolist()]
     assert table["length"].tolist() == batch.lengths.tolist()
     assert table["row"].tolist() == [n % 110 for n in range(COUNT)]
     assert table["file_name"].unique().tolist() == [f"shard-00000{n}.h5" for n in range(3)]
@@ -142,11 +142,35 @@ def test_opencv_reads_the_png_files(png_folder, batch):
 def test_pandas_reads_the_labels_of_png_files(png_folder, batch):
     """The Parquet file in a PNG folder has what the one beside an HDF5 shard has."""
     table = pd.concat(map(pd.read_parquet, sorted(png_folder.glob("*/metadata.parquet"))))
-    assert table["seed"].tolist() == batch.seeds.tolist()
+    assert table["seed"].tolist() == [f"0x{seed:016x}" for seed in batch.seeds.tolist()]
     assert table["row"].tolist() == [n % 110 for n in range(COUNT)]
     for row, sample in zip(table.itertuples(), batch, strict=True):
         assert row.glyphs.tolist() == sample.glyphs.tolist()
         assert np.array_equal(np.stack(row.boxes), sample.boxes)
+
+
+def test_hugging_face_reads_the_png_folders(png_folder, batch, tmp_path, monkeypatch):
+    """The library that image folders are named for loads each sample, with a seed of any size."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # it reads no other file, and asks no server
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(
+        "imagefolder", data_dir=str(png_folder), cache_dir=str(tmp_path), split="train"
+    )
+    rows = sorted(loaded, key=lambda row: row["index"])
+    assert len(rows) == COUNT
+    assert max(batch.seeds.tolist()) >= 1 << 63
+    for row, sample in zip(rows, batch, strict=True):
+        assert np.array_equal(np.asarray(row["image"]), sample.image)
+        assert (row["label"], int(row["seed"], 16)) == (sample.text, sample.seed)
+        assert row["glyphs"] == sample.glyphs.tolist()
+        assert np.array_equal(row["boxes"], sample.boxes)
+
+
+def test_other_tools_hold_every_value(hdf5_folder, png_folder):
+    """Whole numbers in Parquet are ones that int64 holds, which many tools make of them."""
+    paths = sorted((*hdf5_folder.rglob("*.parquet"), *png_folder.rglob("*.parquet")))
+    for name, values in pd.concat(map(pd.read_parquet, paths)).items():
+        assert str(values.dtype) in ("str", "object", "int64", "uint8"), name
 
 
 def test_plain_h5py_reads_the_fields_of_png_files(png_folder, recipe):

@@ -1,7 +1,8 @@
 """The labels of a shard as a Parquet file, for people and other tools. It is only ever written.
 
 Columns: `file_name`, `row` in it, `index`, `label` (a string: its zeros stay), `length`,
-`seed`, `glyphs` (list of int32), `boxes` (list of four float32 each).
+`seed`, `glyphs` (list of int32), `boxes` (list of four float32 each). `seed` is text, `0x` and 16
+hex digits: half of all seeds are 2**63 or more, and many tools hold whole numbers as int64.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.common import atomic_files
-from builder.common.constants import Int32s
+from builder.common.constants import Int32s, UInt8s, Words
 from builder.generator.batch import Batch
 
 GROUP = 8192
@@ -30,7 +31,7 @@ SCHEMA = pa.schema(
         ("index", pa.int64()),
         ("label", pa.string()),
         ("length", pa.uint8()),
-        ("seed", pa.uint64()),
+        ("seed", pa.string()),
         ("glyphs", pa.list_(pa.int32())),
         ("boxes", pa.list_(pa.list_(pa.float32(), 4))),
     ]
@@ -38,6 +39,11 @@ SCHEMA = pa.schema(
 
 DICTIONARY = ["file_name", "length"]
 """Columns of few values. A dictionary for the others made files a tenth larger, and slower."""
+
+
+PREFIX = np.frombuffer(b"0x", dtype=np.uint8)
+HEX_PAIRS = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint16)
+"""The two hex digits of each byte."""
 
 
 class LabelsWriter:
@@ -102,12 +108,20 @@ def _labels_table(batch: Batch, file_names: Sequence[str], rows: npt.NDArray[np.
             _numbers(pa.int64(), batch.index),
             _strings(offsets, digits + np.int8(ord("0"))),
             _numbers(pa.uint8(), batch.lengths),
-            _numbers(pa.uint64(), batch.seeds),
+            _strings(np.arange(len(batch) + 1, dtype=np.int32) * 18, _format_seeds(batch.seeds)),
             pa.ListArray.from_arrays(starts, _numbers(pa.int32(), glyphs)),
             pa.ListArray.from_arrays(starts, corners),
         ],
         schema=SCHEMA,
     )
+
+
+def _format_seeds(seeds: Words) -> UInt8s:
+    """Return the characters of seeds (B,), 18 each, as `f"{seed:#018x}"` has them."""
+    characters = np.empty((len(seeds), 18), dtype=np.uint8)
+    characters[:, :2] = PREFIX
+    characters[:, 2:] = HEX_PAIRS[seeds.astype(">u8").view(np.uint8)].view(np.uint8).reshape(-1, 16)
+    return characters
 
 
 def _offsets(lengths: npt.ArrayLike) -> Int32s:
@@ -122,7 +136,7 @@ def _numbers(kind: pa.DataType, values: npt.NDArray[np.generic]) -> pa.Array:
     )
 
 
-def _strings(offsets: Int32s, characters: bytes | npt.NDArray[np.int8]) -> pa.StringArray:
+def _strings(offsets: Int32s, characters: bytes | npt.NDArray[np.generic]) -> pa.StringArray:
     return pa.StringArray.from_buffers(
         len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(characters)
     )

@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from builder.augment.ranges import Augment
 from builder.cli import Parser, print_error, print_line, run_command
+from builder.cli.options import parse_path
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
+from builder.common.validation import local_path
 from builder.generator import transforms
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
@@ -34,7 +36,7 @@ Grey = npt.NDArray[np.generic]
 SCALE = 0.2
 """By what share `scaleFlg` scales digits up or down at most."""
 
-DEFAULT_FOLDER = "dataset"
+DEFAULT_FOLDER = Path("dataset")
 
 BLOCK = 256
 """Images that the script renders at a time."""
@@ -113,7 +115,7 @@ def generate_numbers_sequence_speedup(  # noqa: PLR0913, PLR0917  # the classic 
     )
     sample = generate(recipe, [0])[0]
     if save_to is not None:
-        _save([sample], Path(save_to))
+        _save([sample], local_path(save_to))
     return sample.image.astype(np.float32) / np.float32(255)
 
 
@@ -240,13 +242,18 @@ def _parse_list(text: str) -> list[int]:
 def _parser() -> Parser:
     parser = Parser("imgAug.py", description="Write PNG images of a sequence of digits.")
     add = parser.add_argument
-    folder = "folder of four IDX files (dataset; the bundled digits if there is none)"
-    add("--dataset_dir", default=DEFAULT_FOLDER, help=folder)
+    folder = "folder of four IDX files (dataset; the bundled digits if it has none)"
+    add("--dataset_dir", type=parse_path, default=DEFAULT_FOLDER, help=folder)
     digits, spacing = "the digits of every image (%(default)s)", "px between digits (%(default)s)"
     add("--digits", type=_parse_list, default=[1, 2, 4, 6, 3, 5, 0], help=digits)
     add("--spacing_range", type=_parse_list, default=[5, 10], help=spacing)
     add("--image_width", type=int, default=200, help="px (%(default)s)")
-    add("--dataout_dir", default="dataout", help="folder for the PNG files (%(default)s)")
+    add(
+        "--dataout_dir",
+        type=parse_path,
+        default=Path("dataout"),
+        help="folder for the PNG files (%(default)s)",
+    )
     add("--image_count", type=int, default=100, help="number of images (%(default)s)")
     add("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
     return parser
@@ -262,7 +269,9 @@ def _write_images(options: argparse.Namespace) -> int:
     if options.image_count < 1:
         raise UsageError(f"image_count is {options.image_count}, expected a whole number from 1")
     FORMAT_FACTS["png"].check_labels(len(options.digits))
-    bundled = options.dataset_dir == DEFAULT_FOLDER and not Path(DEFAULT_FOLDER).is_dir()
+    names = [path.name for path in DEFAULT_FOLDER.glob("*")]  # it may be unrelated, or absent
+    has_digits = any("idx" in name or name.endswith(".npz") for name in names)
+    bundled = options.dataset_dir == DEFAULT_FOLDER and not has_digits
     recipe = Recipe(
         seed=rng.master_seed(options.seed),
         source=MNIST if bundled else register(options.dataset_dir),
@@ -273,12 +282,13 @@ def _write_images(options: argparse.Namespace) -> int:
     )
     starts = range(0, options.image_count, BLOCK)
     blocks = (range(start, min(start + BLOCK, options.image_count)) for start in starts)
-    folder = Path(options.dataout_dir)
-    _save((sample for block in blocks for sample in generate(recipe, block)), folder)
+    _save((sample for block in blocks for sample in generate(recipe, block)), options.dataout_dir)
     if bundled:
-        note = f"no folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits"
+        note = f"no digits in a folder '{DEFAULT_FOLDER}' here: using the bundled MNIST digits"
         print_error("imgAug.py", note, 0)
-    print_line(f"{folder}: {options.image_count} images of 28 x {options.image_width} px")
+    print_line(
+        f"{options.dataout_dir}: {options.image_count} images of 28 x {options.image_width} px"
+    )
     return 0
 
 

@@ -413,7 +413,7 @@ AS_WRITTEN = (
     '--dataset_dir="dataset" --digits="[1,2,3]" --spacing_range="[5,10]" '
     '--image_width=200 --dataout_dir="testout50" --image_count=50'
 )
-FALLBACK = "no folder 'dataset' here: using the bundled MNIST digits"
+FALLBACK = "no digits in a folder 'dataset' here: using the bundled MNIST digits"
 
 
 def script(capsys, text):
@@ -462,6 +462,17 @@ def test_a_dataset_folder_that_is_there_is_used(capsys, tmp_path, monkeypatch):
             assert all(5 <= b[0] - a[0] - SIDE <= 10 for a, b in pairwise(spans))
         for path in Path("testout50").iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize("option", ["", "--dataset_dir=dataset "])
+def test_an_unrelated_dataset_folder_is_passed_over(capsys, tmp_path, monkeypatch, option):
+    """A folder `dataset` without a file of digits does not stop the script, and a line says so."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "notes.txt").touch()
+    code, out, err = script(capsys, f"{option}--image_count=1 --dataout_dir=new")
+    assert (code, err) == (0, f"imgAug.py: {FALLBACK}\n")
+    assert out == "new: 1 images of 28 x 200 px\n"
 
 
 def test_the_script_has_the_classic_defaults(capsys, tmp_path, monkeypatch, classes):

@@ -39,6 +39,41 @@ def test_code_of_users_is_checked_by_its_types():
     assert process.returncode == 0, process.stdout + process.stderr
 
 
+STORE = "s3://bucket/x"
+
+
+@pytest.mark.parametrize("path", [STORE, Path(STORE)], ids=["str", "Path"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda path: builder.build(builder.Recipe(), 1, path),
+        builder.open_dataset,
+        builder.verify,
+        builder.repair,
+        builder.register,
+        lambda path: builder.Recipe(labels_file=path),
+    ],
+)
+def test_addresses_of_stores_are_refused(tmp_path, monkeypatch, use, path):
+    """Wherever a path is taken, `SCHEME://` is an error, and makes no folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(builder.UsageError, match=r"s3:/.*: storage of this kind is not supported"):
+        use(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_home_folders_are_found(tmp_path, monkeypatch):
+    """A `~` at the beginning of a path is the user's home, as in a shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = builder.build(builder.Recipe(), 1, "~/data", backend="sequential")
+    assert result.path == tmp_path / "data"
+    assert len(builder.open_dataset(Path("~/data"))) == 1
+    monkeypatch.chdir(tmp_path)
+    Path("~nobody-of-this-name").mkdir()
+    with pytest.raises(builder.UsageError, match="~nobody-of-this-name: holds no plan"):
+        builder.verify("~nobody-of-this-name")
+
+
 def names_for_type_checkers():
     """Return the names that `builder/__init__.py` imports for type checkers."""
     module = ast.parse((ROOT / "builder" / "__init__.py").read_text())

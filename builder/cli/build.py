@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -34,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
     add("--count", type=int, metavar="N", help="how many images (required)")
-    add("--out", type=Path, metavar="DIR", help="folder of the dataset (shards/<recipe>-<format>)")
+    add(
+        "--out",
+        type=options.parse_path,
+        metavar="DIR",
+        help="folder of the dataset (shards/<recipe>-<format>)",
+    )
     for name in StorageOptions.model_fields:
         options.add_field(parser, StorageOptions, name)
     scope = parser.add_mutually_exclusive_group()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from builder.cli import print_rows
+from builder.cli.options import parse_path
 from builder.datasets.stored import open_dataset
 
 EXAMPLES = """examples:
@@ -15,7 +15,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a dataset's folder")
+    parser.add_argument("dataset", type=parse_path, metavar="DATASET", help="a dataset's folder")
 
 
 def run(arguments: argparse.Namespace) -> int:

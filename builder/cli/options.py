@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 from builder.augment.ranges import PRESETS, RANGES, Augment
 from builder.common import untrusted_files
 from builder.common.errors import LineFormatter, UsageError, log_to
-from builder.common.validation import FrozenModel
+from builder.common.validation import FrozenModel, local_path
 from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe import digits, labels_file
 from builder.recipe.recipe import Recipe
@@ -41,6 +41,14 @@ def parse_length(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is not a length such as 5 or 1:5") from None
 
 
+def parse_path(text: str) -> Path:
+    """Return the path of a text; a `~` at its beginning is the user's home."""
+    try:
+        return local_path(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 SETTINGS_BY_TYPE: dict[object, dict[str, Any]] = {
     bool: {"action": "store_true"},
     int: {"type": int, "metavar": "N"},
@@ -51,9 +59,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "classes": {"type": parse_digits, "metavar": "0,1"},
     "digits": {"type": parse_digits, "metavar": "3,5,0"},
     "numbers": {"metavar": "LO:HI"},
-    "labels_file": {"metavar": "FILE"},
+    "labels_file": {"type": parse_path, "metavar": "FILE"},
     "spacing": {"nargs": 2, "metavar": ("LO", "HI")},
-    "dataset_dir": {"type": Path, "metavar": "DIR"},
+    "dataset_dir": {"type": parse_path, "metavar": "DIR"},
     "hang_limit": {"metavar": "SECONDS"},
     "scheduler": {"metavar": "ADDRESS"},
 }
@@ -117,12 +125,12 @@ def add_field(
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a recipe."""
     group = parser.add_argument_group("recipe: what the samples are")
-    group.add_argument("--recipe", type=Path, metavar="FILE", help=RECIPE)
+    group.add_argument("--recipe", type=parse_path, metavar="FILE", help=RECIPE)
     labels = group.add_mutually_exclusive_group()
     for name in RECIPE_FIELDS:
         add_field(labels if name in LABEL_SOURCES else group, Recipe, name)
     dataset_dir = "folder of four IDX files in place of MNIST"
-    group.add_argument("--dataset-dir", metavar="DIR", help=dataset_dir)
+    group.add_argument("--dataset-dir", type=parse_path, metavar="DIR", help=dataset_dir)
     group.add_argument("--augment", choices=PRESETS, help="preset of augmentation (standard)")
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
     for item in RANGES.values():

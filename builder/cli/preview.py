@@ -37,8 +37,15 @@ MAX_COUNT = 2000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
-    add("target", nargs="?", default=None, type=Path, metavar="DATASET|RECIPE", help=TARGET)
-    add("--out", type=Path, default=Path("preview.png"), metavar="FILE", help=OUT)
+    add(
+        "target",
+        nargs="?",
+        default=None,
+        type=options.parse_path,
+        metavar="DATASET|RECIPE",
+        help=TARGET,
+    )
+    add("--out", type=options.parse_path, default=Path("preview.png"), metavar="FILE", help=OUT)
     add("--ladder", action="store_true", help=LADDER)
     add("--boxes", action="store_true", help="draw each digit's box and glyph frame")
     add("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")

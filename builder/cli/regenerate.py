@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from builder.cli import print_line
-from builder.cli.options import recipe_and_dataset
+from builder.cli.options import parse_path, recipe_and_dataset
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
 from builder.generator.generator import generate
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
     target = "a dataset's folder, or a recipe, plan or manifest file"
-    add("target", type=Path, metavar="DATASET|RECIPE", help=target)
+    add("target", type=parse_path, metavar="DATASET|RECIPE", help=target)
     samples = parser.add_mutually_exclusive_group(required=True)
     add_numbers = partial(samples.add_argument, type=_parse_number, nargs="+")
     add_numbers("--sample-seed", metavar="S", help="64-bit sample seeds, decimal or 0x...")
     add_numbers("--index", metavar="I", help="sample indices")
     out = "folder for the PNG files (the current one)"
-    add("--out", type=Path, default=Path(), metavar="DIR", help=out)
+    add("--out", type=parse_path, default=Path(), metavar="DIR", help=out)
 
 
 def _parse_number(text: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from builder.cli import options, print_line
 from builder.common.errors import UsageError
@@ -24,7 +23,7 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
-    add("dataset", type=Path, metavar="DATASET", help="a dataset's folder")
+    add("dataset", type=options.parse_path, metavar="DATASET", help="a dataset's folder")
     level = parser.add_mutually_exclusive_group()
     add_level = partial(level.add_argument, dest="level", action="store_const")
     add_level("--full", const="full", help="read every byte; without, only names, sizes, records")

@@ -22,6 +22,7 @@ from xxhash import xxh3_128
 from builder.common.atomic_files import publish_bytes
 from builder.common.constants import AnyArray
 from builder.common.errors import BuilderError, log
+from builder.common.validation import local_path
 
 Arrays = dict[str, AnyArray]
 
@@ -55,8 +56,10 @@ def cache_folder() -> Path:
 
 def _preferred_folders() -> list[Path]:
     """Return the cache folder that is named or usual, absolute; none for a user without a home."""
+    if named := os.environ.get(VARIABLE):
+        return [local_path(named).absolute()]
     try:
-        folder = Path(os.environ.get(VARIABLE) or platformdirs.user_cache_dir("digitseq"))
+        folder = Path(platformdirs.user_cache_dir("digitseq"))
     except RuntimeError:
         return []
     return [] if folder.parts[:1] == ("~",) else [folder.absolute()]  # older versions return "~"

@@ -6,9 +6,11 @@ import difflib
 import hashlib
 import json
 import operator
+import os
 import re
 import reprlib
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -124,6 +126,27 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
     raise UsageError(
         f"{name} is {format_value(value)}, expected a whole number from {least} to {limit}"
     )
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user names, with a `~` at its beginning resolved.
+
+    Raises:
+        UsageError: It is the address of a store (`SCHEME://...`), or the user has no home.
+    """
+    text = os.fspath(path)
+    mark = ":/" if isinstance(path, Path) else "://"  # a `Path` keeps one of two slashes
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+" + mark, text):
+        raise UsageError(
+            f"{text}: storage of this kind is not supported, expected a path of this machine's "
+            "file systems: use one, and copy what it holds"
+        )
+    resolved = Path(text)
+    with suppress(RuntimeError):  # of an unknown user: a file may have such a name
+        resolved = resolved.expanduser()
+    if resolved.parts[:1] == ("~",):
+        raise UsageError(f"{text}: this user has no home folder, expected a path without ~")
+    return resolved
 
 
 def check_low_high(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from builder.common.constants import CLASSES, FRAME, PAD, AnyArray, Ints, UInt8s
 from builder.common.errors import DatasetError
-from builder.common.validation import format_value
+from builder.common.validation import format_value, local_path
 from builder.datasets.dataset import Dataset
 from builder.datasets.shard_cache import ShardCache
 from builder.generator.batch import Batch, Sample
@@ -55,7 +55,7 @@ def open_dataset(path: str | Path) -> StoredDataset:
     ...     len(data), data[3].text, data[1:3].images.shape
     (4, '350', (2, 28, 200))
     """
-    folder = Path(path)
+    folder = local_path(path)
     if not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / PLAN):
         raise DatasetError(
             f"{folder}: the build of this dataset is not finished; to finish it: "

@@ -31,7 +31,7 @@ from builder.common.constants import (
     UInt8s,
 )
 from builder.common.errors import BuilderError, UsageError
-from builder.common.validation import FrozenModel, Sha256, WholeNumber
+from builder.common.validation import FrozenModel, Sha256, WholeNumber, local_path
 from builder.recipe.digit_files import DigitFile, derive_arrays, load_folder
 
 Split = Literal["train", "test", "validation", "fit"]
@@ -135,7 +135,7 @@ def register(folder: str | Path) -> Source:
     Raises:
         UsageError: A file is missing, truncated, swapped or otherwise wrong.
     """
-    decoded = load_folder(Path(folder))
+    decoded = load_folder(local_path(folder))
     digest = _digest(decoded)
     if digest == MNIST.digest:
         return MNIST

@@ -23,7 +23,7 @@ from pydantic import Field
 from builder.common import cache, untrusted_files
 from builder.common.constants import Int32s, UInt8s
 from builder.common.errors import BuilderError, DatasetError, UsageError
-from builder.common.validation import FrozenModel, Sha256, WholeNumber, format_value
+from builder.common.validation import FrozenModel, Sha256, WholeNumber, format_value, local_path
 
 LONGEST_LABEL = 255
 """Digits of the longest label."""
@@ -74,7 +74,7 @@ def register_labels(path: str | Path, expected: LabelsFile | None = None) -> Lab
     """
     name = f"labels file {path}"
     try:
-        with untrusted_files.open_named(Path(path)) as file:
+        with untrusted_files.open_named(local_path(path)) as file:
             text = untrusted_files.unzip(file).read(MAX_TEXT_BYTES + 1)
     except untrusted_files.READ_ERRORS as error:
         raise UsageError(f"{name}: cannot be read ({error})") from error

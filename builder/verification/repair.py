@@ -8,6 +8,7 @@ from pathlib import Path
 
 from builder.common import signals
 from builder.common.errors import BuilderError
+from builder.common.validation import local_path
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.storage.claim import claim
@@ -89,7 +90,7 @@ def repair(
     (1, (0,), True)
     """
     options = VerifyOptions(level=level, samples=samples, workers=workers, progress=progress)
-    return repair_dataset(Path(path), options)
+    return repair_dataset(local_path(path), options)
 
 
 def repair_dataset(folder: Path, options: VerifyOptions) -> RepairReport:

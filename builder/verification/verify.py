@@ -14,7 +14,7 @@ from pydantic import Field
 from builder.common import signals
 from builder.common.errors import UsageError, one_line
 from builder.common.jit import log_compilation
-from builder.common.validation import WholeNumber
+from builder.common.validation import WholeNumber, local_path
 from builder.planner.planner import open_planner
 from builder.recipe.digits import register
 from builder.recipe.recipe import Recipe
@@ -133,7 +133,7 @@ def verify(
     ()
     """
     options = VerifyOptions(level=level, samples=samples, workers=workers, progress=progress)
-    return verify_dataset(Path(path), options)[0]
+    return verify_dataset(local_path(path), options)[0]
 
 
 def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, QuickCheckResult]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from builder.common.errors import BuilderError, DatasetError, UsageError, log
 from builder.common.jit import log_compilation
+from builder.common.validation import local_path
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.recipe.recipe import Recipe
@@ -107,7 +108,7 @@ def build(  # noqa: PLR0913  # keyword-only options of a public function
         hang_limit=hang_limit,
         scheduler=scheduler,
     )
-    folder = OutputFolder(Path(out) if out else default_folder(config))
+    folder = OutputFolder(local_path(out) if out else default_folder(config))
     return build_dataset(config, folder, options)
 
 

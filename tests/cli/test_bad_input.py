@@ -260,6 +260,11 @@ WRONG_BUILDS = [
     (f"{BUILD} --out foreign-manifest", "holds manifest.json and no plan.json"),
     (f"{BUILD} --out .", "no plan.json"),
     (f"{BUILD} --out file", "file: is a file"),
+    (f"{BUILD} --out s3://bucket/x", "--out: s3://bucket/x: storage of this kind is not supported"),
+    (f"{BUILD} --out=hf+x://a", "--out: hf[+]x://a: storage"),
+    (f"{BUILD} --recipe https://a/plan.json", "--recipe: https://a/plan.json: storage"),
+    (f"{BUILD} --labels-file gs://a/b.txt", "--labels-file: gs://a/b.txt: storage"),
+    (f"{BUILD} --dataset-dir FILE:///data", "--dataset-dir: FILE:///data: storage"),
     (f"{AGAIN} --count 59", "data: holds a dataset of 60 images, more than 59"),
     (f"{AGAIN} --seed 6", "holds another dataset .*seed: 5, not 6"),
     (f"{AGAIN} --width 101", "width: 100, not 101"),
@@ -280,6 +285,13 @@ WRONG_OTHERS = [
     ("info", "", "DATASET"),
     ("info", "data --frobnicate", "--frobnicate"),
     ("info", "data more", "more"),
+    ("info", "s3://bucket/x", "DATASET: s3://bucket/x: storage"),
+    ("verify", "s3://bucket/x", "DATASET: s3://bucket/x: storage"),
+    ("verify", "data --deep --dataset-dir s3://bucket/x", "--dataset-dir: s3://bucket/x: storage"),
+    ("preview", "s3://bucket/x", "s3://bucket/x: storage"),
+    ("preview", "--out s3://bucket/x.png", "--out: s3://bucket/x.png: storage"),
+    ("regenerate", "s3://bucket/x --index 0", "s3://bucket/x: storage"),
+    ("regenerate", "data --index 0 --out s3://bucket/x", "--out: s3://bucket/x: storage"),
     ("regenerate", "data", "--sample-seed|--index"),
     ("regenerate", "data --index", "--index"),
     ("regenerate", "data --index x", "'x' is not a whole number"),
@@ -349,7 +361,7 @@ def assert_one_line(result, code, pattern):
     assert "Traceback" not in result.err
     assert result.err.endswith("\n")
     (line,) = result.err.splitlines()
-    assert re.match(r"(build|regenerate|info)\.py: ", line), line
+    assert re.match(r"(build|regenerate|info|preview|verify)\.py: ", line), line
     assert re.search(pattern, line), line
 
 

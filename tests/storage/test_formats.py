@@ -21,11 +21,13 @@ from builder import LiveDataset, build, generate, open_dataset
 from builder.cli import main
 from builder.common.constants import FORMAT_VERSION, GENERATOR_VERSION
 from builder.common.errors import DatasetError
-from builder.generator.batch import FIELDS
+from builder.generator.batch import FIELDS, Batch
 from builder.storage.config import DatasetConfig
+from builder.storage.formats.parquet import LabelsWriter
 from builder.storage.formats.png_file import encode
 from builder.storage.manifest import CompletionRecord, Manifest, read_model
 from builder.storage.statistics import Statistics
+from tests.workers.files import hash_files
 
 COUNT = 250
 FIELD_NAMES = {"seeds": "seed"}
@@ -46,6 +48,33 @@ def png_folder(recipe, tmp_path_factory) -> Path:
     storage = {"format": "png", "masks": True, "shard_size": 110}
     build(recipe, COUNT, out, block_size=33, workers=1, **storage)
     return out
+
+
+@pytest.mark.parametrize("form", [{"compression": "gzip"}, {"format": "png"}, {}], ids=str)
+def test_no_byte_depends_on_the_block_size(recipe, tmp_path, form):
+    """Every file has the same bytes, masks too, however many samples are rendered at a time."""
+    hashes = []
+    for size in (7, 16, 33, 1024):
+        out = tmp_path / str(size)
+        options = {"masks": True, "shard_size": 110, "block_size": size, "workers": 1, **form}
+        build(recipe, COUNT, out, **options)
+        hashes.append(hash_files(out))
+    assert hashes[0] == hashes[1] == hashes[2] == hashes[3]
+
+
+def test_labels_files_do_not_depend_on_the_block_size_either(batch, tmp_path):
+    """A Parquet file of several row groups has the same bytes however many rows come at a time."""
+    rows = np.resize(np.arange(len(batch)), 20_000)
+    sums = set()
+    for size in (300, 8192, 9000, 20_000):
+        with (tmp_path / f"{size}").open("w+b", buffering=0) as file:
+            writer = LabelsWriter(file, lambda part: part.texts)
+            for first in range(0, len(rows), size):
+                taken = rows[first : first + size]
+                values = {name: getattr(batch, name)[taken] for name in FIELDS[:-1]}
+                writer.write(Batch(len(taken), lambda name, values=values: values))
+            sums.add(writer.close())
+    assert len(sums) == 1
 
 
 def test_plain_h5py_reads_every_dataset(hdf5_folder, batch):

@@ -26,6 +26,7 @@ from builder.generator import transforms
 from builder.generator.batch import Sample
 from builder.generator.generator import generate
 from builder.recipe.digits import MNIST, DigitBank, Source, open_bank, register
+from builder.recipe.glyph_metrics import ORIENTATIONS, POLARITIES, Orientation, Polarity
 from builder.recipe.recipe import Recipe
 from builder.storage.config import FORMAT_FACTS
 from builder.storage.formats.png_file import encode, file_name
@@ -119,17 +120,24 @@ def generate_numbers_sequence_speedup(  # noqa: PLR0913, PLR0917  # the classic 
     return sample.image.astype(np.float32) / np.float32(255)
 
 
-def load_dataset(folder: str | Path | None = None) -> tuple[Source, DigitBank]:
+def load_dataset(
+    folder: str | Path | None = None,
+    *,
+    orientation: Orientation = "auto",
+    polarity: Polarity = "auto",
+) -> tuple[Source, DigitBank]:
     """Load digits, and return two opaque values for `generate_numbers_sequence_speedup`.
 
     Args:
         folder: A folder with four IDX files, plain or gzipped. By default the bundled MNIST.
+        orientation: How digits stand in the files; see `builder.register`.
+        polarity: Their colour; see `builder.register`.
 
     Raises:
         UsageError: The folder does not hold four valid files.
 
     """
-    source = MNIST if folder is None else register(folder)
+    source = MNIST if folder is None else register(folder, orientation, polarity)
     return source, open_bank(source, "train")
 
 
@@ -244,6 +252,9 @@ def _parser() -> Parser:
     add = parser.add_argument
     folder = "folder of four IDX files (dataset; the bundled digits if it has none)"
     add("--dataset_dir", type=parse_path, default=DEFAULT_FOLDER, help=folder)
+    for name, choices in (("orientation", ORIENTATIONS), ("polarity", POLARITIES)):
+        text = f"{name} of these digits in their files (auto: what their pixels say)"
+        add(f"--digits_{name}", choices=("auto", *choices), default="auto", help=text)
     digits, spacing = "the digits of every image (%(default)s)", "px between digits (%(default)s)"
     add("--digits", type=_parse_list, default=[1, 2, 4, 6, 3, 5, 0], help=digits)
     add("--spacing_range", type=_parse_list, default=[5, 10], help=spacing)
@@ -272,9 +283,12 @@ def _write_images(options: argparse.Namespace) -> int:
     names = [path.name for path in DEFAULT_FOLDER.glob("*")]  # it may be unrelated, or absent
     has_digits = any("idx" in name or name.endswith(".npz") for name in names)
     bundled = options.dataset_dir == DEFAULT_FOLDER and not has_digits
+    source = MNIST
+    if not bundled:
+        source = register(options.dataset_dir, options.digits_orientation, options.digits_polarity)
     recipe = Recipe(
         seed=rng.master_seed(options.seed),
-        source=MNIST if bundled else register(options.dataset_dir),
+        source=source,
         digits=options.digits,
         spacing=options.spacing_range,
         width=options.image_width,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from typing import Any
 
 from tqdm import tqdm
 
 from builder.cli import options, print_line, print_rows
+from builder.common import untrusted_files
 from builder.common.errors import UsageError, log
 from builder.storage.claim import check_folder
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
+from builder.storage.manifest import MANIFEST, MOST_BYTES
 from builder.storage.output_folder import OutputFolder
 from builder.verification.repair import remove_invalid_records
 from builder.workers import pipeline, pool
@@ -94,7 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _storage_and_count(arguments: argparse.Namespace) -> tuple[StorageOptions, int]:
     """Return how to store, and how many; both from a plan or manifest if `--recipe` names one."""
     given = options.given_fields(arguments, ["count", *StorageOptions.model_fields])
-    document = options.read_json(arguments.recipe) if "recipe" in arguments else {}
+    document: dict[str, Any] = {}
+    if "recipe" in arguments:
+        document = untrusted_files.read_json(arguments.recipe, MOST_BYTES[MANIFEST])
     if values := document.get("plan") or ("storage" in document and document):
         stored = DatasetConfig(**values)
         given = {"count": stored.count, **stored.storage.model_dump(), **given}

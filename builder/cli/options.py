@@ -17,6 +17,7 @@ from builder.common.errors import LineFormatter, UsageError, log_to
 from builder.common.validation import FrozenModel, local_path
 from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe import digits, labels_file
+from builder.recipe.glyph_metrics import ORIENTATIONS, POLARITIES
 from builder.recipe.recipe import Recipe
 from builder.storage.manifest import LABELS, MANIFEST, MOST_BYTES
 from builder.workers.options import BuildOptions
@@ -74,9 +75,11 @@ OTHER_FIELDS = Recipe.model_fields.keys() - {"source", "augment", *LABEL_SOURCES
 RECIPE_FIELDS = LABEL_SOURCES + [name for name in Recipe.model_fields if name in OTHER_FIELDS]
 """The fields of a recipe that are options of the same name. Only one source may be given."""
 
-RECIPE_OPTIONS = [
-    name for name in (*RECIPE_FIELDS, "augment", *Augment.model_fields) if name != "labels_file"
-]
+DIGITS_OPTIONS = {"digits_orientation": ORIENTATIONS, "digits_polarity": POLARITIES}
+"""Options about the digits of --dataset-dir, and their values beside `auto`."""
+
+RECIPE_OPTIONS = [*RECIPE_FIELDS, *DIGITS_OPTIONS, "augment", *Augment.model_fields]
+RECIPE_OPTIONS.remove("labels_file")
 """Options that may not be given beside a file that names the whole recipe. Those of the user's
 own files may: they only say where the files are."""
 
@@ -129,8 +132,11 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     labels = group.add_mutually_exclusive_group()
     for name in RECIPE_FIELDS:
         add_field(labels if name in LABEL_SOURCES else group, Recipe, name)
-    dataset_dir = "folder of four IDX files in place of MNIST"
+    dataset_dir = "folder of four IDX files, or a .npz file, in place of MNIST"
     group.add_argument("--dataset-dir", type=parse_path, metavar="DIR", help=dataset_dir)
+    for name, values in DIGITS_OPTIONS.items():
+        text = "how these digits lie in their files (auto: as their pixels say)"
+        group.add_argument(option_name(name), choices=("auto", *values), help=text)
     group.add_argument("--augment", choices=PRESETS, help="preset of augmentation (standard)")
     ranges = parser.add_argument_group("augmentation: single ranges beside the preset, 0 for off")
     for item in RANGES.values():
@@ -180,8 +186,12 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
     fields = given_fields(arguments, RECIPE_FIELDS)
     ranges = given_fields(arguments, Augment.model_fields)
     fields["augment"] = Augment.preset(getattr(arguments, "augment", "standard"), **ranges)
+    answers = given_fields(arguments, DIGITS_OPTIONS)
     if "dataset_dir" in arguments:
-        fields["source"] = digits.register(arguments.dataset_dir)
+        answers = {name.removeprefix("digits_"): answer for name, answer in answers.items()}
+        fields["source"] = digits.register(arguments.dataset_dir, **answers)
+    elif answers:
+        raise UsageError("--digits-orientation and --digits-polarity go with --dataset-dir")
     return Recipe(**fields)
 
 
@@ -190,13 +200,12 @@ def with_own_files(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
     Raises `UsageError` if the files are not those of the recipe.
     """
-    for name, register, expected in (
-        ("dataset_dir", digits.register, recipe.source),
-        ("labels_file", labels_file.register_labels, recipe.labels_file),
-    ):
-        path = getattr(arguments, name, None)
-        if path is not None and register(path) != expected:
-            raise UsageError(f"{option_name(name)} {path}: is not what --recipe was made of")
+    if "dataset_dir" in arguments:
+        digits.register_expected(arguments.dataset_dir, recipe.source)
+    if "labels_file" in arguments:
+        path, expected = arguments.labels_file, recipe.labels_file
+        if labels_file.register_labels(path, expected) != expected:
+            raise UsageError(f"--labels-file {path}: is not what --recipe was made of")
     return recipe
 
 
@@ -215,7 +224,7 @@ def recipe_and_dataset(path: Path) -> tuple[Recipe, StoredDataset | None]:
 
 def read_recipe(path: Path) -> Recipe:
     """Return the recipe in a recipe, plan or manifest file."""
-    values: Any = read_json(path)
+    values: Any = untrusted_files.read_json(path, MOST_BYTES[MANIFEST])
     for key in ("plan", "recipe"):
         values = values.get(key, values) if isinstance(values, dict) else values
     try:
@@ -225,18 +234,3 @@ def read_recipe(path: Path) -> Recipe:
     if recipe.labels_file is not None and os.path.lexists(path.parent / LABELS):
         labels_file.register_copy(path.parent, LABELS, recipe.labels_file)  # of a dataset's folder
     return recipe
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file. Raises `UsageError` for anything else."""
-    try:
-        with untrusted_files.open_named(path, MOST_BYTES[MANIFEST]) as file:
-            if not file.peek().lstrip().startswith((b"{", b"[")):  # before a large file is read
-                raise ValueError("it begins with no bracket")
-            data = file.read(MOST_BYTES[MANIFEST])
-        values = untrusted_files.parse_json(data)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: holds {type(values).__name__}, expected a JSON object")
-    return values

@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from builder.common.errors import DatasetError
+from builder.common.errors import DatasetError, UsageError
 
 FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -118,6 +118,24 @@ def read_untrusted(folder: Path, name: str, most: int) -> bytes:
 def unzip(file: io.BufferedReader) -> io.BufferedIOBase:
     """Return the contents of a plain or gzipped file, as a file; reading raises `READ_ERRORS`."""
     return gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
+
+
+def read_json(path: Path, most: int) -> dict[str, Any]:
+    """Return the JSON object in a file that the user names, of at most `most` bytes.
+
+    Raises:
+        UsageError: It cannot be read, or is anything else.
+    """
+    try:
+        with open_named(path, most) as file:
+            if not file.peek().lstrip().startswith((b"{", b"[")):  # before a large file is read
+                raise ValueError("it begins with no bracket")
+            values = parse_json(file.read(most))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: holds {type(values).__name__}, expected a JSON object")
+    return values
 
 
 def parse_json(data: bytes) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +33,16 @@ from builder.common.constants import (
 )
 from builder.common.errors import BuilderError, UsageError
 from builder.common.validation import FrozenModel, Sha256, WholeNumber, local_path
-from builder.recipe.digit_files import DigitFile, derive_arrays, load_folder
+from builder.recipe.digit_files import DigitFile, load_digits
+from builder.recipe.glyph_metrics import (
+    ORIENTATIONS,
+    POLARITIES,
+    Orientation,
+    Polarity,
+    adjust_glyphs,
+    derive_arrays,
+    refuse_blanks,
+)
 
 Split = Literal["train", "test", "validation", "fit"]
 
@@ -120,25 +130,57 @@ class DigitBank:
             )
 
 
-def register(folder: str | Path) -> Source:
+def register(
+    folder: str | Path, orientation: Orientation = "auto", polarity: Polarity = "auto"
+) -> Source:
     """Load digits from a folder of IDX files, such as those of MNIST, for `Recipe(source=...)`.
 
     Arrays derived from them are cached: after this call every process of the user can open the
     source by its digest alone.
 
     Args:
-        folder: A folder with images and labels of a train and a test set, plain or gzipped.
+        folder: A folder with images and labels of a train and a test set, plain or gzipped; or a
+            `.npz` file of these four arrays.
+        orientation: How digits stand in the files: "upright", "transposed" as in EMNIST, or "auto"
+            (default) for what their pixels say.
+        polarity: The colour of the digits: "white", "black", or "auto" (default).
 
     Returns:
         The source. That of the bundled digits equals the default of `Recipe`.
 
     Raises:
-        UsageError: A file is missing, truncated, swapped or otherwise wrong.
+        UsageError: A file is missing, truncated, swapped or otherwise wrong, an image is blank, or
+            orientation or polarity is not clear from the pixels.
     """
-    decoded = load_folder(local_path(folder))
-    digest = _digest(decoded)
-    if digest == MNIST.digest:
+    decoded = load_digits(local_path(folder))
+    if _digest(decoded) == MNIST.digest and (orientation, polarity) == ("auto", "auto"):
         return MNIST
+    try:
+        refuse_blanks(decoded)
+        return _store(adjust_glyphs(decoded, orientation, polarity))
+    except UsageError as error:
+        raise UsageError(f"{folder}: {error}") from None
+
+
+def register_expected(folder: str | Path, expected: Source) -> None:
+    """Register the digits of a folder, which must be those of a recipe, however they lie in files.
+
+    Raises:
+        UsageError: They are others. The text names the folder.
+    """
+    decoded = load_digits(local_path(folder))
+    for orientation, polarity in product(ORIENTATIONS, POLARITIES):
+        adjusted = adjust_glyphs(decoded, orientation, polarity)
+        if _digest(adjusted) == expected.digest:
+            _store(adjusted)
+            return
+    found = Source(digest=_digest(decoded), ink_width=0)
+    raise UsageError(f"{folder}: holds {found}, but the recipe is of {expected}")
+
+
+def _store(decoded: dict[str, DigitFile]) -> Source:
+    """Cache what is derived from digits, and return their source."""
+    digest = _digest(decoded)
     entry = _cache_entry(digest)
     arrays = cache.load(entry, ARRAYS) or cache.store(entry, derive_arrays(decoded))
     return Source(digest=digest, ink_width=_widest_ink(arrays))
@@ -183,7 +225,7 @@ def _load_arrays(source: Source) -> cache.Arrays:
             "or in Python with builder.register"
         )
     with as_file(files("builder") / "data") as folder:
-        return cache.store(entry, derive_arrays(load_folder(folder)))
+        return cache.store(entry, derive_arrays(load_digits(folder)))
 
 
 def _digest(decoded: dict[str, DigitFile]) -> str:

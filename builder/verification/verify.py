@@ -16,8 +16,7 @@ from builder.common.errors import UsageError, one_line
 from builder.common.jit import log_compilation
 from builder.common.validation import WholeNumber, local_path
 from builder.planner.planner import open_planner
-from builder.recipe.digits import register
-from builder.recipe.recipe import Recipe
+from builder.recipe.digits import register_expected
 from builder.storage.config import PLAN, DatasetConfig
 from builder.storage.manifest import MANIFEST
 from builder.storage.manifest_check import Fault
@@ -145,7 +144,7 @@ def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, 
     checked = 0
     if documents is not None:
         if options.dataset_dir is not None:
-            _register_digits(options.dataset_dir, documents.recipe)
+            register_expected(options.dataset_dir, documents.recipe.source)
         checked = _run_tasks(result, _shard_tasks(result, documents, options), options)
     report = VerifyReport(
         path=folder,
@@ -166,12 +165,6 @@ def _require_dataset(folder: Path) -> None:
     names = [entry.name for entry in OutputFolder(folder).entries()]
     if not any(name in (PLAN, MANIFEST) or name.startswith("shard-") for name in names):
         raise UsageError(f"{folder}: holds no {PLAN} and no {MANIFEST}, so it is not a dataset")
-
-
-def _register_digits(dataset_dir: Path, recipe: Recipe) -> None:
-    """Register the digits of a folder. Raises `UsageError` if they are not the recipe's."""
-    if (source := register(dataset_dir)) != recipe.source:
-        raise UsageError(f"{dataset_dir}: holds {source}, but the dataset is of {recipe.source}")
 
 
 def _shard_tasks(

@@ -29,7 +29,7 @@ from builder.generator.generator import render
 from builder.generator.kernels import elastic, glyph
 from builder.generator.kernels.buffers import make_buffers
 from builder.planner.planner import Planner, open_planner
-from builder.recipe import digit_files, digits
+from builder.recipe import digits, glyph_metrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -659,9 +659,9 @@ def framed(frames):
     return replace(
         DIGITS,
         glyphs=padded.reshape(len(frames), 1024),
-        ink=digit_files.measure_ink(frames),
-        diagonals=digit_files.measure_diagonals(frames),
-        strokes=digit_files.measure_strokes(padded),
+        ink=glyph_metrics.measure_ink(frames),
+        diagonals=glyph_metrics.measure_diagonals(frames),
+        strokes=glyph_metrics.measure_strokes(padded),
     )
 
 
@@ -712,7 +712,7 @@ def bar(width, degrees, length=160.0, side=200):
 def test_stroke_widths_are_those_of_bars(degrees):
     """A bar of 2.5 to 6 px has that width within 5 %, level, upright or slanted; of 2 px, 10 %."""
     widths = (2.0, 2.5, 3.0, 4.0, 6.0)
-    measured = digit_files.measure_strokes(np.stack([bar(width, degrees) for width in widths]))
+    measured = glyph_metrics.measure_strokes(np.stack([bar(width, degrees) for width in widths]))
     assert measured[1:] == pytest.approx(widths[1:], rel=0.05)
     assert measured[0] == pytest.approx(widths[0], rel=0.1)  # aslant it is no pixel's whole width
 
@@ -720,9 +720,9 @@ def test_stroke_widths_are_those_of_bars(degrees):
 def test_stroke_widths_of_nothing_are_nothing():
     """A blank image has strokes of no width, and brightness does not change the width."""
     frame = DIGITS.glyphs[:50].reshape(-1, 32, 32)
-    assert digit_files.measure_strokes(np.zeros((2, 32, 32), dtype=np.uint8)).tolist() == [0, 0]
-    assert digit_files.measure_strokes(frame // 2) == pytest.approx(
-        digit_files.measure_strokes(frame), rel=0.02
+    assert glyph_metrics.measure_strokes(np.zeros((2, 32, 32), dtype=np.uint8)).tolist() == [0, 0]
+    assert glyph_metrics.measure_strokes(frame // 2) == pytest.approx(
+        glyph_metrics.measure_strokes(frame), rel=0.02
     )
 
 

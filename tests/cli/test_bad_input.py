@@ -62,13 +62,17 @@ def bad_digits(folder):
     damaged(good, folder / "digits-truncated", images, lambda data: data[:-1])
     damaged(good, folder / "digits-long", images, lambda data: data + b"\0")
     damaged(good, folder / "digits-blank", images, lambda data: b"")
-    damaged(good, folder / "digits-magic", labels, lambda data: b"\0\0\x09\x01" + data[4:])
+    damaged(good, folder / "digits-magic", labels, lambda data: b"\0\0\x0a\x01" + data[4:])
     damaged(good, folder / "digits-eleven", labels, lambda data: data[:-1] + b"\x0b")
     damaged(good, folder / "digits-torn", images, lambda data: gzip.compress(data)[:-20])
     damaged(good, folder / "digits-few", labels, lambda data: data[:4] + b"\0\0\0\x13" + data[8:-1])
     swapped(good, folder / "digits-swapped")
     no_three = np.array([0, 1, 2, 4, 5, 6, 7, 8, 9, 9])
-    write_digits(folder / "digits-nothree", np.full((10, 28, 28), 9, dtype=np.uint8), no_three)
+    blocks = np.pad(np.full((10, 20, 20), 9, dtype=np.uint8), ((0, 0), (4, 4), (4, 4)))
+    write_digits(folder / "digits-nothree", blocks, no_three)
+    spots = (np.random.default_rng(0).random((20, 28, 28)) < 0.5).astype(np.uint8) * 255
+    write_digits(folder / "digits-spots", spots, np.arange(20) % 10)
+    write_digits(folder / "digits-black", np.zeros((20, 28, 28), np.uint8), np.arange(20) % 10)
     write_digits(folder / "digits-small", np.zeros((10, 8, 8), dtype=np.uint8), no_three)
 
 
@@ -199,7 +203,7 @@ WRONG_BUILDS = [
     (f"{DIGITS}-truncated", "train-images-idx3-ubyte: truncated: 15695 bytes .* 15696"),
     (f"{DIGITS}-long", "train-images-idx3-ubyte: too long: 15697 bytes .* 15696"),
     (f"{DIGITS}-blank", "train-images-idx3-ubyte: begins with bytes ''"),
-    (f"{DIGITS}-magic", "t10k-labels-idx1-ubyte: begins with bytes '00 00 09 01'"),
+    (f"{DIGITS}-magic", "t10k-labels-idx1-ubyte: begins with bytes '00 00 0a 01'"),
     (f"{DIGITS}-eleven", "t10k-labels-idx1-ubyte: label 11 of item 19"),
     (f"{DIGITS}-torn", "train-images-idx3-ubyte: cannot be read"),
     (f"{DIGITS}-few", "20 images, but t10k-labels-idx1-ubyte has 19 labels"),
@@ -209,6 +213,15 @@ WRONG_BUILDS = [
     (f"{DIGITS}-nothree --digits 1,3", "need digit 3"),
     (f"{DIGITS}-nothree --numbers 30:30", "need digit 3"),
     (f"{DIGITS}-nowhere", "digits-nowhere: no such folder"),
+    (
+        f"{DIGITS}-spots",
+        "digits-spots: the polarity .*is not clear .*--digits-polarity white or black",
+    ),
+    (f"{DIGITS}-spots --digits-polarity white", "the orientation .*--digits-orientation upright"),
+    (f"{DIGITS}-black", "digits-black: 20 of the train images are blank"),
+    (f"{DIGITS} --digits-orientation sideways", "--digits-orientation.*'sideways'"),
+    (f"{BUILD} --digits-polarity black", "--digits-polarity go with --dataset-dir"),
+    ("--recipe data/manifest.json --digits-polarity black", "--digits-polarity .*--recipe"),
     (f"{BUILD} --dataset-dir file", "file: no such folder"),
     (f"{BUILD} --dataset-dir empty", "expected one train images file"),
     # count, storage, and how to run

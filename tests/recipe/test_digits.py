@@ -10,13 +10,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import numpy as np
 import pytest
 
 from builder.common import cache
 from builder.common.errors import BuilderError, UsageError
-from builder.recipe import digit_files
-from builder.recipe.digits import MNIST, Source, Split, open_bank, register
+from builder.recipe import glyph_metrics
+from builder.recipe.digits import MNIST, Source, Split, open_bank, register, register_expected
 
 SPLITS = get_args(Split)
 BUNDLED = Path(str(files("builder") / "data"))
@@ -40,11 +41,11 @@ def raw(split: str, kind: str) -> np.ndarray:
 
 
 def own_images(split: str) -> np.ndarray:
-    """Return blots in all places: the first is blank, the second is one pixel in a corner."""
+    """Return blots in all places: the second is one pixel in a corner."""
     rng = np.random.default_rng(len(split))
     images = np.zeros((len(OWN_LABELS[split]), 28, 28), dtype=np.uint8)
     images[1, 27, 27] = 1
-    for image in images[2:]:
+    for image in (images[0], *images[2:]):
         (y, x), (height, width) = rng.integers(0, 20, 2), rng.integers(1, 9, 2)
         image[y : y + height, x : x + width] = rng.integers(1, 256, (height, width))
     return images
@@ -63,6 +64,11 @@ def write_own(folder: Path, labels=OWN_LABELS, change: int = 0) -> Path:
     return folder
 
 
+def register_own(folder: Path) -> Source:
+    """Register own digits, of whose pixels nobody could say how they stand."""
+    return register(folder, "upright", "white")
+
+
 def slow_bounds(image: np.ndarray) -> list[int]:
     """Return x0, y0, x1, y1 of the pixels >= 1, half-open, found one pixel at a time."""
     inked = [(x, y) for y, row in enumerate(image.tolist()) for x, v in enumerate(row) if v >= 1]
@@ -75,7 +81,7 @@ def slow_bounds(image: np.ndarray) -> list[int]:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Source:
     """Return the source of the small own set, registered from its folder."""
-    return register(write_own(tmp_path_factory.mktemp("digits") / "own"))
+    return register_own(write_own(tmp_path_factory.mktemp("digits") / "own"))
 
 
 def clear_caches() -> None:
@@ -116,6 +122,8 @@ def test_mnist_ink_width_is_that_of_the_widest_glyph():
 def test_registering_the_bundled_files_gives_mnist():
     """The bundled folder under another name is still MNIST."""
     assert register(BUNDLED) == MNIST
+    with pytest.raises(UsageError, match="orientation is 'sideways'"):
+        register(BUNDLED, "sideways")
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -180,12 +188,12 @@ def test_ink_bounds_of_noise_equal_slow_ones(share):
     images = (rng.random((100, 9, 13)) < share) * rng.integers(0, 256, (100, 9, 13))
     images = images.astype(np.uint8)
     images[0, 8, 12] = images[1, 0, 0] = 1
-    assert digit_files.measure_ink(images).tolist() == [slow_bounds(image) for image in images]
+    assert glyph_metrics.measure_ink(images).tolist() == [slow_bounds(image) for image in images]
 
 
 def test_no_images_have_no_bounds():
     """An empty file of images gives an empty array of bounds."""
-    assert digit_files.measure_ink(np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 4)
+    assert glyph_metrics.measure_ink(np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 4)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -210,20 +218,20 @@ def test_the_ink_width_is_found_in_either_file(tmp_path):
     """One wide glyph decides the ink width, whether it stands in train or in test."""
     for split, prefix in PREFIX.items():
         path = write_own(tmp_path / split) / f"{prefix}-images-idx3-ubyte"
-        path.write_bytes(path.read_bytes()[: -28 * 28] + b"\x05" * 28 * 28)
-        assert register(tmp_path / split).ink_width == 28
+        path.write_bytes(path.read_bytes()[: -28 * 28] + b"\x05" * (28 * 28 - 1) + b"\x06")
+        assert register_own(tmp_path / split).ink_width == 28
 
 
 def test_the_source_is_known_by_content_not_by_place(own, tmp_path):
     """Another folder, or gzipped files, give the same source; a pixel or a label more does not."""
-    assert register(write_own(tmp_path / "elsewhere")) == own
+    assert register_own(write_own(tmp_path / "elsewhere")) == own
     for path in write_own(tmp_path / "zipped").iterdir():
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    assert register(str(tmp_path / "zipped")) == own
-    assert register(write_own(tmp_path / "pixel", change=1)).digest != own.digest
+    assert register_own(str(tmp_path / "zipped")) == own
+    assert register_own(write_own(tmp_path / "pixel", change=1)).digest != own.digest
     swapped = {**OWN_LABELS, "test": [0, 1, 0, 1]}
-    assert register(write_own(tmp_path / "label", labels=swapped)).digest != own.digest
+    assert register_own(write_own(tmp_path / "label", labels=swapped)).digest != own.digest
 
 
 def test_bad_folders_are_refused(tmp_path):
@@ -262,7 +270,7 @@ def test_a_set_without_test_digits_still_opens(tmp_path):
     folder = write_own(tmp_path / "own")
     (folder / "t10k-images-idx3-ubyte").write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 0, 28, 28))
     (folder / "t10k-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 0))
-    source = register(folder)
+    source = register_own(folder)
     assert sorted(open_bank(source, "train").members.tolist()) == list(range(23))
     with pytest.raises(UsageError, match="no glyph of it; it has glyphs of no digit"):
         open_bank(source, "test").require([0])
@@ -311,11 +319,11 @@ def cut(path: Path, size: int) -> None:
 @pytest.mark.parametrize("size", [0, 1, 60, 128, 500])
 def test_a_truncated_cache_file_is_rebuilt(fresh_cache, tmp_path, size):
     """Registering again repairs a cache file that was cut short, to nothing too."""
-    source = register(write_own(tmp_path / "own"))
+    source = register_own(write_own(tmp_path / "own"))
     (path,) = fresh_cache.glob("*/train-glyphs.npy")
     whole = path.read_bytes()
     cut(path, size)
-    assert register(tmp_path / "own") == source
+    assert register_own(tmp_path / "own") == source
     assert path.read_bytes() == whole
     assert len(open_bank(source, "train").members) == 23
 
@@ -334,11 +342,171 @@ def test_damaged_labels_of_mnist_are_made_again(fresh_cache, caplog):
 
 def test_a_truncated_cache_file_of_own_digits_counts_as_not_there(fresh_cache, tmp_path):
     """Own digits whose cache is damaged ask for their folder again."""
-    source = register(write_own(tmp_path / "own"))
+    source = register_own(write_own(tmp_path / "own"))
     (path,) = fresh_cache.glob("*/test-ink.npy")
     cut(path, 130)
     with pytest.raises(BuilderError, match="--dataset-dir"):
         open_bank(source, "test")
+
+
+def mnist_like(change=lambda images: images, size=200) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return glyphs of MNIST's test file, of all classes, after a change of the images."""
+    images, labels = raw("test", "images"), raw("test", "labels")
+    cuts = {"train": slice(0, size), "test": slice(size, size + size // 2)}
+    return {split: (change(images[cut]), labels[cut]) for split, cut in cuts.items()}
+
+
+def write_digits(folder: Path, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -> Path:
+    """Write images and labels as a `.npz` file in a folder, as no set that is known is named."""
+    folder.mkdir()
+    arrays = {}
+    for split, (images, labels) in sets.items():
+        arrays |= {f"x_{split}": images, f"y_{split}": labels}
+    np.savez(folder / "some.npz", **arrays)
+    return folder
+
+
+def transpose(images: np.ndarray) -> np.ndarray:
+    return images.transpose(0, 2, 1)
+
+
+def invert(images: np.ndarray) -> np.ndarray:
+    return 255 - images
+
+
+LYING = {
+    "upright": lambda images: images,
+    "transposed": transpose,
+    "black": invert,
+    "transposed-black": lambda images: invert(transpose(images)),
+}
+"""How digits may lie in their files."""
+
+
+@pytest.fixture(scope="module")
+def upright(tmp_path_factory) -> Source:
+    """Return the source of some glyphs of MNIST, as they are."""
+    folder = write_digits(tmp_path_factory.mktemp("upright") / "set", mnist_like())
+    return register(folder, "upright", "white")
+
+
+@pytest.mark.parametrize("change", LYING.values(), ids=LYING)
+def test_pixels_tell_how_digits_lie(tmp_path, upright, change):
+    """Transposed, or black on white, digits give the same source as they do upright and white."""
+    assert register(write_digits(tmp_path / "set", mnist_like(change))) == upright
+
+
+@pytest.mark.parametrize("name", LYING)
+def test_a_user_can_say_how_digits_lie(tmp_path, upright, name):
+    """What the user says counts, also where the pixels say otherwise."""
+    folder = write_digits(tmp_path / "set", mnist_like(LYING[name]))
+    ways = ("transposed" if "transposed" in name else "upright", "white", "black")
+    polarity = ways[1 + ("black" in name)]
+    assert register(folder, ways[0], polarity) == upright
+    assert register(folder, polarity=polarity) == upright
+    assert register(folder, ways[0]) == upright
+    other = {"upright": "transposed", "transposed": "upright"}[ways[0]]
+    assert register(folder, other, polarity).digest != upright.digest
+
+
+@pytest.mark.parametrize("name", LYING)
+def test_digits_of_a_recipe_are_found_however_they_lie(tmp_path, upright, name):
+    """Beside a recipe nobody need say how digits lie; other digits are refused."""
+    folder = write_digits(tmp_path / "set", mnist_like(LYING[name]))
+    register_expected(folder, upright)
+    with pytest.raises(UsageError, match="but the recipe is of MNIST"):
+        register_expected(folder, MNIST)
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (0, 8), (4, 9), (3,)])
+def test_some_classes_are_enough(tmp_path, classes):
+    """Sets of some classes only are turned, too."""
+
+    def of_classes(change):
+        kept = {
+            split: (change(images[np.isin(labels, classes)]), labels[np.isin(labels, classes)])
+            for split, (images, labels) in mnist_like(size=2000).items()
+        }
+        return write_digits(tmp_path / change.__name__, kept)
+
+    assert register(of_classes(transpose)) == register(of_classes(np.copy))
+
+
+UNCLEAR = {
+    "noise": (lambda i: np.random.default_rng(0).integers(0, 256, i.shape), "polarity", "unsure"),
+    "mirrored": (lambda images: images[:, :, ::-1], "orientation", "unsure"),
+    "upside-down": (lambda images: images[:, ::-1], "orientation", "unsure"),
+    "rotated": (lambda images: np.rot90(images, 1, (1, 2)), "orientation", "unsure"),
+    "rotated-twice": (lambda images: images[:, ::-1, ::-1], "orientation", "unsure"),
+}
+
+
+@pytest.mark.parametrize(("change", "name", "answer"), UNCLEAR.values(), ids=UNCLEAR)
+def test_what_pixels_do_not_tell_is_asked(tmp_path, change, name, answer):
+    """Where the pixels are not sure, the line names the option, and the answer is taken."""
+    folder = write_digits(tmp_path / "set", mnist_like(change))
+    with pytest.raises(UsageError, match=f"{folder}: the {name} .*{answer}.*--digits-{name}"):
+        register(folder)
+    register(folder, "upright", "white")
+
+
+def test_few_digits_and_files_that_differ_are_asked(tmp_path):
+    """A handful of glyphs says nothing, and files that say different things are refused."""
+    few = write_digits(tmp_path / "few", mnist_like(size=18))
+    with pytest.raises(UsageError, match="train: unsure, test: unsure"):
+        register(few)
+    train, test = mnist_like()["train"], mnist_like(transpose)["test"]
+    mixed = write_digits(tmp_path / "mixed", {"train": train, "test": test})
+    with pytest.raises(UsageError, match=r"orientation .*\(train: upright, test: transposed\)"):
+        register(mixed)
+
+
+def test_printed_digits_are_told(tmp_path):
+    """Digits of a font, which look unlike MNIST's, are turned as they should be."""
+    images, labels = [], np.repeat(np.arange(10), 7).astype(np.uint8)
+    for row, digit in enumerate(labels):
+        image = np.zeros((28, 28), dtype=np.uint8)
+        place = (6 + row % 3, 22 + row % 2)
+        cv2.putText(image, str(digit), place, row % 7, 0.7, 255, 1 + row % 2)
+        images.append(image)
+    plain = (np.stack(images), labels)
+    turned = (invert(transpose(plain[0])), labels)
+    told = register(write_digits(tmp_path / "turned", {"train": turned, "test": turned}))
+    asked = write_digits(tmp_path / "plain", {"train": plain, "test": plain})
+    assert told == register(asked, "upright", "white")
+
+
+def test_digits_that_equal_their_transpose_need_no_answer(tmp_path):
+    """Squares are upright and transposed at once."""
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[6:22, 6:22] = 200
+    squares = (np.tile(image, (30, 1, 1)), np.arange(30) % 10)
+    folder = write_digits(tmp_path / "set", {"train": squares, "test": squares})
+    assert register(folder, polarity="white") == register(folder, "transposed", "white")
+
+
+@pytest.mark.parametrize("grey", [0, 255, 7])
+def test_blank_glyphs_are_refused_with_their_rows(tmp_path, grey):
+    """Images of one grey value are named by their rows; the user removes them."""
+    sets = mnist_like(np.copy)
+    sets["test"][0][[3, 14]] = grey
+    folder = write_digits(tmp_path / "set", sets)
+    for arguments in ((), ("upright", "white")):
+        with pytest.raises(UsageError, match=f"{folder}: 2 of the test images .* rows 3, 14 "):
+            register(folder, *arguments)
+    sets["test"][0][:] = grey
+    with pytest.raises(UsageError, match=r"100 of the test images .* 8, 9, \.\.\. "):
+        register(write_digits(tmp_path / "all", sets))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"orientation": "sideways"}, {"polarity": "grey"}, {"orientation": None}]
+)
+def test_other_answers_are_refused(tmp_path, wrong):
+    """A value that is none of the answers is refused with them."""
+    folder = write_digits(tmp_path / "set", mnist_like())
+    with pytest.raises(UsageError, match=r"(orientation|polarity) is .*, expected auto, "):
+        register(folder, **wrong)
 
 
 def slow_diagonals(image):
@@ -358,6 +526,6 @@ def test_diagonal_bounds_of_noise_equal_slow_ones(share):
     rng = np.random.default_rng(5)
     images = ((rng.random((60, 28, 28)) < share) * 200).astype(np.uint8)
     images[0, 27, 27] = images[1, 0, 0] = images[2, 27, 0] = images[3, 0, 27] = 1
-    assert digit_files.measure_diagonals(images).tolist() == [
+    assert glyph_metrics.measure_diagonals(images).tolist() == [
         slow_diagonals(image) for image in images
     ]

@@ -53,14 +53,14 @@ def write_folder(folder: Path, names=MNIST_NAMES, images=LOPSIDED, labels=LABELS
 def refusal(path: Path) -> str:
     """Return the one line with which a folder is refused."""
     with pytest.raises(UsageError) as caught:
-        digit_files.load_folder(path)
+        digit_files.load_digits(path)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
 
 def test_bundled_digits_are_mnist():
     """The bundled files hold as many glyphs of each class as MNIST does."""
-    digits = digit_files.load_folder(BUNDLED)
+    digits = digit_files.load_digits(BUNDLED)
     assert list(digits) == ["train", "test"]
     for split, counts in CLASS_COUNTS.items():
         assert np.bincount(digits[split].labels).tolist() == counts
@@ -70,7 +70,7 @@ def test_bundled_digits_are_mnist():
 
 def test_bundled_digits_begin_as_mnist_does():
     """The first labels and the ink of the first image are those of MNIST."""
-    digits = digit_files.load_folder(BUNDLED)
+    digits = digit_files.load_digits(BUNDLED)
     assert digits["train"].labels[:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
     assert digits["test"].labels[:8].tolist() == [7, 2, 1, 0, 4, 1, 4, 9]
     rows, columns = np.nonzero(digits["train"].images[0])
@@ -122,7 +122,7 @@ def test_any_array_reads_back(tmp_path_factory, array, zipped):
 )
 def test_folder_reads_back(tmp_path, names):
     """A folder of four files gives their arrays under the usual spellings of their names."""
-    digits = digit_files.load_folder(write_folder(tmp_path, names))
+    digits = digit_files.load_digits(write_folder(tmp_path, names))
     assert np.array_equal(digits["train"].images, LOPSIDED)
     assert np.array_equal(digits["train"].labels, LABELS)
     assert np.array_equal(digits["test"].images, LOPSIDED[:3])
@@ -133,7 +133,7 @@ def test_a_file_beside_its_gzip_is_one_file(tmp_path):
     """A folder in which files were unpacked beside their originals is read."""
     write_folder(tmp_path)
     write_folder(tmp_path, tuple(f"{name}.gz" for name in MNIST_NAMES))
-    assert np.array_equal(digit_files.load_folder(tmp_path)["train"].images, LOPSIDED)
+    assert np.array_equal(digit_files.load_digits(tmp_path)["train"].images, LOPSIDED)
 
 
 def test_files_of_other_kinds_are_passed_over(tmp_path):
@@ -141,17 +141,7 @@ def test_files_of_other_kinds_are_passed_over(tmp_path):
     write_folder(tmp_path)
     (tmp_path / "README-train-images.txt").write_text("about the train images")
     (tmp_path / "train-images-idx3-ubyte-old").mkdir()
-    assert np.array_equal(digit_files.load_folder(tmp_path)["test"].labels, LABELS[:3])
-
-
-def test_emnist_images_are_turned_upright(tmp_path):
-    """Files named as EMNIST's hold images with rows and columns exchanged."""
-    names = [f"emnist-digits-{name.replace('t10k', 'test')}.gz" for name in MNIST_NAMES]
-    stored = np.ascontiguousarray(LOPSIDED.transpose(0, 2, 1))
-    digits = digit_files.load_folder(write_folder(tmp_path, names, stored))
-    assert np.array_equal(digits["train"].images, LOPSIDED)
-    assert np.array_equal(digits["test"].images, LOPSIDED[:3])
-    assert np.array_equal(digits["train"].labels, LABELS)
+    assert np.array_equal(digit_files.load_digits(tmp_path)["test"].labels, LABELS[:3])
 
 
 def test_qmnist_labels_give_their_first_column(tmp_path):
@@ -162,7 +152,7 @@ def test_qmnist_labels_give_their_first_column(tmp_path):
     names = [name.replace("labels-idx1-ubyte", "labels-idx2-int") for name in names]
     write_folder(tmp_path, names, labels=rows)
     assert (tmp_path / names[1]).read_bytes()[:4] == b"\x00\x00\x0c\x02"
-    digits = digit_files.load_folder(tmp_path)
+    digits = digit_files.load_digits(tmp_path)
     assert np.array_equal(digits["train"].labels, LABELS)
     assert np.array_equal(digits["test"].labels, LABELS[:3])
     assert digits["train"].labels.dtype == np.uint8
@@ -174,9 +164,13 @@ def tenth_label(data: bytes) -> bytes:
 
 
 IMAGES_OF_27 = idx_bytes(np.zeros((7, 27, 28), dtype=np.uint8))
-INT_IMAGES = idx_bytes(np.zeros((7, 28, 28), dtype=np.int32))
-NEGATIVE = idx_bytes(np.array([[3, 8], [-1, 8]], dtype=np.int32))
+IMAGES_OF_32 = idx_bytes(np.zeros((7, 32, 32), dtype=np.uint8))
+NEGATIVE = idx_bytes(np.array([3, -1], dtype=np.int32))
 NO_COLUMNS = idx_bytes(np.zeros((7, 0), dtype=np.int32))
+FLOATS = b"\0\0\x0d\x03" + struct.pack(">3I784f", 1, 28, 28, *[0.5] * 784)
+FAR = idx_bytes(np.full((7, 28, 28), 256, dtype=np.int32))
+BINARY = idx_bytes(np.full((7, 28, 28), 1, dtype=np.uint8))
+ONE_HOT = idx_bytes(np.eye(10, dtype=np.int32)[LABELS])
 ENDLESS = b"\0\0\x08\x03" + b"\xff" * 12
 SHORT = {name: idx_bytes(LABELS[:6] if "labels" in name else LOPSIDED[:6]) for name in MNIST_NAMES}
 BAD_GZIP = b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"not deflated at all"
@@ -191,12 +185,21 @@ BAD_FILES = {
     "too-long": (TRAIN_IMAGES, lambda data: data + b"\0", "too long: 5505 bytes or more where"),
     "endless": (TEST_IMAGES, lambda data: ENDLESS, "truncated: 16 bytes where"),
     "wrong-magic": (TRAIN_IMAGES, lambda data: b"\x89PNG" + data[4:], "bytes '89 50 4e 47'"),
-    "float-magic": (TRAIN_LABELS, lambda data: b"\0\0\x0d\1" + data[4:], "bytes '00 00 0d 01'"),
+    "free-magic": (TRAIN_LABELS, lambda data: b"\0\0\x0a\1" + data[4:], "bytes '00 00 0a 01'"),
     "rank-0": (TRAIN_LABELS, lambda data: b"\0\0\x08\0" + data[4:], "bytes '00 00 08 00'"),
     "rank-4": (TRAIN_IMAGES, lambda data: b"\0\0\x08\4" + data[4:], "bytes '00 00 08 04'"),
     "labels-for-images": (TEST_IMAGES, lambda data: idx_bytes(LABELS), "is it a label file?"),
     "images-for-labels": (TEST_LABELS, lambda data: idx_bytes(LOPSIDED), "is it an image file?"),
-    "int-images": (TRAIN_IMAGES, lambda data: INT_IMAGES, "array of int32; expected images"),
+    "floats": (TRAIN_IMAGES, lambda data: FLOATS, "holds float32 values from 0.5 to 0.5, expected"),
+    "float-labels": (
+        TRAIN_LABELS,
+        lambda data: b"\0\0\x0d\1" + struct.pack(">I3f", 3, 1, 2, 3),
+        "array of float32, 3; expected labels that are whole numbers",
+    ),
+    "256": (TRAIN_IMAGES, lambda data: FAR, "holds int32 values from 256 to 256, expected whole"),
+    "binary": (TRAIN_IMAGES, lambda data: BINARY, "holds 0 and 1 only, expected 0 to 255"),
+    "one-hot": (TRAIN_LABELS, lambda data: ONE_HOT, "array of int32, 7 x 10; expected labels"),
+    "32-rows": (TRAIN_IMAGES, lambda data: IMAGES_OF_32, "are 32 x 32, expected 28 x 28"),
     "27-rows": (TRAIN_IMAGES, lambda data: IMAGES_OF_27, "are 27 x 28, expected 28 x 28"),
     "label-10": (TRAIN_LABELS, tenth_label, "label 10 of item 2 is not a digit, expected 0 to 9"),
     "label-minus-1": (TRAIN_LABELS, lambda data: NEGATIVE, "label -1 of item 1 is not a digit"),
@@ -263,6 +266,162 @@ def test_two_candidates_are_named(tmp_path, name):
     message = refusal(tmp_path)
     assert name in message.partition("found")[2]
     assert other in message.partition("found")[2]
+
+
+BESIDE = [
+    "._{}",
+    ".{}.swp",
+    "{}.md5",
+    "{}.sha256",
+    "{}.part",
+    "{}.crdownload",
+    "{}~",
+    "{}.1",
+    "{}.bak",
+    "{} (1)",
+    "{}(1)",
+    "{} (1).gz",
+    "{} - Copy",
+    "{} copy",
+    "{}-old",
+    "Copy of {}",
+    "copy of {}.gz",
+    "{}.gz.md5",
+    "{}.gz.asc",
+    "{}.txt",
+]
+"""What browsers, file managers and downloads leave beside a file."""
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_lies_beside_idx_files_is_passed_over(tmp_path, name):
+    """Parts, checksums, copies and hidden files beside each of the four files do no harm."""
+    write_folder(tmp_path)
+    for each in MNIST_NAMES:
+        (tmp_path / name.format(each)).write_bytes(b"something else")
+    assert np.array_equal(digit_files.load_digits(tmp_path)["train"].images, LOPSIDED)
+
+
+def test_a_copy_alone_is_named(tmp_path):
+    """Where only such a file is there, the line says that it was passed over."""
+    path = write_folder(tmp_path) / TRAIN_IMAGES
+    path.rename(tmp_path / f"{TRAIN_IMAGES} (1)")
+    assert f"found none (passed over: {TRAIN_IMAGES} (1))" in refusal(tmp_path)
+
+
+def test_names_may_have_capitals(tmp_path):
+    """Words in names count in any case."""
+    names = [name.replace("train", "Train").replace("idx", "IDX") for name in MNIST_NAMES]
+    digits = digit_files.load_digits(write_folder(tmp_path, names))
+    assert np.array_equal(digits["train"].images, LOPSIDED)
+
+
+DTYPE_CODES = {"i1": 0x09, ">i2": 0x0B, ">i4": 0x0C}
+
+
+@pytest.mark.parametrize("kind", DTYPE_CODES)
+def test_other_integers_are_taken_where_they_fit(tmp_path, kind):
+    """Images and labels of another integer type whose values fit are the same digits."""
+    images = LOPSIDED // 2  # up to 127
+    write_folder(tmp_path, images=images)
+    for name, array in ((TRAIN_IMAGES, images), (TRAIN_LABELS, LABELS)):
+        head = struct.pack(f">4B{array.ndim}I", 0, 0, DTYPE_CODES[kind], array.ndim, *array.shape)
+        (tmp_path / name).write_bytes(head + array.astype(kind).tobytes())
+    digits = digit_files.load_digits(tmp_path)["train"]
+    assert digits.images.dtype == digits.labels.dtype == np.uint8
+    assert np.array_equal(digits.images, images)
+    assert np.array_equal(digits.labels, LABELS)
+
+
+def test_rows_and_columns_are_taken(tmp_path):
+    """Images (K, 784) and labels (K, 1) are the images and labels that they can only be."""
+    write_folder(tmp_path, images=LOPSIDED.reshape(7, 784), labels=LABELS.reshape(7, 1))
+    digits = digit_files.load_digits(tmp_path)
+    assert np.array_equal(digits["train"].images, LOPSIDED)
+    assert np.array_equal(digits["test"].labels, LABELS[:3])
+
+
+@pytest.mark.parametrize("background", [0, 255])
+@pytest.mark.parametrize("flat", [False, True])
+def test_small_images_are_centred(tmp_path, background, flat):
+    """Images of 20 x 20, NIST's frame, are centred in 28 x 28, with more of their background."""
+    small = np.full((7, 20, 20), background, dtype=np.uint8)
+    small[:, 5:15, 5:15] = LOPSIDED[:, 5:15, 5:15]
+    write_folder(tmp_path, images=small.reshape(7, 400) if flat else small)
+    images = digit_files.load_digits(tmp_path)["train"].images
+    assert np.array_equal(images[:, 4:24, 4:24], small)
+    images = images.copy()
+    images[:, 4:24, 4:24] = background
+    assert (images == background).all()
+
+
+NPZ_NAMES = {
+    "keras": ("x_train", "y_train", "x_test", "y_test"),
+    "medmnist": ("train_images", "train_labels", "test_images", "test_labels"),
+    "mnist": ("train-images", "train-labels", "t10k-images", "t10k-labels"),
+}
+
+
+@pytest.mark.parametrize("names", NPZ_NAMES.values(), ids=NPZ_NAMES)
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("alone", [False, True], ids=["in-a-folder", "alone"])
+def test_npz_files_are_read(tmp_path, names, save, alone):
+    """Four arrays give the digits that IDX files of them give, also as (K, 28, 28, 1)."""
+    values = (LOPSIDED[..., None], LABELS.astype(np.int64), LOPSIDED[:3], LABELS[:3, None])
+    path = tmp_path / "digits.npz"
+    save(path, val_images=LOPSIDED[:1], **dict(zip(names, values, strict=True)))
+    (tmp_path / "notes.txt").write_text("beside it")
+    digits = digit_files.load_digits(path if alone else tmp_path)
+    expected = digit_files.load_digits(write_folder(tmp_path / "idx"))
+    for split, file in expected.items():
+        assert np.array_equal(digits[split].images, file.images)
+        assert np.array_equal(digits[split].labels, file.labels)
+
+
+def test_idx_files_come_before_an_npz_file(tmp_path):
+    """A `.npz` file beside IDX files is passed over."""
+    np.savez(write_folder(tmp_path) / "x.npz", x_train=LABELS)
+    assert np.array_equal(digit_files.load_digits(tmp_path)["train"].images, LOPSIDED)
+
+
+KERAS = dict(zip(NPZ_NAMES["keras"], (LOPSIDED, LABELS, LOPSIDED[:3], LABELS[:3]), strict=True))
+BAD_NPZ = {
+    "no-labels": (
+        {k: v for k, v in KERAS.items() if k != "y_train"},
+        "array of train labels, such",
+    ),
+    "two": ({**KERAS, "images_train": LOPSIDED}, "found x_train, images_train among"),
+    "floats": ({**KERAS, "x_test": LOPSIDED[:3] / 255}, "x_test: holds float64 values from 0.0"),
+    "texts": ({**KERAS, "x_test": np.array(["a"])}, "x_test: holds a 1-dimensional array of str"),
+    "objects": ({**KERAS, "x_test": np.array([None])}, "cannot be read (Object arrays"),
+    "fewer": ({**KERAS, "y_test": LABELS}, "x_test: 3 images, but digits.npz: y_test has 7 labels"),
+    "one-hot": ({**KERAS, "y_test": np.eye(10)[LABELS[:3]]}, "y_test: holds a 2-dimensional array"),
+    "negative": ({**KERAS, "x_test": LOPSIDED[:3].astype(int) - 1}, "values from -1 to 25"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "reason"), BAD_NPZ.values(), ids=BAD_NPZ)
+def test_bad_npz_files_are_refused(tmp_path, arrays, reason):
+    """A file that lacks an array, or has a wrong one, is refused in one line that says so."""
+    np.savez(tmp_path / "digits.npz", **arrays)
+    assert reason in refusal(tmp_path)
+    assert f"{tmp_path / 'digits.npz'}: " in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK", b"PK\3\4" + b"\1" * 100, b"\x93NUMPY\1\0", b"\x80\4N."]
+)
+def test_files_that_are_no_npz_are_refused(tmp_path, data):
+    """Nonsense in a `.npz` file is one line with its name."""
+    (tmp_path / "digits.npz").write_bytes(data)
+    assert f"{tmp_path / 'digits.npz'}: cannot be read (" in refusal(tmp_path)
+
+
+def test_npz_files_have_a_limit(tmp_path, monkeypatch):
+    """A file that unpacks to more than the limit is refused before it is unpacked."""
+    monkeypatch.setattr(digit_files, "MAX_IDX_BYTES", 5000)
+    np.savez_compressed(tmp_path / "digits.npz", **KERAS)
+    assert "expected at most 5000" in refusal(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -724,7 +724,7 @@ def write_digits(folder: Path, value: int) -> Path:
 def test_digits_of_ones_own_are_named_for_a_deep_check(tmp_path, capsys):
     """With unknown digits, a deep check needs `--dataset-dir`, and a full check does not."""
     own, others = write_digits(tmp_path / "own", 90), write_digits(tmp_path / "others", 91)
-    source = digits.register(own)
+    source = digits.register(own, polarity="white")
     build(Recipe(source=source), 5, tmp_path / "set", workers=1)
     shutil.rmtree(cache.cache_folder() / f"digits-3-{source.digest[:32]}")
     digits.open_bank.cache_clear()
@@ -736,5 +736,5 @@ def test_digits_of_ones_own_are_named_for_a_deep_check(tmp_path, capsys):
     assert "name their folder with --dataset-dir" in err
     code, _, err = run_verify(capsys, *deep, "--dataset-dir", others)
     assert code == 2
-    assert "but the dataset is of digits" in err
+    assert "but the recipe is of digits" in err
     assert run_verify(capsys, *deep, "--dataset-dir", own)[0] == 0

@@ -272,7 +272,11 @@ def _parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script with arguments, by default those of the process; return the exit code."""
-    return run_command(_parser(), _write_images, arguments)
+    return run_command(
+        "imgAug.py",
+        lambda: _write_images(_parser().parse_args(arguments)),
+        last=arguments is None,
+    )
 
 
 def _write_images(options: argparse.Namespace) -> int:

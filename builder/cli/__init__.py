@@ -119,6 +119,11 @@ def main(verb: str | None = None, arguments: Sequence[str] | None = None) -> int
     if verb is None:
         verb = _parse_verb(rest[:1])
         program, rest = f"digitseq {verb}", rest[1:]
+    name = verb
+    return run_command(program, lambda: _run_verb(name, program, rest), last=arguments is None)
+
+
+def _run_verb(verb: str, program: str, arguments: Sequence[str]) -> int:
     module = import_module(f"builder.cli.{verb}")
     parser = Parser(
         program,
@@ -129,7 +134,8 @@ def main(verb: str | None = None, arguments: Sequence[str] | None = None) -> int
         argument_default=argparse.SUPPRESS,  # an option that is not given is absent
     )
     module.add_arguments(parser)
-    return run_command(parser, module.run, rest)
+    code: int = module.run(parser.parse_args(arguments))
+    return code
 
 
 def _parse_verb(arguments: Sequence[str]) -> str:
@@ -145,17 +151,17 @@ def _parse_verb(arguments: Sequence[str]) -> str:
 
 
 @_open_streams()
-def run_command(
-    parser: Parser, command: Callable[[argparse.Namespace], int], arguments: Sequence[str] | None
-) -> int:
-    """Run a command with parsed arguments, and return its exit code.
+def run_command(program: str, command: Callable[[], int], *, last: bool) -> int:
+    """Run a command, and return its exit code; print errors that a user can act on as one line.
 
-    Errors that a user can act on are printed as one line.
+    Args:
+        program: What a line begins with.
+        command: Parses its arguments and runs.
+        last: Whether the process ends with this command. Further signals are ignored then.
     """
-    program = parser.prog
     try:
         with signals.raise_on_signal():
-            return command(parser.parse_args(arguments))
+            return command()
     except BuilderError as error:
         return print_error(program, str(error), error.exit_code)
     except OSError as error:
@@ -163,6 +169,9 @@ def run_command(
         return print_error(program, f"{place}{error.strerror or error}", 1)
     except signals.StopRequested as stopped:
         return print_error(program, STOPPED, 128 + stopped.number)
+    finally:
+        if last:
+            signals.ignore_signals()
 
 
 def print_line(text: str) -> None:

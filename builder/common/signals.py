@@ -58,6 +58,19 @@ def defer_signals() -> Iterator[None]:
         signal.raise_signal(number)
 
 
+@contextmanager
+def block_interrupt() -> Iterator[None]:
+    """Let SIGINT wait until the body ends. Processes that the body starts never get it.
+
+    A terminal sends Ctrl-C to all processes of a command; the one that started them ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def check() -> None:
     """Raise `StopRequested` if a signal has arrived."""
     if _noted:
@@ -85,4 +98,11 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 def _note_and_raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
-    raise StopRequested(number)
+    if len(_noted) == 1:  # the first one unwinds the stack; another would cut that short
+        raise StopRequested(number)
+
+
+def ignore_signals() -> None:
+    """Ignore further signals: the process is about to end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.resource_tracker
+import os
 import re
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from functools import cache
 from typing import Literal, TypeVar
 
-from builder.common.errors import BuildError
-from builder.workers.lifeline import lifeline
+from builder.common import signals
+from builder.common.errors import BuildError, log
+from builder.workers import processes
 from builder.workers.options import BuildOptions
+
+LINE_INTERVAL = 30
+"""Seconds between two lines on the progress of a build whose standard error is no terminal."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -65,8 +74,9 @@ def map_unordered(
         tasks: Arguments of the function, one for each call.
         options: The most workers, and how they run.
         isolated: Whether a single worker must be a process of its own ("loky" only).
-        timeout: Seconds without any result after which a cluster is taken to hang. A cluster may
-            wait for ever for a task that kills its workers.
+        timeout: Seconds without any result after which worker processes are ended, or a cluster is
+            left. Workers may hang before their first task, and a cluster may wait for ever for a
+            task that kills its workers.
 
     Raises:
         WorkerError: A worker died, or `timeout` has passed.
@@ -77,7 +87,7 @@ def map_unordered(
         yield from _map_by_joblib(function, tasks, "dask", -1, timeout)
     elif options.backend == "loky" and (isolated or workers > 1):
         # joblib starts no process for one worker
-        yield from _map_by_joblib(function, tasks, "loky", max(workers, 2))
+        yield from _map_by_joblib(function, tasks, "loky", max(workers, 2), timeout)
     elif workers > 1:
         yield from _map_in_threads(function, tasks, workers)
     else:
@@ -95,36 +105,65 @@ def _map_by_joblib(
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    backend = _tied_backend() if name == "loky" else name
-    with joblib.parallel_config(backend=backend), warnings.catch_warnings():
+    late = f"no worker finished a shard for {timeout:.0f} s" if timeout else ""
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
         # the caller learns of it by the exception
         warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")
-        parallel = joblib.Parallel(
-            n_jobs=workers,
-            return_as="generator_unordered",
-            batch_size=1,
-            pre_dispatch="2*n_jobs",
-            timeout=timeout,
-        )
+        watch = processes.Watch(timeout if name == "loky" else None)
         try:
-            yield from parallel(joblib.delayed(function)(task) for task in tasks)
+            with processes.start_environment():
+                backend = _tied_backend() if name == "loky" else name
+                stack.enter_context(joblib.parallel_config(backend=backend))
+                parallel = joblib.Parallel(
+                    n_jobs=workers,
+                    return_as="generator_unordered",
+                    batch_size=1,
+                    pre_dispatch="2*n_jobs",
+                    timeout=timeout if name == "dask" else None,
+                )
+                with signals.block_interrupt():
+                    results = parallel(joblib.delayed(function)(task) for task in tasks)
+            stack.enter_context(watch)
+            for result in results:
+                watch.reset()
+                yield result
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
             reason = codes[1] if codes else "killed, or out of memory?"
-            raise WorkerError(f"a worker process died ({reason})") from None
+            raise WorkerError(
+                late if watch.ended else f"a worker process died ({reason})"
+            ) from None
         except multiprocessing.TimeoutError:
-            raise WorkerError(f"no worker finished a shard for {timeout:.0f} s") from None
+            raise WorkerError(late) from None
 
 
 def _tied_backend() -> object:
     """Return joblib's backend "loky" with workers that end with this process."""
+    from joblib.externals.loky.backend import resource_tracker as own_tracker
     from joblib.parallel import LokyBackend
+
+    _leave_pool_to_parents()
+    for tracker in (own_tracker, multiprocessing.resource_tracker):
+        tracker.ensure_running()  # each unblocks SIGINT in this process when it starts
 
     class TiedBackend(LokyBackend):  # type: ignore[misc]  # joblib has no types
         def configure(self, *arguments: object, **settings: object) -> object:
-            return super().configure(*arguments, **settings, initializer=lifeline())
+            return super().configure(*arguments, **settings, initializer=processes.lifeline())
 
     return TiedBackend(inner_max_num_threads=1)
+
+
+@cache
+def _leave_pool_to_parents() -> None:
+    """Let processes that this one forks start a pool of their own: they cannot use this one's."""
+    from joblib.externals.loky import reusable_executor
+
+    def forget() -> None:  # no public way leaves the parent's workers alone
+        reusable_executor._executor = None
+        multiprocessing.process._children.clear()  # type: ignore[attr-defined]
+
+    os.register_at_fork(after_in_child=forget)
 
 
 def _map_in_threads(
@@ -142,20 +181,26 @@ def _map_in_threads(
 class ProgressBar:
     """A progress bar on standard error, with images per second and the time left.
 
+    Where standard error is no terminal, such as in the log of a batch system, the bar is a line of
+    the log every `LINE_INTERVAL` seconds.
+
     Args:
         total: Images in all.
         done: Images that are there at the start.
-        show: Whether the bar is drawn.
+        show: Whether the bar is drawn, or its lines are written.
     """
 
     def __init__(self, total: int, done: int, *, show: bool) -> None:
         from tqdm import tqdm
 
-        self._done = done
+        draw = show and ("ipykernel" in sys.modules or (sys.stderr and sys.stderr.isatty()))
+        self._total, self._done, self._shown = total, done, done
+        self._start = self._last_line = time.monotonic()
+        self._initial, self._lines = done, show and not draw
         self._bar = tqdm(
             total=total,
             initial=done,
-            disable=not show,
+            disable=not draw,
             unit=" images",
             smoothing=0.1,
             dynamic_ncols=True,
@@ -173,6 +218,12 @@ class ProgressBar:
         self._done += images
 
     def show(self, in_progress: int) -> None:
-        """Draw the finished images and those in progress. The bar never moves back."""
-        images = min(self._done + in_progress, self._bar.total)
-        self._bar.update(max(0, images - self._bar.n))
+        """Show the finished images and those in progress. The bar never moves back."""
+        images = min(self._done + in_progress, self._total)
+        self._bar.update(max(0, images - self._shown))
+        self._shown = max(self._shown, images)
+        now = time.monotonic()
+        if self._lines and now - self._last_line >= LINE_INTERVAL and images < self._total:
+            self._last_line = now
+            speed = (self._shown - self._initial) / (now - self._start)
+            log.info("%d of %d images, %.0f images/s", self._shown, self._total, speed)

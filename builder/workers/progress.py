@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from builder.common.errors import DatasetError, log
 from builder.storage.output_folder import HEARTBEATS, OutputFolder
+from builder.workers.processes import WatchedTime
 
 INTERVAL = 0.5
 """Seconds between two heartbeats of a worker, and between two polls of the monitor."""
@@ -90,9 +91,9 @@ def remove_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> None:
 class Monitor:
     """A thread that polls the heartbeats of shards and kills workers that hang.
 
-    A worker hangs if its heartbeat stays the same for `hang_limit` seconds, or for `HANG_FACTOR`
-    times `slowest` if that is more. Only processes of this machine are killed; other workers that
-    hang are logged.
+    A worker hangs if its heartbeat stays the same for `hang_limit` watched seconds, or
+    `HANG_FACTOR` times `slowest` if that is more. Only processes of this machine are killed; other
+    workers that hang are logged.
 
     Args:
         folder: The output folder.
@@ -114,6 +115,7 @@ class Monitor:
 
     def __post_init__(self) -> None:
         self._changes: dict[str, tuple[Heartbeat, float]] = {}
+        self._time = WatchedTime()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -133,7 +135,7 @@ class Monitor:
         """Read all heartbeats once, report the progress, and kill workers that hang."""
         heartbeats = read_heartbeats(self.folder, self.shards)
         self.report(sum(heartbeat.samples for heartbeat in heartbeats.values()))
-        now = time.monotonic()
+        now = self._time.look()
         limit = max(self.hang_limit, HANG_FACTOR * self.slowest)
         changes, self._changes = self._changes, {}
         for shard, heartbeat in heartbeats.items():

@@ -22,7 +22,7 @@ MAX_ATTEMPTS = 3
 costs no other shard its worker and cannot be blamed on the wrong shard."""
 
 MIN_SPEED = 100
-"""Images per second: the least speed expected of a cluster's worker. It sets the timeout."""
+"""Images per second: the least speed expected of a worker. It sets the timeout."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,9 @@ def attempt_group(
     folder = group[0].folder
     running = {task.shard.name: task for task in group}
     names, largest = list(running), max(task.shard.count for task in group)
+    timeout = max(options.hang_limit, largest / MIN_SPEED)
+    if options.backend == "loky":
+        timeout *= 2  # the monitor sees a worker that hangs in a shard sooner, and which one it is
     progress.remove_heartbeats(folder, names)  # of dead workers
     with Monitor(folder, names, options.hang_limit, report) as monitor:
         attempts = pool.map_unordered(
@@ -110,7 +113,7 @@ def attempt_group(
             group,
             options,
             isolated=isolated,
-            timeout=max(options.hang_limit, largest / MIN_SPEED),
+            timeout=timeout,
         )
         try:
             for attempt in attempts:

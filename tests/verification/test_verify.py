@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import h5py
@@ -649,8 +650,9 @@ def test_the_command_prints_a_summary(raw, capsys):
     assert run_verify(capsys, raw, "--repair", *alone) == (0, [f"{whole}quick check"], "")
 
 
-def test_progress_goes_to_standard_error(raw, capsys):
-    """Without --quiet a progress bar is on standard error, and standard output is the same."""
+def test_progress_goes_to_standard_error(raw, capsys, monkeypatch):
+    """On a terminal a progress bar is on standard error, and standard output is the same."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     code, out, err = run_verify(capsys, raw, "--full", "--workers", 1)
     assert (code, len(out)) == (0, 1)
     assert "50/50" in err

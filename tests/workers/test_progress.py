@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -110,6 +111,7 @@ def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
             return super().update(n)
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with pool.ProgressBar(200, 50, show=True) as bar:
         for samples in (10, 40, 25, 60):
             bar.show(samples)
@@ -117,6 +119,23 @@ def test_the_bar_moves_within_shards_and_never_back(monkeypatch):
         bar.show(20)
         bar.show(900)
     assert shown == [60, 90, 90, 110, 170, 200, 200]
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch, caplog, capsys):
+    """A log gets one line in half a minute, and no bar."""
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    caplog.set_level("INFO", "builder")
+    with pool.ProgressBar(2000, 500, show=True) as bar:
+        for second in range(100):
+            clock[0] = 1000.0 + second
+            bar.show(10 * second)
+    with pool.ProgressBar(200, 50, show=False) as bar:
+        clock[0] = 3000.0
+        bar.show(10)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [f"{500 + n} of 2000 images, 10 images/s" for n in (300, 600, 900)]
+    assert capsys.readouterr().err == ""
 
 
 WORKER = """

@@ -38,6 +38,9 @@ _READ_TOGETHER = {"labels": ("labels", "lengths"), "lengths": ("lengths", "label
 def open_dataset(path: str | Path) -> StoredDataset:
     """Open a finished dataset.
 
+    HDF5 parses the shards in this process, which a damaged file can end. `verify` does so in
+    processes of its own, so check a dataset from somebody else with it first.
+
     Args:
         path: Folder that `build` wrote.
 

@@ -1,14 +1,16 @@
 """The full and the deep check of one shard, as a worker carries them out.
 
 A full check reads every byte of the shard's files. A deep check renders samples again, and compares
-every stored field with them.
+every stored field with them; then it compares the labels for other tools with the stored fields.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,13 @@ import numpy.typing as npt
 from builder.common import signals
 from builder.common.constants import Ints
 from builder.common.rng import sample_seeds
+from builder.common.untrusted_files import open_untrusted
 from builder.datasets.shard_cache import ShardCache
 from builder.generator.batch import FIELDS, Batch
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
 from builder.storage.config import DatasetConfig
+from builder.storage.formats import FORMATS
 from builder.storage.formats.base import sha256_of
 from builder.storage.manifest import ShardEntry
 from builder.storage.manifest_check import Fault, catch_errors
@@ -44,6 +48,7 @@ class ShardCheckTask:
         entry: What the shard should be.
         rows: Rows of the shard that the check reads; all of them in a full check.
         deep: Whether to compare them with rendered samples, and no hashes.
+        pyarrow: Version of pyarrow that wrote the labels, "" if it is not known.
     """
 
     folder: Path
@@ -51,13 +56,14 @@ class ShardCheckTask:
     entry: ShardEntry
     rows: Sequence[int]
     deep: bool
+    pyarrow: str = ""
 
 
-def check_shard(task: ShardCheckTask) -> tuple[list[Fault], int]:
-    """Return the faults of a shard, and how many samples were read. No fault is an exception."""
-    faults = deep_check(task) if task.deep else full_check(task)
+def check_shard(task: ShardCheckTask) -> tuple[int, list[Fault]]:
+    """Return the number of a shard, and its faults. No fault is an exception."""
+    shard, faults = task.entry.shard, deep_check(task) if task.deep else full_check(task)
     with signals.defer_signals():
-        return list(catch_errors(task.entry.shard, faults)), len(task.rows)
+        return shard.number, list(catch_errors(shard, faults))
 
 
 def full_check(task: ShardCheckTask) -> Iterator[Fault]:
@@ -94,6 +100,35 @@ def deep_check(task: ShardCheckTask) -> Iterator[Fault]:
     if len(differences) > MAX_SAMPLE_FAULTS:
         more = len(differences) - MAX_SAMPLE_FAULTS
         yield Fault(shard.name, f"{more} more samples differ from the rendered ones")
+    if not differences:
+        yield from check_labels(task)
+
+
+def check_labels(task: ShardCheckTask) -> Iterator[Fault]:
+    """Yield a fault if the Parquet file of a shard has not the labels of its stored fields.
+
+    The version of pyarrow that wrote the file makes it again, and it is not parsed. Another version
+    reads it.
+    """
+    from builder.storage.formats import parquet
+
+    shard, shard_format = task.entry.shard, FORMATS[task.config.storage.format]
+    name, file_names = shard_format.labels_name(shard), partial(shard_format.image_names, shard)
+    if task.pyarrow == version("pyarrow"):
+        writer = parquet.LabelsWriter(None, file_names)
+        for _, batch in _read_batches(replace(task, rows=range(shard.count))):
+            writer.write(batch)
+        if writer.close()[1] != sha256_of(task.folder, name):
+            yield Fault(shard.name, f"{name} is not what the labels in {shard.fields_name} give")
+        return
+    shards = ShardCache(task.folder, task.config)
+
+    def read(rows: range) -> Batch:
+        return shards.batch(np.array(rows) + shard.start)
+
+    with open_untrusted(task.folder, name) as file:
+        for text in parquet.compare_rows(file, shard.count, read, file_names):
+            yield Fault(shard.name, f"{name}: {text}")
 
 
 def compare_fields(stored: Batch, rendered: Batch) -> Iterator[tuple[int, str]]:

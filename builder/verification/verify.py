@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -111,7 +111,8 @@ def verify(
         level: "quick" (default) checks plan, manifest and completion records, and names and sizes
             of all files; "full" also reads every byte, and compares sha256 and content digests;
             "deep" is a quick check that also renders samples again, evenly spaced over the
-            dataset, and compares every stored field with them.
+            dataset, and compares every stored field with them, and the labels for other tools.
+            Shards are parsed in processes other than this one.
         samples: Samples that a deep check renders, from 1; default 1,000.
         workers: The most workers, from 1; default: all usable cores.
         progress: Whether to show a progress bar on standard error.
@@ -183,8 +184,9 @@ def _shard_tasks(
         result.register_labels()
         open_planner(documents.recipe)  # raises if the digits are not known here
     rows = _rows_by_shard(config, options.samples if deep else config.count)
+    pyarrow = documents.trusted.libraries.get("pyarrow", "") if documents.trusted else ""
     return [
-        ShardCheckTask(folder, config, entry, rows[entry.shard.number], deep)
+        ShardCheckTask(folder, config, entry, rows[entry.shard.number], deep, pyarrow)
         for entry in result.readable
         if entry.shard.number in rows
     ]
@@ -204,16 +206,38 @@ def _rows_by_shard(config: DatasetConfig, samples: int) -> Mapping[int, Sequence
 def _run_tasks(
     result: QuickCheckResult, tasks: list[ShardCheckTask], options: VerifyOptions
 ) -> int:
-    """Carry out the tasks in workers; add the faults, and return how many samples were read."""
+    """Carry out the tasks in workers; add the faults, and return how many samples are read."""
     if not tasks:
         return 0
     if options.level == "deep":
         log_compilation()
     total = sum(len(task.rows) for task in tasks)
     with pool.ProgressBar(total, 0, show=options.progress) as bar:
-        for faults, samples in pool.map_unordered(check_shard, tasks, options):
+        for faults, samples in _map_tasks(tasks, options):
             signals.check()
             result.faults += faults
             bar.add(samples)
             bar.show(0)
     return total
+
+
+def _map_tasks(
+    tasks: list[ShardCheckTask], options: VerifyOptions
+) -> Iterator[tuple[list[Fault], int]]:
+    """Yield the result of each task, which runs in a process other than this one.
+
+    Files of anybody can end the process that parses them. After a worker has died, the tasks
+    without a result are tried again in halves. One that dies alone is a fault of its shard.
+    """
+    pending = {task.entry.shard.number: task for task in tasks}
+    try:
+        for number, faults in pool.map_unordered(check_shard, tasks, options, isolated=True):
+            yield faults, len(pending.pop(number).rows)
+    except pool.WorkerError as error:
+        if len(tasks) == 1:
+            text = f"cannot be read ({error}; a damaged file can do that)"
+            yield [Fault(tasks[0].entry.shard.name, text)], len(tasks[0].rows)
+            return
+        left = list(pending.values())
+        for half in filter(None, (left[: len(left) // 2], left[len(left) // 2 :])):
+            yield from _map_tasks(half, options)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from builder import Recipe, build, open_dataset, repair, verify
@@ -21,9 +23,12 @@ from builder.common.errors import BuilderError, UsageError
 from builder.planner.planner import open_planner
 from builder.recipe import digits
 from builder.storage.claim import claim
+from builder.storage.formats.base import sha256_of
 from builder.storage.manifest import checksum
+from builder.storage.output_folder import OutputFolder
 from builder.storage.statistics import digest_of, format_digest
 from builder.verification.shard_check import evenly_spaced_sample
+from tests import crashing_shards
 
 COUNT = 50
 FORMS = {
@@ -549,6 +554,50 @@ def test_a_deep_check_finds_what_hashes_hide(raw, small, name):
     assert [fault.shard for fault in report.unequal] == (
         [SHARD] if name in ("images", "labels") else []
     )
+
+
+def change_label(path: Path) -> None:
+    """Change the label in one row of a Parquet file."""
+    table = pq.read_table(path)
+    labels = table["label"].to_pylist()
+    labels[7] = "99999"
+    pq.write_table(table.set_column(3, "label", pa.array(labels)), path)
+
+
+@pytest.mark.parametrize("pyarrow", ["", "15.0.0"])
+def test_a_deep_check_finds_wrong_labels_for_other_tools(copy, originals, form, small, pyarrow):
+    """Labels in Parquet are compared, byte by byte if this version of pyarrow wrote them."""
+    path = copy / f"{SHARD}.json"
+    if pyarrow:
+        update = {"pyarrow": pyarrow}
+        rewrite_json(copy / "manifest.json", lambda v: v["libraries"].update(update))
+        assert faults_of(copy, "deep") == []
+    change_label(labels_of(copy))
+    for number, file in enumerate(json.loads(path.read_text())["files"]):
+        found = sha256_of(copy, file["name"]), OutputFolder(copy).size(file["name"])
+        new = dict(zip(("sha256", "bytes"), found, strict=True))
+        rewrite_json(path, lambda v, number=number, new=new: v["files"][number].update(new))
+    (copy / "manifest.json").unlink()
+    build_dataset(copy, small, form)
+    if pyarrow:
+        rewrite_json(copy / "manifest.json", lambda v: v["libraries"].update(update))
+    assert faults_of(copy, "full") == []
+    (line,) = faults_of(copy, "deep")
+    words = r"row 7: label is '99999', expected '\d+'" if pyarrow else "is not what the labels in"
+    name = labels_of(copy).relative_to(copy)
+    assert re.match(rf"{SHARD}: {name}:? {words}", line)
+    assert repair(copy, "deep", workers=1).made == (1,)
+    assert file_hashes(copy) == file_hashes(originals[form])
+
+
+def test_a_shard_that_ends_the_process_is_a_fault(raw, monkeypatch):
+    """Shards are parsed in other processes; one whose worker dies is named, and all are checked."""
+    # no file ends the process in every version of the libraries
+    monkeypatch.setattr("builder.verification.verify.check_shard", crashing_shards.kill_checker)
+    report = verify(raw, "full", workers=1)
+    (fault,) = report.faults
+    assert str(fault).startswith(f"{SHARD}: cannot be read (a worker process died")
+    assert report.checked == COUNT
 
 
 def test_a_shard_that_does_not_come_back_equal_is_reported(raw, monkeypatch):

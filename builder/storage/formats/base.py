@@ -70,6 +70,14 @@ class Format(ABC):
         It is published when the stack is closed.
         """
 
+    @abstractmethod
+    def labels_name(self, shard: Shard) -> str:
+        """Return where in the dataset's folder the Parquet file with a shard's labels is."""
+
+    @abstractmethod
+    def image_names(self, shard: Shard, batch: Batch) -> Sequence[str]:
+        """Return the name of the file with the image of each sample, as the labels give it."""
+
     @contextmanager
     def writer(
         self, folder: OutputFolder, config: DatasetConfig, shard: Shard

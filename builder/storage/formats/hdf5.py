@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +56,15 @@ class Hdf5Format(Format):
         file = stack.enter_context(folder.publish_file(name))
         if name == shard.fields_name:
             return Hdf5Writer(file, config, shard, config.fields)
-        return LabelsWriter(file, lambda batch: [shard.fields_name] * len(batch))
+        return LabelsWriter(file, partial(self.image_names, shard))
+
+    def labels_name(self, shard: Shard) -> str:
+        """Return the name of the Parquet file of a shard."""
+        return f"{shard.name}.parquet"
+
+    def image_names(self, shard: Shard, batch: Batch) -> Sequence[str]:
+        """Return the name of the HDF5 file, for each sample."""
+        return [shard.fields_name] * len(batch)
 
 
 class Hdf5Writer:

@@ -1,4 +1,4 @@
-"""The labels of a shard as a Parquet file, for people and other tools. It is only ever written.
+"""The labels of a shard as a Parquet file, for people and other tools. No dataset is read from it.
 
 Columns: `file_name`, `row` in it, `index`, `label` (a string: its zeros stay), `length`,
 `seed`, `glyphs` (list of int32), `boxes` (list of four float32 each). `seed` is text, `0x` and 16
@@ -7,10 +7,11 @@ hex digits: half of all seeds are 2**63 or more, and many tools hold whole numbe
 
 from __future__ import annotations
 
+import hashlib
 import io
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,11 @@ import pyarrow.parquet as pq
 
 from builder.common import atomic_files
 from builder.common.constants import Int32s, UInt8s, Words
+from builder.common.validation import format_value
 from builder.generator.batch import Batch
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 GROUP = 8192
 """Rows in a row group. Fixed, so that equal shards give equal bytes whatever the block size."""
@@ -37,6 +42,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+BUFFER = 1 << 16
+"""Bytes that are written and hashed at once."""
+
 DICTIONARY = ["file_name", "length"]
 """Columns of few values. A dictionary for the others made files a tenth larger, and slower."""
 
@@ -46,17 +54,43 @@ HEX_PAIRS = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint16)
 """The two hex digits of each byte."""
 
 
+class HashingSink(io.RawIOBase):
+    """Where pyarrow writes: it counts and hashes the bytes, and writes them if there is a file.
+
+    Args:
+        handle: Descriptor of the file; None for the size and the hash alone.
+    """
+
+    def __init__(self, handle: int | None) -> None:
+        self.size, self.sha256, self._handle = 0, hashlib.sha256(), handle
+
+    def writable(self) -> bool:
+        """Say that this is a file to write to."""
+        return True
+
+    def write(self, data: Buffer) -> int:
+        """Add bytes, all of them."""
+        view = memoryview(data).cast("B")
+        if self._handle is not None:
+            atomic_files.write_at(self._handle, view, self.size)
+        self.sha256.update(view)
+        self.size += len(view)
+        return len(view)
+
+
 class LabelsWriter:
     """An open Parquet file of labels, written row group by row group.
 
     Args:
-        file: The file, empty. The writer does not close it.
+        file: The file, empty; the writer does not close it. None for its size and sha256 alone.
         file_names: Returns the file name of the image of each sample of a batch.
     """
 
-    def __init__(self, file: io.FileIO, file_names: Callable[[Batch], Sequence[str]]) -> None:
-        self._handle, self._file_names = file.fileno(), file_names
-        self._sink = os.fdopen(self._handle, "wb", closefd=False)  # a raw file may write in part
+    def __init__(
+        self, file: io.FileIO | None, file_names: Callable[[Batch], Sequence[str]]
+    ) -> None:
+        self._sums, self._file_names = HashingSink(file.fileno() if file else None), file_names
+        self._sink = io.BufferedWriter(self._sums, BUFFER)
         self._file = pq.ParquetWriter(
             self._sink, SCHEMA, compression="zstd", use_dictionary=DICTIONARY
         )
@@ -76,17 +110,56 @@ class LabelsWriter:
 
     def close(self) -> tuple[int, str]:
         """Write the last rows and the end of the file; return its size in bytes and its sha256."""
-        with self._sink:
-            if len(self._rest):
-                self._file.write_table(self._rest.combine_chunks(), GROUP)
-            self._file.close()
-        sha256 = atomic_files.StreamingSha256(self._handle).hexdigest()
-        return os.fstat(self._handle).st_size, sha256
+        if len(self._rest):
+            self._file.write_table(self._rest.combine_chunks(), GROUP)
+        self._file.close()
+        self._sink.flush()
+        return self._sums.size, self._sums.sha256.hexdigest()
 
     def abandon(self) -> None:
         """Close what is open."""
         with suppress(Exception), self._sink:
             self._file.close()
+
+
+def compare_rows(
+    file: io.BufferedReader,
+    count: int,
+    read: Callable[[range], Batch],
+    file_names: Callable[[Batch], Sequence[str]],
+) -> Iterator[str]:
+    """Yield the first difference between a Parquet file and the labels of samples, if there is one.
+
+    A damaged file can end the process in pyarrow, so this is only called in workers.
+
+    Args:
+        file: The Parquet file.
+        count: Samples that it should have.
+        read: Returns the samples in a range of rows.
+        file_names: As for `LabelsWriter`.
+    """
+    opened = pq.ParquetFile(file)
+    if (rows := opened.metadata.num_rows) != count:
+        yield f"has {rows} rows, expected {count}"
+        return
+    columns, due = ({f.name: f.type for f in schema} for schema in (opened.schema_arrow, SCHEMA))
+    for name in sorted({*columns, *due}):
+        if columns.get(name) != due.get(name):
+            yield f"column {name[:60]} is {columns.get(name)}, expected {due.get(name)}"
+            return
+    first = 0
+    for group in range(opened.num_row_groups):
+        stored = opened.read_row_group(group, use_threads=False)
+        batch = read(range(first, first + len(stored)))
+        expected = _labels_table(batch, file_names(batch), np.arange(first, first + len(stored)))
+        for name in SCHEMA.names:
+            values, due = stored[name].to_pylist(), expected[name].to_pylist()
+            for row, (value, correct) in enumerate(zip(values, due, strict=True), first):
+                if value != correct:
+                    shown, right = format_value(value), format_value(correct)
+                    yield f"row {row}: {name} is {shown}, expected {right}"
+                    return
+        first += len(stored)
 
 
 def _labels_table(batch: Batch, file_names: Sequence[str], rows: npt.NDArray[np.int64]) -> pa.Table:

@@ -147,6 +147,14 @@ class PngFormat(Format):
             return Hdf5Writer(file, config, shard, _without_images(config.fields))
         return PngFolderWriter(stack.enter_context(folder.publish_folder(name)), shard)
 
+    def labels_name(self, shard: Shard) -> str:
+        """Return where the Parquet file of a shard is: beside its images."""
+        return f"{shard.name}/{METADATA}"
+
+    def image_names(self, shard: Shard, batch: Batch) -> list[str]:
+        """Return the names of the PNG files of a batch."""
+        return _file_names(batch)
+
     def check_folder(self, folder: Path, shard: Shard) -> Iterator[Fault]:
         """Yield a fault for what is missing from a shard's folder, or does not belong there.
 

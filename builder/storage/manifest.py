@@ -27,8 +27,9 @@ MOST_SHARDS = 1_000_000
 MOST_BYTES = {MANIFEST: 1 << 30}
 """Bytes of a manifest at most: a million shards, the most there are, take 0.9 GB."""
 
-MOST_OF_OTHERS = 1 << 22
-"""Bytes of a plan or record at most. They have a thousand or two, and a large recipe 5,000."""
+MOST_OF_OTHERS = 1 << 16
+"""Bytes of a plan or record at most. They have a thousand or two. A plan with as many digits as a
+label can have takes 7,000, and a record with labels of all lengths and the largest sums 13,000."""
 
 LIBRARIES = ("numpy", "numba", "h5py", "isal", "pyarrow", "xxhash")
 """Libraries whose version can change a file's bytes, though never a pixel or label."""

@@ -15,6 +15,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +28,15 @@ from hypothesis import strategies as st
 
 from builder import Recipe, build, open_dataset, verify
 from builder.cli import main
-from builder.common import cache, untrusted_files
+from builder.common import atomic_files, cache, untrusted_files
 from builder.common.errors import BuilderError, DatasetError
 from builder.planner import planner
 from builder.recipe import digit_files, labels_file
 from builder.storage import manifest
-from builder.storage.config import DatasetConfig
+from builder.storage.config import DatasetConfig, StorageOptions
 from builder.storage.formats import png_file
-from builder.storage.manifest import CompletionRecord, Manifest
+from builder.storage.manifest import CompletionRecord, FileRecord, Manifest
+from builder.storage.statistics import Statistics
 from tests.conftest import read_all
 
 ROOT = Path(__file__).parents[2]
@@ -667,7 +669,42 @@ def test_json_has_a_limit(copy, monkeypatch):
         manifest.read_model(folder / "x.json", CompletionRecord)
 
 
+def test_the_largest_plan_and_record_are_within_their_limit():
+    """No plan or record that can be has more than a quarter of what may be read of it."""
+    digits, most = [9] * 255, (1 << 127) - 1
+    config = DatasetConfig.of(
+        Recipe(digits=digits, width=8192, seed=2**64 - 1, spacing=(-9, -9), augment="strong"),
+        StorageOptions(compression="gzip", masks=True, shard_size=10**8),
+        10**14,
+    )
+    shard = config.shard(config.shard_count - 1)
+    record = CompletionRecord(
+        shard=shard,
+        files=[FileRecord(name="x" * 30, bytes=most, sha256="f" * 64)] * 2,
+        statistics=Statistics(
+            pixel_sum=most,
+            pixel_square_sum=most,
+            class_counts=[most] * 10,
+            length_counts=dict.fromkeys(range(1, 256), 10**8),
+        ),
+        fingerprint=config.fingerprint,
+        generator_version=2,
+    )
+    for model in (config, record):
+        size = len(atomic_files.json_bytes(model.model_dump(mode="json")))
+        assert 1000 < size < manifest.MOST_OF_OTHERS / 4, size
+
+
 # JSON
+
+
+def test_doubled_keys_are_found_in_one_pass():
+    """The time of the search grows with the number of keys, and not with its square."""
+    keys = ",".join(f'"{number}":0' for number in range(90_000))
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match="'89999' twice"):
+        untrusted_files.parse_json(f'{{{keys},"89999":0}}'.encode())
+    assert time.perf_counter() - started < 10  # it took minutes
 
 
 @pytest.mark.parametrize(

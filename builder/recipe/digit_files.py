@@ -161,8 +161,8 @@ def _to_images(name: str, array: AnyArray) -> UInt8s:
     if array.ndim == 2 and array.shape[1] in SIDES_OF_ROWS:
         side = SIDES_OF_ROWS[array.shape[1]]
         array = array.reshape(-1, side, side)
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
+    if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):  # one channel, first or last
+        array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
     if array.ndim != 3 or array.dtype.kind not in "uifb":
         raise _wrong_array(name, array, "images (is it a label file?)")
     if array.shape[1:] not in ((FRAME, FRAME), (UNFRAMED, UNFRAMED)):

@@ -366,8 +366,8 @@ NPZ_NAMES = {
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("alone", [False, True], ids=["in-a-folder", "alone"])
 def test_npz_files_are_read(tmp_path, names, save, alone):
-    """Four arrays give the digits that IDX files of them give, also as (K, 28, 28, 1)."""
-    values = (LOPSIDED[..., None], LABELS.astype(np.int64), LOPSIDED[:3], LABELS[:3, None])
+    """Four arrays give the digits that IDX files of them give, also with an axis of one channel."""
+    values = (LOPSIDED[..., None], LABELS.astype(np.int64), LOPSIDED[:3, None], LABELS[:3, None])
     path = tmp_path / "digits.npz"
     save(path, val_images=LOPSIDED[:1], **dict(zip(names, values, strict=True)))
     (tmp_path / "notes.txt").write_text("beside it")

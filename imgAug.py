@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.augment.ranges import Augment
-from builder.cli import Parser, print_error, print_line, run_command
+from builder.cli import Parser, parse_whole, print_error, print_line, run_command
 from builder.cli.options import parse_path
 from builder.common import atomic_files, rng
 from builder.common.errors import UsageError
@@ -258,15 +258,15 @@ def _parser() -> Parser:
     digits, spacing = "the digits of every image (%(default)s)", "px between digits (%(default)s)"
     add("--digits", type=_parse_list, default=[1, 2, 4, 6, 3, 5, 0], help=digits)
     add("--spacing_range", type=_parse_list, default=[5, 10], help=spacing)
-    add("--image_width", type=int, default=200, help="px (%(default)s)")
+    add("--image_width", type=parse_whole, default=200, help="px (%(default)s)")
     add(
         "--dataout_dir",
         type=parse_path,
         default=Path("dataout"),
         help="folder for the PNG files (%(default)s)",
     )
-    add("--image_count", type=int, default=100, help="number of images (%(default)s)")
-    add("--seed", type=int, help="0 to 2**64 - 1, to get the same images again")
+    add("--image_count", type=parse_whole, default=100, help="number of images (%(default)s)")
+    add("--seed", type=parse_whole, help="0 to 2**64 - 1, to get the same images again")
     return parser
 
 

@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import builder
@@ -72,6 +73,25 @@ def test_home_folders_are_found(tmp_path, monkeypatch):
     Path("~nobody-of-this-name").mkdir()
     with pytest.raises(builder.UsageError, match="~nobody-of-this-name: holds no plan"):
         builder.verify("~nobody-of-this-name")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    """Every function takes numpy's whole numbers and booleans in place of Python's."""
+    recipe = builder.Recipe(length=(np.int32(1), 3), seed=np.uint64(2**64 - 1), width=np.int16(99))
+    options = {"workers": np.int64(1), "shard_size": np.uint8(3), "block_size": np.int32(2)}
+    result = builder.build(recipe, np.int64(5), tmp_path / "a", masks=np.True_, **options)
+    assert (result.manifest.plan.count, result.manifest.plan.shard_count) == (5, 2)
+    data = builder.open_dataset(result.path)
+    assert builder.verify(result.path, "deep", samples=np.int8(4), workers=np.int8(1)).whole
+    assert builder.repair(result.path, workers=np.int8(1)).before.whole
+    assert data[np.uint64(1)].text == data[-4].text == data[np.int64(1) : np.int8(2)][0].text
+    assert builder.generate(recipe, [np.uint64(1), 2, np.int8(3)]).texts == data[1:4].texts
+    assert builder.regenerate(recipe, np.uint64(data[1].seed)).index == 1
+    live = builder.LiveDataset(recipe, np.int16(5))
+    order = builder.Order(np.int8(2), shuffle=np.True_, seed=np.uint64(3), ranks=np.int8(1))
+    batches = list(live.in_order(order, epoch=np.int8(1), start=np.int8(1)))
+    assert [len(batch) for batch in batches] == [2, 1]
+    assert len(list(data.batches(np.int64(2), np.bool_(False), np.int8(0), np.int8(1)))) == 3
 
 
 def names_for_type_checkers():

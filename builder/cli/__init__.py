@@ -10,13 +10,16 @@ code: the code speaks of the dataset.
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import io
 import os
+import re
 import select
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from fractions import Fraction
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -37,6 +40,9 @@ VERBS = {
 """Verb and help line. Each verb is a module of this package that has `EXAMPLES`,
 `add_arguments(parser)` and `run(arguments)`, which returns the exit code."""
 
+MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+"""What a letter after a number multiplies it by."""
+
 STOPPED = "stopped; what is finished is kept, and the same call goes on from there"
 
 
@@ -46,6 +52,39 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print what is wrong with the call, and exit with code 2."""
         raise SystemExit(print_error(self.prog, f"{message} (see --help)", 2))
+
+
+def parse_whole(text: str) -> int:
+    """Return the whole number of a text such as `10000`, `10k`, `2M` or `1e4`."""
+    match = re.fullmatch(r"([+-]?(?:\d+\.?|\d*\.\d+)(?:e\+?\d{1,2})?)([kmgt]?)", text, re.I | re.A)
+    with suppress(ValueError):
+        value = int(text) if match is None else Fraction(match[1]) * MULTIPLES[match[2].lower()]
+        if value.denominator == 1:
+            return value.numerator
+    raise argparse.ArgumentTypeError(
+        f"'{text}' is not a whole number, such as 10000, 10k, 2M or 1e4"
+    )
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """Return the range of `5`, `1:5` or `1,5`."""
+    low, colon, high = text.replace(",", ":").partition(":")
+    try:
+        return int(low), int(high if colon else low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a number or a range, such as 5 or 1:5"
+        ) from None
+
+
+def _join_spacing(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with `--spacing` and its value in one: two numbers, or what begins with `-`.
+
+    argparse would take `-4:12` for an option, and a path after one number for a second one.
+    """
+    text = "\0".join(["", *arguments, ""])
+    text = re.sub(r"\0--spacing\0(-?\d+)\0(-?\d+)(?=\0)", r"\0--spacing=\1:\2", text)
+    return re.sub(r"\0--spacing\0(?=-\d)", r"\0--spacing=", text).split("\0")[1:-1]
 
 
 class _UnfailingFile(io.FileIO):
@@ -134,12 +173,17 @@ def _run_verb(verb: str, program: str, arguments: Sequence[str]) -> int:
         argument_default=argparse.SUPPRESS,  # an option that is not given is absent
     )
     module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(arguments))
+    code: int = module.run(parser.parse_args(_join_spacing(arguments)))
     return code
 
 
 def _parse_verb(arguments: Sequence[str]) -> str:
     """Return the verb; or print the help, the version or an error, and exit."""
+    for verb in arguments:
+        if not verb.startswith("-") and verb not in VERBS:
+            nearest = difflib.get_close_matches(verb, VERBS, 1)
+            hint = f"did you mean '{nearest[0]}'?" if nearest else f"verbs: {', '.join(VERBS)}"
+            raise SystemExit(print_error("digitseq", f"there is no verb '{verb}': {hint}", 2))
     parser = Parser(
         "digitseq", description="Images of handwritten digit sequences.", allow_abbrev=False
     )
@@ -164,6 +208,9 @@ def run_command(program: str, command: Callable[[], int], *, last: bool) -> int:
             return command()
     except BuilderError as error:
         return print_error(program, str(error), error.exit_code)
+    except FileExistsError as error:
+        reason = "is no folder (but a file, or a link to nothing), expected one"
+        return print_error(program, f"{error.filename}: {reason}", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return print_error(program, f"{place}{error.strerror or error}", 1)

@@ -8,9 +8,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from builder.cli import options, print_line, print_rows
+from builder.cli import options, parse_whole, print_line, print_rows
 from builder.common import untrusted_files
 from builder.common.errors import UsageError, log
+from builder.recipe.fit import warn_of_squeeze
 from builder.storage.claim import check_folder
 from builder.storage.config import PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.manifest import MANIFEST, MOST_BYTES
@@ -35,7 +36,7 @@ FINALISE = "finish a dataset of which all parts are made"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     add = parser.add_argument
-    add("--count", type=int, metavar="N", help="how many images (required)")
+    add("--count", type=parse_whole, metavar="N", help="how many images (required)")
     add(
         "--out",
         type=options.parse_path,
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     build_options = options.worker_options(arguments, BuildOptions)
     with options.show_log(arguments):
         if "dry_run" in arguments:
+            warn_of_squeeze(recipe.width, recipe.strip_limits)
             print_rows(_estimate_rows(config, folder, build_options))
             return 0
         if "verify" in arguments:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from builder.augment.ranges import PRESETS, RANGES, Augment
+from builder.cli import parse_range, parse_whole
 from builder.common import untrusted_files
 from builder.common.errors import LineFormatter, UsageError, log_to
 from builder.common.validation import FrozenModel, local_path
@@ -33,15 +34,6 @@ def parse_digits(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def parse_length(text: str) -> tuple[int, int]:
-    """Return the range of `5` or `1:5`."""
-    low, _, high = text.partition(":")
-    try:
-        return int(low), int(high or low)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a length such as 5 or 1:5") from None
-
-
 def parse_path(text: str) -> Path:
     """Return the path of a text; a `~` at its beginning is the user's home."""
     try:
@@ -52,16 +44,16 @@ def parse_path(text: str) -> Path:
 
 SETTINGS_BY_TYPE: dict[object, dict[str, Any]] = {
     bool: {"action": "store_true"},
-    int: {"type": int, "metavar": "N"},
+    int: {"type": parse_whole, "metavar": "N"},
     float: {"type": float},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "length": {"type": parse_length, "metavar": "N|LO:HI"},
+    "length": {"type": parse_range, "metavar": "N|LO:HI"},
     "classes": {"type": parse_digits, "metavar": "0,1"},
     "digits": {"type": parse_digits, "metavar": "3,5,0"},
     "numbers": {"metavar": "LO:HI"},
     "labels_file": {"type": parse_path, "metavar": "FILE"},
-    "spacing": {"nargs": 2, "metavar": ("LO", "HI")},
+    "spacing": {"type": parse_range, "metavar": "N|LO:HI"},
     "dataset_dir": {"type": parse_path, "metavar": "DIR"},
     "hang_limit": {"metavar": "SECONDS"},
     "scheduler": {"metavar": "ADDRESS"},
@@ -120,7 +112,7 @@ def add_field(
             by_type["choices"] = get_args(annotation)
     default = field.default
     if not note and default is not None and default is not False:
-        note = f" ({' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        note = f" ({':'.join(map(str, default)) if isinstance(default, tuple) else default})"
     settings = {**by_type, **SETTINGS.get(name, {}), **settings}
     group.add_argument(option_name(name), help=f"{field.description}{note}", **settings)
 
@@ -224,6 +216,11 @@ def recipe_and_dataset(path: Path) -> tuple[Recipe, StoredDataset | None]:
 
 def read_recipe(path: Path) -> Recipe:
     """Return the recipe in a recipe, plan or manifest file."""
+    if not os.path.lexists(path):
+        raise UsageError(
+            f"{path}: there is no such file or folder, expected a dataset's folder, or a recipe, "
+            "plan or manifest file"
+        )
     values: Any = untrusted_files.read_json(path, MOST_BYTES[MANIFEST])
     for key in ("plan", "recipe"):
         values = values.get(key, values) if isinstance(values, dict) else values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from builder.cli import options, print_line
+from builder.cli import options, parse_whole, print_line
 from builder.common import atomic_files
 from builder.common.errors import UsageError
 from builder.common.validation import whole_number
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=options.parse_path, default=Path("preview.png"), metavar="FILE", help=OUT)
     add("--ladder", action="store_true", help=LADDER)
     add("--boxes", action="store_true", help="draw each digit's box and glyph frame")
-    add("--count", type=int, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
-    add("--columns", type=int, metavar="N", help="images in a row (what suits a screen)")
-    add("--zoom", type=int, metavar="N", help="factor of enlargement (what suits a screen)")
+    add("--count", type=parse_whole, metavar="N", help=f"samples, from index 0 ({DEFAULT_COUNT})")
+    add("--columns", type=parse_whole, metavar="N", help="images in a row (what suits a screen)")
+    add("--zoom", type=parse_whole, metavar="N", help="factor of enlargement (what suits a screen)")
     options.add_recipe_options(parser)
 
 

@@ -98,11 +98,15 @@ def publish_folder(folder: int, name: str, temporary: str) -> Iterator[int]:
 def publish_bytes(path: Path, data: bytes) -> None:
     """Publish a small file."""
     temporary = f"{TEMPORARY}{os.urandom(4).hex()}-{path.name}"
-    with (
-        open_folder(path.parent) as folder,
-        publish_file(folder, path.name, temporary) as file,
-    ):
-        write_at(file.fileno(), data, 0)
+    try:
+        with (
+            open_folder(path.parent) as folder,
+            publish_file(folder, path.name, temporary) as file,
+        ):
+            write_at(file.fileno(), data, 0)
+    except OSError as error:
+        error.filename = str(path)  # the name that the user knows
+        raise
 
 
 def sync_folder(handle: int) -> None:

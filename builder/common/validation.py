@@ -56,9 +56,8 @@ class FrozenModel(BaseModel):
     if not TYPE_CHECKING:  # type checkers derive the parameters from the fields
 
         def __init__(self, /, **data: object) -> None:
-            numpy = {name: v.tolist() for name, v in data.items() if hasattr(v, "tolist")}
             try:
-                super().__init__(**{**data, **numpy})
+                super().__init__(**{name: to_plain(value) for name, value in data.items()})
             except ValidationError as error:
                 raise UsageError(_describe(type(self), error.errors()[0])) from None
 
@@ -93,6 +92,13 @@ def _describe_bounds(info: FieldInfo | None) -> str:
     kind = "a whole number" if isinstance(limits["ge"], int) else "a number"
     most = limits.get("le", limits["lt"] - 1 if "lt" in limits else None)
     return f"{kind} from {limits['ge']:g}" + ("" if most is None else f" to {most}")
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value with Python's own numbers in place of numpy's, in lists and tuples too."""
+    if type(value) in (list, tuple):
+        return type(value)(map(to_plain, value))
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def to_int(value: Any) -> int:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from builder.common.constants import Ints
+from builder.common.constants import Integer, Ints
 from builder.common.errors import UsageError
 from builder.common.rng import INDEX_LIMIT
 from builder.common.validation import format_value, to_int, whole_number
@@ -17,6 +18,8 @@ from builder.datasets.order import Order, Schedule
 from builder.generator.batch import Batch, Sample
 from builder.generator.generator import generate
 from builder.recipe.recipe import Recipe
+
+BOOLS = (bool, np.bool_)
 
 ITERATION_BATCH = 256
 """Samples that plain iteration reads at a time."""
@@ -67,19 +70,22 @@ class Dataset(ABC):
         return self.count != 0
 
     @overload
-    def __getitem__(self, at: int) -> Sample: ...
+    def __getitem__(self, at: Integer) -> Sample: ...
 
     @overload
-    def __getitem__(self, at: slice | Sequence[int] | Ints) -> Batch: ...
+    def __getitem__(
+        self, at: slice | Sequence[Integer] | npt.NDArray[np.integer | np.bool_]
+    ) -> Batch: ...
 
     def __getitem__(self, at: Any) -> Sample | Batch:
         """Return the sample at an index, or the batch of several indices.
 
         Args:
             at: An index, a slice, or a list or array of indices. Negative ones count from the end.
+                Or a mask: as many booleans as there are samples, True for those to return.
 
         Raises:
-            IndexError: An index is out of range.
+            IndexError: An index is out of range, or a mask has another length.
             TypeError: `at` is of another type.
         """
         if isinstance(at, slice):
@@ -108,8 +114,13 @@ class Dataset(ABC):
         return np.arange(start, stop, step, dtype=np.int64)
 
     def _list_indices(self, at: Any) -> Ints:
-        """Return a list or array of indices as (B,) int64, negative ones counted from the end."""
+        """Return indices or a mask as indices (B,) int64, negative ones counted from the end."""
         numbers = _to_ints(at)
+        if isinstance(numbers, np.ndarray):
+            if len(numbers) != self.count:
+                size = len(numbers)
+                raise IndexError(f"a mask of {size} booleans is not for {self._describe_size()}")
+            return np.flatnonzero(numbers)
         end = INDEX_LIMIT if self.count is None else self.count
         start = 0 if self.count is None else -end
         for number in numbers:
@@ -121,8 +132,11 @@ class Dataset(ABC):
         return index
 
     def _out_of_range(self, index: int) -> IndexError:
+        return IndexError(f"index {format_value(index)} is not in {self._describe_size()}")
+
+    def _describe_size(self) -> str:
         size = "without an end" if self.count is None else f"of {self.count} samples"
-        return IndexError(f"index {format_value(index)} is not in this dataset {size}")
+        return f"this dataset {size}"
 
     def batches(
         self, size: int, shuffle: bool = False, seed: int = 0, epoch: int = 0
@@ -204,18 +218,26 @@ class LiveDataset(Dataset):
         return generate(self._recipe, index, self.masks)
 
 
-def _to_ints(at: Any) -> list[int]:
-    """Return whole numbers in one row, a list or array. Raises `TypeError` for anything else."""
+def _to_ints(at: Any) -> list[int] | npt.NDArray[np.bool_]:
+    """Return whole numbers as a list, or booleans as an array, of one row, a list or an array.
+
+    Raises:
+        TypeError: `at` is anything else.
+    """
     try:
+        if isinstance(at, (list, tuple)) and at and all(isinstance(v, BOOLS) for v in at):
+            return np.array(at)
         if hasattr(at, "__array__"):
             array = np.asarray(at)  # a tensor on a GPU, for example, cannot become an array
             if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
                 return array.tolist()
+            if array.ndim == 1 and array.dtype.kind == "b":
+                return array
         elif isinstance(at, (list, tuple, range)):
             return [to_int(value) for value in at]
     except (TypeError, ValueError, RuntimeError):
         pass
     raise TypeError(
         f"index is {format_value(at)}, "
-        "expected a whole number, a slice, or whole numbers in one row"
+        "expected a whole number, a slice, or whole numbers or booleans in one row"
     )

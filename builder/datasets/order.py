@@ -13,7 +13,7 @@ from builder.common import rng
 from builder.common.constants import Ints
 from builder.common.errors import UsageError
 from builder.common.rng import INDEX_LIMIT, MASK, Stream
-from builder.common.validation import whole_number
+from builder.common.validation import format_value, whole_number
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ class Order:
         if self.block is not None:
             self._check("block", 1, INDEX_LIMIT - 1)
         for name in ("shuffle", "drop_last"):
-            if not isinstance(getattr(self, name), bool):
-                raise UsageError(f"{name} is {getattr(self, name)!r}, expected True or False")
+            value = getattr(self, name)
+            if not isinstance(value, (bool, np.bool_)):
+                raise UsageError(f"{name} is {format_value(value)}, expected True or False")
+            object.__setattr__(self, name, bool(value))
 
     def _check(self, name: str, least: int, most: int) -> None:
         """Check the range of a field, and convert a numpy number to int."""

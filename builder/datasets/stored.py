@@ -59,6 +59,8 @@ def open_dataset(path: str | Path) -> StoredDataset:
     (4, '350', (2, 28, 200))
     """
     folder = local_path(path)
+    if not os.path.lexists(folder):
+        raise DatasetError(f"{folder}: there is no such folder, expected a dataset's folder")
     if not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / PLAN):
         raise DatasetError(
             f"{folder}: the build of this dataset is not finished; to finish it: "

@@ -7,6 +7,7 @@ index below 2**63 is planned alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,18 +17,18 @@ import numpy.typing as npt
 from builder.augment.table import draw_effects, draw_warps
 from builder.augment.thickness import compute_growth
 from builder.common import rng
-from builder.common.constants import FRAME, HALF, PAD, Floats, Int8s, Int32s, Ints, Words
+from builder.common.constants import FRAME, HALF, PAD, Floats, Int8s, Int32s, Integer, Ints, Words
 from builder.common.errors import UsageError
 from builder.common.jit import jit
 from builder.common.rng import Stream
 from builder.common.rng_kernels import word_below
-from builder.common.validation import format_value
+from builder.common.validation import format_value, to_int
 from builder.planner.layout import arrange, draw_gaps, move_to_extents, pull_in
 from builder.planner.specs import DigitSpecs, GlyphArrays, Specs
 from builder.recipe.digits import DigitBank, open_bank
 from builder.recipe.recipe import Recipe
 
-Indices = Sequence[int] | npt.NDArray[np.integer] | range
+Indices = Sequence[Integer] | npt.NDArray[np.integer] | range
 """Indices of samples, (B,), each a whole number in [0, 2**63)."""
 
 
@@ -109,10 +110,13 @@ def pick_glyphs(words: Words, labels: Int8s, starts: Ints, members: Int32s, glyp
             glyphs[b, d] = members[start + word_below(words[b, d], end - start)]
 
 
-def check_indices(indices: Iterable[int] | npt.NDArray[np.integer]) -> Ints:
+def check_indices(indices: Iterable[Integer] | npt.NDArray[np.integer]) -> Ints:
     """Return indices as (B,) int64, or raise `UsageError` for one that is not in [0, 2**63)."""
-    array = np.asarray(indices if isinstance(indices, (np.ndarray, range)) else list(indices))
-    if array.size == 0:
+    array = np.zeros((), dtype=np.bool_)  # for what is no sequence of whole numbers
+    with suppress(TypeError):
+        plain = isinstance(indices, (np.ndarray, range))
+        array = np.asarray(indices if plain else [to_int(index) for index in indices])
+    if array.ndim == 1 and not array.size:
         return np.zeros(0, dtype=np.int64)
     whole = array.ndim == 1 and array.dtype.kind in "iu"
     if not whole or int(array.min()) < 0 or int(array.max()) >= rng.INDEX_LIMIT:

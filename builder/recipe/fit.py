@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from builder.common.errors import log
+
 Fit = Literal["squeeze", "fill", "error"]
 Align = Literal["random", "left", "center", "right"]
 Between = Literal["frame", "ink"]
@@ -17,6 +19,10 @@ neighbour."""
 
 SQUEEZE_LIMIT = (10, 28)
 """Narrowest squeeze, as a fraction: a frame of 28 px on 10 px. Below it strokes run together."""
+
+
+STRONG_SQUEEZE = 2 / 3
+"""Share of its width below which a squeezed digit is told of: few tasks have digits so narrow."""
 
 
 class StripLimits(NamedTuple):
@@ -91,3 +97,20 @@ def check_width(width: int, shortest: int, limits: StripLimits) -> None:
         f"{f' with gaps of {gaps}' if longest > 1 else ''}: "
         f"{ways or f'expected fewer digits, as images are at most {WIDEST} wide'}"
     )
+
+
+def warn_of_squeeze(width: int, limits: StripLimits) -> None:
+    """Log a warning if a strip in an image of `width` px loses more than a third of its width."""
+    digits, gap = limits.longest, limits.spacing[1]
+    share = (width - (digits - 1) * gap) / (digits * limits.extent)
+    if share < STRONG_SQUEEZE:
+        gaps = f" with gaps of {gap} px" if digits > 1 else ""
+        enough = limits._replace(fit="error").width_needed()
+        advice = f"; a width of {enough} px leaves them as they are" if enough <= WIDEST else ""
+        log.warning(
+            "labels of %d digits%s are squeezed to as little as %.0f %% of their width%s",
+            digits,
+            gaps,
+            100 * share,
+            advice,
+        )

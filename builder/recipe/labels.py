@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from builder.common import rng
 from builder.common.constants import PAD, Int8s, Ints, Words
 from builder.common.rng import Stream
-from builder.common.validation import WholeNumber
+from builder.common.validation import WholeNumber, to_plain
 from builder.recipe import labels_file
 
 LONGEST_NUMBER = 18
@@ -29,7 +29,9 @@ def split_digits(value: object) -> object:
     """Return the digits of a string or of any other iterable as a tuple, anything else as it is."""
     if isinstance(value, str):
         return tuple(int(c) if c in "0123456789" else c for c in value)
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else value
+    if isinstance(value, Iterable) and not isinstance(value, Mapping):
+        return tuple(map(to_plain, value))
+    return value
 
 
 def check_digits(digits: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:

@@ -44,9 +44,11 @@ def _complete_augment(value: Any) -> object:
 
 
 def _sort_classes(digits: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return each digit once, in order, or None for all ten."""
-    classes = tuple(sorted(set(digits)))
-    return None if len(classes) == CLASSES else classes
+    """Return digits in order, or None for all ten. Raise `ValueError` for one that is doubled."""
+    doubled = [digit for digit in sorted(set(digits)) if digits.count(digit) > 1]
+    if doubled:
+        raise ValueError(f"classes holds {doubled[0]} twice, expected each digit once")
+    return None if len(digits) == CLASSES else tuple(sorted(digits))
 
 
 DEFAULT_LENGTH = (1, 5)
@@ -180,12 +182,16 @@ class Recipe(FrozenModel):
 
     @model_validator(mode="after")
     def _check_fit(self) -> Recipe:
+        shortest = self.length[0] if self.length else self.label_source.longest
+        check_width(self.width, shortest, self.strip_limits)
+        return self
+
+    @property
+    def strip_limits(self) -> StripLimits:
+        """The limits of the strips that can be drawn."""
         extent = FRAME if self.spacing_between == "frame" else max(1, self.source.ink_width)
         longest = self.label_source.longest
-        shortest = self.length[0] if self.length else longest
-        limits = StripLimits(longest, self.spacing, extent, self.fit, self.spacing_between)
-        check_width(self.width, shortest, limits)
-        return self
+        return StripLimits(longest, self.spacing, extent, self.fit, self.spacing_between)
 
     @cached_property
     def label_source(self) -> labels.LabelSource:

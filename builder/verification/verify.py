@@ -19,7 +19,7 @@ from builder.planner.planner import open_planner
 from builder.recipe.digits import register_expected
 from builder.storage.config import PLAN, DatasetConfig
 from builder.storage.manifest import MANIFEST
-from builder.storage.manifest_check import Fault
+from builder.storage.manifest_check import Fault, kind_of
 from builder.storage.output_folder import OutputFolder
 from builder.verification.quick_check import DatasetDocuments, QuickCheckResult, quick_check
 from builder.verification.shard_check import ShardCheckTask, check_shard, evenly_spaced_sample
@@ -162,7 +162,9 @@ def verify_dataset(folder: Path, options: VerifyOptions) -> tuple[VerifyReport, 
 def _require_dataset(folder: Path) -> None:
     """Raise `UsageError` for a folder in which nothing looks like a dataset."""
     if not folder.is_dir():
-        raise UsageError(f"{folder}: is not a folder, expected a dataset's folder")
+        kind = kind_of(folder)
+        fault = f"is a {kind}" if kind else "there is no such folder"
+        raise UsageError(f"{folder}: {fault}, expected a dataset's folder")
     names = [entry.name for entry in OutputFolder(folder).entries()]
     if not any(name in (PLAN, MANIFEST) or name.startswith("shard-") for name in names):
         raise UsageError(f"{folder}: holds no {PLAN} and no {MANIFEST}, so it is not a dataset")

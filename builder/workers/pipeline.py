@@ -14,6 +14,7 @@ from builder.common.jit import log_compilation
 from builder.common.validation import local_path
 from builder.planner.planner import open_planner
 from builder.recipe import labels_file
+from builder.recipe.fit import warn_of_squeeze
 from builder.recipe.recipe import Recipe
 from builder.storage.claim import check_folder, claim
 from builder.storage.config import FORMAT_FACTS, PLAN, DatasetConfig, Part, StorageOptions
@@ -216,6 +217,8 @@ def _build_missing(
         folder.remove(config.shard(number).record_name)
     workers = pool.describe_workers(options, len(numbers))
     log.info("shards to make: %d of %d; %s", len(numbers), config.shard_count, workers)
+    recipe = Recipe.from_json(config.recipe)
+    warn_of_squeeze(recipe.width, recipe.strip_limits)
     log_compilation()
     tasks = [ShardTask(folder, config, number, options.block_size) for number in numbers]
     samples = sum(task.shard.count for task in tasks)

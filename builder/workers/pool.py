@@ -15,7 +15,8 @@ from functools import cache
 from typing import Literal, TypeVar
 
 from builder.common import signals
-from builder.common.errors import BuildError, log
+from builder.common.errors import BuildError, UsageError, log
+from builder.common.validation import format_value
 from builder.workers import processes
 from builder.workers.options import BuildOptions
 
@@ -30,7 +31,14 @@ def usable_cores() -> int:
     """Return how many cores this process may use, by affinity and container limits."""
     import joblib
 
-    return int(joblib.cpu_count())
+    try:
+        return int(joblib.cpu_count())
+    except ValueError:
+        name = "LOKY_MAX_CPU_COUNT"
+        raise UsageError(
+            f"the environment variable {name} is {format_value(os.environ.get(name))}, "
+            "expected a whole number from 1; unset it for all cores"
+        ) from None
 
 
 def worker_count(options: BuildOptions, tasks: int) -> int:

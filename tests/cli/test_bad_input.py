@@ -156,7 +156,11 @@ WRONG_BUILDS = [
     (f"{BUILD} --width 8193", "width is 8193"),
     (f"{BUILD} --spacing 10 5", "spacing is 10 to 5.* write 5 10"),
     (f"{BUILD} --spacing -10 5", "spacing is -10 to 5, expected px from -9"),
-    (f"{BUILD} --spacing 5", "--spacing"),
+    (f"{BUILD} --spacing", "--spacing: expected one argument"),
+    (f"{BUILD} --spacing 5.5", "'5.5' is not a number or a range"),
+    (f"{BUILD} --spacing 5:", "'5:' is not a number or a range"),
+    (f"{BUILD} --spacing 5 10 15", "unrecognized arguments: 15"),
+    (f"{BUILD} --spacing 5 x", "unrecognized arguments: x"),
     (f"{BUILD} --digits ''", "digits has 0 digits"),
     (f"{BUILD} --digits []", "digits has 0 digits"),
     (f"{BUILD} --digits 12", "digits holds 12"),
@@ -165,11 +169,12 @@ WRONG_BUILDS = [
     (f"{BUILD} --digits {'1,' * 255}1 --width 8192", "digits has 256 digits"),
     (f"{BUILD} --classes ''", "classes has 0 digits"),
     (f"{BUILD} --classes 12", "classes holds 12"),
+    (f"{BUILD} --classes 1,7,1", "classes holds 1 twice"),
     (f"{BUILD} --classes 1 --digits 3", "classes goes with random digits"),
     (f"{BUILD} --length 0", "length is 0"),
     (f"{BUILD} --length 5:1", "length is 5 to 1.* write 1 5"),
     (f"{BUILD} --length 256 --width 8192", "length is 256"),
-    (f"{BUILD} --length x", "'x' is not a length"),
+    (f"{BUILD} --length x", "'x' is not a number or a range, such as 5 or 1:5"),
     (f"{BUILD} --length 3 --digits 3", "--digits.* not allowed with .*--length"),
     (f"{BUILD} --numbers 5", "numbers is '5', expected LO:HI"),
     (f"{BUILD} --numbers 9:5", "LO is larger than HI; write 5:9"),
@@ -229,7 +234,13 @@ WRONG_BUILDS = [
     ("--count -5", "count is -5, expected .* from 1"),
     (f"--count {2**63}", f"count is {2**63}"),
     ("--count many", "--count.*'many'"),
-    ("--count 10.5", "--count.*'10.5'"),
+    ("--count 10.5", "--count.*'10.5' is not a whole number, such as 10000, 10k, 2M or 1e4"),
+    ("--count 1.0005k", "--count.*'1.0005k'"),
+    ("--count 1e-1", "--count.*'1e-1'"),
+    ("--count 10kk", "--count.*'10kk'"),
+    ("--count k", "--count.*'k'"),
+    ("--count 1e999", "--count.*'1e999'"),
+    ("--count 1e99", "count is 1000000.*, expected .* from 1"),
     ("--width 200", "--count is missing"),
     ("--count 0 --dry-run", "count is 0"),
     (f"{BUILD} --workers 0", "workers is 0, expected .* from 1"),
@@ -249,7 +260,7 @@ WRONG_BUILDS = [
     (f"{BUILD} extra", "extra"),
     (f"{BUILD} 'two\nlines'", "two"),
     # recipes
-    (f"{BUILD} --recipe missing.json", "missing.json: .*No such file"),
+    (f"{BUILD} --recipe missing.json", "missing.json: there is no such file or folder"),
     (f"{BUILD} --recipe empty", "empty: .*[Dd]irectory"),
     (f"{BUILD} --recipe /dev/zero", "/dev/zero: .*no regular file"),
     (f"{BUILD} --recipe fifo", "fifo: .*no regular file"),
@@ -301,6 +312,9 @@ WRONG_OTHERS = [
     ("info", "s3://bucket/x", "DATASET: s3://bucket/x: storage"),
     ("verify", "s3://bucket/x", "DATASET: s3://bucket/x: storage"),
     ("verify", "data --deep --dataset-dir s3://bucket/x", "--dataset-dir: s3://bucket/x: storage"),
+    ("preview", "nope", "nope: there is no such file or folder, expected a dataset's folder"),
+    ("verify", "nope", "nope: there is no such folder, expected a dataset's folder"),
+    ("verify", "file", "file: is a file, expected a dataset's folder"),
     ("preview", "s3://bucket/x", "s3://bucket/x: storage"),
     ("preview", "--out s3://bucket/x.png", "--out: s3://bucket/x.png: storage"),
     ("regenerate", "s3://bucket/x --index 0", "s3://bucket/x: storage"),
@@ -312,7 +326,11 @@ WRONG_OTHERS = [
     ("regenerate", "data --index ''", "'' is not a whole number"),
     ("regenerate", "data --index 1 --sample-seed 1", "not allowed with"),
     ("regenerate", "data --index 60 --out new", "index 60 is not in this dataset"),
-    ("regenerate", "missing --index 0 --out new", "missing: .*No such file"),
+    (
+        "regenerate",
+        "missing --index 0 --out new",
+        "missing: there is no such file or folder, expected a dataset's folder",
+    ),
     ("regenerate", "/dev/zero --index 0 --out new", "/dev/zero: .*no regular file"),
     ("regenerate", "fifo --index 0 --out new", "fifo: .*no regular file"),
     ("regenerate", "good.txt --index 0 --out new", "good.txt"),
@@ -323,7 +341,7 @@ WRONG_OTHERS = [
 ]
 
 FAILED_OTHERS = [
-    ("info", "missing", "missing/manifest.json: is not there"),
+    ("info", "missing", "missing: there is no such folder, expected a dataset's folder"),
     ("info", "file", "file"),
     ("info", "empty", "empty/manifest.json: is not there"),
     ("info", "unfinished", "unfinished: .*not finished"),
@@ -349,7 +367,8 @@ FAILED_OTHERS = [
     ("regenerate", "outside --index 0 --out new", "labels_file|recipe|fingerprint"),
     ("regenerate", "shard-gone --index 30 --out new", "shard-000001.h5"),
     ("regenerate", "shard-torn --index 30 --out other", "shard-000001.h5"),
-    ("regenerate", "data --index 0 --out file", "file"),
+    ("regenerate", "data --index 0 --out file", "file: is no folder"),
+    ("regenerate", "data --index 0 --out nowhere", "nowhere: is no folder .*a link to nothing"),
 ]
 
 CALLS = [
@@ -528,6 +547,15 @@ def test_a_disk_that_is_full_from_the_beginning(capsys, tmp_path, monkeypatch, f
     assert_one_line(result, 1, "No space left on device")
     assert tree(tmp_path) == {}
     assert call(capsys, "build", *arguments, "--out", tmp_path / "new" / "data").code == 0
+
+
+def test_a_wrong_number_of_cores_in_the_environment(capsys, tmp_path, monkeypatch):
+    """A limit of cores that is no number is named, with its variable and its value."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "abc")
+    result = call(capsys, "build", *shlex.split(DATA))
+    assert_one_line(result, 2, "LOKY_MAX_CPU_COUNT is 'abc', expected a whole number from 1")
+    assert tree(tmp_path) == {}
 
 
 def test_an_empty_folder_of_the_user_stays(capsys, tmp_path, monkeypatch):

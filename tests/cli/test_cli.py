@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 from builder import Augment, Recipe, generate
-from builder.cli import main, options
+from builder.cli import main, options, parse_whole
 from builder.common import rng
 from builder.common.errors import log, log_to
 from builder.planner.planner import open_planner
@@ -170,9 +170,15 @@ def test_the_command_names_its_verbs(capsys):
     """`digitseq --help` lists the verbs; without one, or with another, the call is wrong."""
     text = call(capsys, None, "--help").out
     assert all(verb in text for verb in ("build", "regenerate", "preview", "info"))
-    for arguments in ([], ["bild"]):
+    for arguments, hint in (
+        ([], "required: VERB"),
+        (["bild", "--count", 5], "no verb 'bild': did you mean 'build'?"),
+        (["Verify"], "did you mean 'verify'?"),
+        (["x\x1b[2J"], r"no verb 'x\x1b[2J': verbs: build, regenerate, preview, verify, info"),
+    ):
         result = call(capsys, None, *arguments)
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+        assert hint in result.err
 
 
 # Build
@@ -379,6 +385,12 @@ RECIPE_OPTIONS = [
     ("--labels-file labels.txt --labels-order shuffled", {"labels_order": "shuffled"}),
     ("--classes 7,1", {"classes": [1, 7], "length": [1, 5]}),
     ("--spacing -3 4", {"spacing": [-3, 4]}),
+    ("--spacing 7", {"spacing": [7, 7]}),
+    ("--spacing -3", {"spacing": [-3, -3]}),
+    ("--spacing -3:4", {"spacing": [-3, 4]}),
+    ("--spacing=-4,-3", {"spacing": [-4, -3]}),
+    ("--length 2,3", {"length": [2, 3]}),
+    ("--seed 1.5k --width 2e2", {"seed": 1500, "width": 200}),
     ("--width 170", {"width": 170}),
     ("--fit fill", {"fit": "fill"}),
     ("--fit error --length 1", {"fit": "error"}),
@@ -445,6 +457,35 @@ def test_the_seed_decides_the_images(capsys, tmp_path):
         call(capsys, "build", "--count", 5, *ALONE, "--seed", seed, "--out", tmp_path / name)
         digests.append(manifest_of(tmp_path / name)["content_digest"])
     assert digests[0] == digests[2] != digests[1]
+
+
+SHORT = {"10k": 10**4, "2M": 2 * 10**6, "1e6": 10**6, "2.5E3": 2500, ".5G": 5 * 10**8}
+
+
+@pytest.mark.parametrize(("text", "number"), [*SHORT.items(), ("1t", 10**12), ("1_000", 1000)])
+def test_numbers_may_be_written_short(text, number):
+    """A whole number may have a suffix for thousands, millions, ..., or an exponent."""
+    assert parse_whole(text) == number
+
+
+@pytest.mark.parametrize("spacing", ["7", "5:9", "5,9", "5 9", "-3", "-3:-1"])
+def test_a_path_after_the_spacing_is_the_target(capsys, hdf5, tmp_path, monkeypatch, spacing):
+    """One value or two numbers belong to `--spacing`, and never the path that follows."""
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "preview", "--spacing", *spacing.split(), hdf5)
+    assert result.err == (
+        f"preview.py: --spacing is given beside {hdf5}, which names the whole recipe: drop one\n"
+    )
+
+
+def test_strong_squeezing_is_told_of(capsys, tmp_path):
+    """A build whose digits lose more than a third of their width says how wide images must be."""
+    options = [*ALONE, "--count", 2, "--length", 5]
+    result = call(capsys, "build", *options, "--width", 120, "--out", tmp_path / "narrow")
+    line = "labels of 5 digits with gaps of 10 px are squeezed to as little as 57 % of their width"
+    assert result.err == f"{line}; a width of 180 px leaves them as they are\n"
+    assert line in (tmp_path / "narrow" / "build.log").read_text()
+    assert call(capsys, "build", *options, "--width", 134, "--out", tmp_path / "wide").err == ""
 
 
 @pytest.mark.parametrize("verb", ["build", "regenerate"])

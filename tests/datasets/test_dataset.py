@@ -118,14 +118,15 @@ def test_lists_out_of_range_name_the_index(data, index):
         ["3"],
         [[1, 2]],
         [[1], [2, 3]],
-        [True, False],
+        [True, 3],
+        [3, True],
+        np.eye(3, dtype=bool),
         np.array(["a"]),
         np.zeros((0, 3), int),
         np.array(2.0),
-        np.array([True]),
         True,
         np.True_,
-        [np.True_],
+        np.array(True),
         1.0,
         "3",
         None,
@@ -133,9 +134,32 @@ def test_lists_out_of_range_name_the_index(data, index):
     ids=str,
 )
 def test_wrong_kinds_of_indices_are_type_errors(data, wrong):
-    """Fractions, texts, booleans and tables are no indices."""
+    """Fractions, texts, single booleans, booleans among numbers, and tables are no indices."""
     with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
         data[wrong]
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "tuple", "torch"])
+def test_masks_are_indices(data, batch, kind):
+    """As many booleans as there are samples stand for those that are True, as in numpy."""
+    mask = batch.lengths == 3
+    rows = np.flatnonzero(mask).tolist()
+    assert 0 < len(rows) < COUNT
+    if kind == "torch":
+        made = pytest.importorskip("torch").tensor(mask)
+    else:
+        made = {"array": mask, "list": mask.tolist(), "tuple": tuple(mask)}[kind]
+    assert equal(data[made], batch, rows)
+    assert data[made & False if kind in ("array", "torch") else [False] * COUNT].texts == []
+
+
+@pytest.mark.parametrize("mask", [[True], np.ones(COUNT + 1, dtype=bool), [np.True_] * 249])
+def test_masks_of_another_length_are_refused(data, mask):
+    """A mask needs a boolean for each sample; a dataset without an end has no masks."""
+    with pytest.raises(IndexError, match=f"mask of {len(mask)} booleans is not for .* of 250"):
+        data[mask]
+    with pytest.raises(IndexError, match="booleans is not for this dataset without an end"):
+        LiveDataset(data.recipe)[mask]
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint64])
@@ -149,13 +173,13 @@ def test_numbers_of_numpy_are_indices(data, batch, kind):
 
 @pytest.mark.parametrize("index", [[1], [5, 120, -3], []])
 def test_numbers_of_pytorch_are_indices(data, batch, index):
-    """Tensors of whole numbers are indices, and boolean tensors are not."""
+    """Tensors of whole numbers are indices, and single booleans are not."""
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(index, dtype=torch.int64)
     assert equal(data[tensor], batch, [i % COUNT for i in index])
     assert equal(data[list(tensor)], batch, [i % COUNT for i in index])
     assert data[torch.tensor(7)].index == 7
-    for wrong in (torch.tensor(True), [torch.tensor(True)], torch.tensor([True])):
+    for wrong in (torch.tensor(True), [torch.tensor(True)]):
         with pytest.raises(TypeError, match="expected a whole number, a slice, or whole numbers"):
             data[wrong]
 

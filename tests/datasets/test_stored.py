@@ -153,5 +153,5 @@ def test_a_damaged_dataset_gets_one_clear_line(recipe, tmp_path, damage, message
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     """A missing or empty folder is not opened."""
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(DatasetError, match=r"manifest\.json: is not there"):
+        with pytest.raises(DatasetError, match=r"manifest.json: is not there|no such folder"):
             open_dataset(folder)

@@ -50,7 +50,8 @@ def test_far_indices_cost_no_more_than_near_ones():
 
 
 @pytest.mark.parametrize(
-    "indices", [[-1], [2**63], [0.5], "3", [[1, 2]], [None], np.array([2**63], dtype=np.uint64)]
+    "indices",
+    [[-1], [2**63], [0.5], "3", [[1, 2]], [None], 3, [True], np.array([2**63], dtype=np.uint64)],
 )
 def test_bad_indices_are_refused(indices):
     """An index outside of [0, 2**63) is refused in one line."""

@@ -714,7 +714,7 @@ def test_progress_goes_to_standard_error(raw, capsys, monkeypatch):
         (["--samples", "5"], "without --deep"),
         (["--deep", "--samples", "0"], "samples is 0"),
         (["--workers", "0"], "workers is 0"),
-        (["--workers", "x"], "invalid int"),
+        (["--workers", "x"], "is not a whole number"),
         (["--dataset-dir", "nowhere"], "nowhere"),
     ],
 )

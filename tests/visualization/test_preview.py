@@ -19,6 +19,7 @@ import pytest
 from builder import Recipe, generate
 from builder.augment.ranges import RANGES
 from builder.cli import main
+from builder.common import atomic_files
 from builder.common.errors import UsageError
 from builder.visualization import contact_sheet, ladder
 
@@ -314,7 +315,7 @@ BAD = [
     ("--ladder --count 3", "--count is given beside --ladder"),
     ("--out nowhere/a.png", "nowhere/a.png: there is no folder nowhere"),
     ("--out .", "is a folder"),
-    ("nothing.json", "nothing.json: cannot be read"),
+    ("nothing.json", "nothing.json: there is no such file or folder"),
     ("bad.json", "bad.json: "),
     ("good.json --seed 3", "--seed is given beside good.json"),
     ("good.json --stroke-width 3", "--stroke-width is given beside good.json"),
@@ -349,10 +350,10 @@ def test_a_folder_that_is_no_dataset_is_reported(capsys, tmp_path):
 def test_a_file_that_cannot_be_written_is_reported(capsys, tmp_path, monkeypatch):
     """Where the system refuses the picture, the call ends with 1, one line, and no leftovers."""
 
-    def refuse(path, data):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def refuse(name, folder):
+        raise PermissionError(errno.EACCES, "Permission denied", name)
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)  # no right to write
+    monkeypatch.setattr(atomic_files, "create_file", refuse)  # no right to write
     code, out, err = call(capsys, "--count", 1, "--out", tmp_path / "a.png")
     assert (code, out) == (1, "")
     assert err == f"preview.py: {tmp_path / 'a.png'}: Permission denied\n"

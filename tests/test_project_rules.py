@@ -127,6 +127,7 @@ FILE_HOMES = {
     "workers.processes": "the current folder, under Python 3.10",
     "storage.folder_lock": "the lock files of an output folder",
     "common.atomic_files": "the steps of publishing, for files outside of output folders too",
+    "common.errors": "the null device",
     "common.cache": "the user's cache folder",
     "common.jit": "sources of the program, and the folder of compiled code",
     "recipe.digit_files": "the folder of a digit source",

@@ -13,7 +13,6 @@ import argparse
 import difflib
 import errno
 import io
-import os
 import re
 import select
 import sys
@@ -21,11 +20,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from fractions import Fraction
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from builder import __version__
 from builder.common import signals
-from builder.common.errors import BuilderError, one_line
+from builder.common.errors import BuilderError, one_line, open_closed_streams
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -107,15 +106,10 @@ class _UnfailingFile(io.FileIO):
 def _open_streams() -> Iterator[None]:
     """Give the body standard streams to which every text can be written without an error.
 
-    A stream that was closed leads nowhere: its number must not become that of a file of the
-    dataset, and worker processes need it. A character that a stream cannot encode is escaped. A
-    stream that the caller put in place of the process's own one is left alone.
+    A character that a stream cannot encode is escaped. A stream that the caller put in place of
+    the process's own one is left alone.
     """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number
+    open_closed_streams()
     out, err = (_UnfailingFile(number, "w", closefd=False) for number in (1, 2))
     with (
         redirect_stdout(_text(out, sys.stdout) if sys.stdout is sys.__stdout__ else sys.stdout),
@@ -130,10 +124,8 @@ def _open_streams() -> Iterator[None]:
             sys.stderr.flush()
 
 
-def _text(file: _UnfailingFile, replaced: TextIO | None) -> TextIO:
+def _text(file: _UnfailingFile, replaced: Any) -> TextIO:
     """Return a text stream that writes to a file in place of a stream of the process."""
-    if replaced is None:
-        return io.TextIOWrapper(io.BufferedWriter(file), "utf-8", "backslashreplace")
     return io.TextIOWrapper(
         io.BufferedWriter(file),
         replaced.encoding,

@@ -21,7 +21,7 @@ from xxhash import xxh3_128
 
 from builder.common.atomic_files import publish_bytes
 from builder.common.constants import AnyArray
-from builder.common.errors import BuilderError, log
+from builder.common.errors import BuilderError, log, open_closed_streams
 from builder.common.validation import local_path
 
 Arrays = dict[str, AnyArray]
@@ -88,6 +88,7 @@ def load(entry: str, names: Collection[str]) -> Arrays | None:
 
     An entry whose files are not those that were stored counts as missing, and the log says so.
     """
+    open_closed_streams()  # the files stay open
     folder = cache_folder() / entry
     if not os.path.lexists(folder / SUMS):
         return None

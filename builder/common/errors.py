@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,6 +45,23 @@ class BuildError(BuilderError):
 
 class DatasetError(BuilderError):
     """A dataset on disk is incomplete, damaged, or not of this program's making."""
+
+
+def open_closed_streams() -> None:
+    """Open the null device in place of standard streams of this process that are closed.
+
+    Their numbers must not become those of files that are opened later, and worker processes need
+    them.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # where it was closed when Python started
+            null = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(null, "w", encoding="utf-8", errors="backslashreplace"))
 
 
 class LineFormatter(logging.Formatter):

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TextIO
 
 from builder.common import atomic_files
-from builder.common.errors import BuilderError, BuildError, LogFile, UsageError, log_to
+from builder.common.errors import (
+    BuilderError,
+    BuildError,
+    LogFile,
+    UsageError,
+    log_to,
+    open_closed_streams,
+)
 from builder.storage.config import PLAN, DatasetConfig, Part
 from builder.storage.folder_lock import LOCK, hold_folder, open_own_file, share_with_folder
 from builder.storage.manifest import LABELS, LOG
@@ -74,6 +81,7 @@ def claim(path: Path, part: Part | None = None, *, discard: bool = False) -> Ite
             or removed meanwhile.
         BuilderError: Another build holds the folder or the part, or a link is in the way.
     """
+    open_closed_streams()
     name = f"part-{part.number}-of-{part.of}" if part else None
     folder = OutputFolder(path, f"{_prefix(name)}{os.urandom(4).hex()}")
     created = [p for p in (path, *path.parents) if not p.exists()]

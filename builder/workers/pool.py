@@ -15,7 +15,7 @@ from functools import cache
 from typing import Literal, TypeVar
 
 from builder.common import signals
-from builder.common.errors import BuildError, UsageError, log
+from builder.common.errors import BuildError, UsageError, log, open_closed_streams
 from builder.common.validation import format_value
 from builder.workers import processes
 from builder.workers.options import BuildOptions
@@ -113,6 +113,7 @@ def _map_by_joblib(
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
+    open_closed_streams()
     late = f"no worker finished a shard for {timeout:.0f} s" if timeout else ""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())

@@ -12,6 +12,7 @@ import re
 import resource
 import shlex
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from builder.cli import main
 from builder.common.errors import LogFile
 from tests.cli.test_cli import (
     ALONE,
+    ROOT,
     block_digits,
     call,
     command,
@@ -609,6 +611,20 @@ def test_a_build_needs_no_streams(faults, tmp_path, redirection, options):
     assert (result.code, result.err) == (0, "")
     whole = manifest_of(faults / "data")["content_digest"]
     assert manifest_of(tmp_path / "data")["content_digest"] == whole
+
+
+def test_a_program_without_streams_can_build(tmp_path):
+    """In Python too, several workers start although the standard streams are closed."""
+    lines = (
+        "from builder import *",
+        "result = build(Recipe(), 2, 'data', shard_size=1, workers=2, progress=True)",
+        "raise SystemExit(0 if result.made == 2 else 3)",
+    )
+    call = [sys.executable, "-c", "\n".join(lines)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    closed = '"$@" <&- >&- 2>&-'
+    result = command("bash", "-c", closed, "bash", *call, cwd=tmp_path, env=environment)
+    assert result.code == 0
 
 
 @pytest.mark.parametrize("verb", ["build", "verify"])

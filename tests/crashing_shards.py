@@ -27,6 +27,18 @@ def kill_worker(task):
     return shard.build_shard(task)
 
 
+def scheduler_file(folder):
+    """Return the file in a folder, beside that of the dataset, with the scheduler's process."""
+    return folder / "scheduler"
+
+
+def kill_scheduler(task):
+    """Build a shard, but kill the scheduler before shard `NUMBER`, which comes after others."""
+    if task.number == NUMBER:
+        os.kill(int(scheduler_file(task.folder.path.parent).read_text()), signal.SIGKILL)
+    return shard.build_shard(task)
+
+
 class Deadly(shard.Statistics):
     """Statistics at which the process is killed."""
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from builder.common.constants import GENERATOR_VERSION
 from builder.common.errors import BuildError, UsageError
@@ -18,6 +22,11 @@ SEEN = "seen"
 
 TIMEOUT = 10
 """Seconds that a scheduler has to answer."""
+
+PROBE_TIMEOUT = 60
+"""Seconds that all workers have to answer. A worker imports this program for that."""
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -33,23 +42,83 @@ def connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
         BuildError: The scheduler does not answer, or `check_workers` fails.
     """
     try:
-        import distributed
+        import distributed  # noqa: F401  # sets the levels of its loggers
     except ImportError:
         raise UsageError("backend 'dask' needs dask: pip install '.[dask]'") from None
+    with _silence_dask():
+        yield from _connect(scheduler, folder)
+
+
+@contextmanager
+def _silence_dask() -> Iterator[None]:
+    """Keep dask from logging tracebacks of the errors that it raises as well."""
+    names = ("distributed", "distributed.client", "tornado.application", "asyncio")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
     try:
-        client = distributed.Client(scheduler, timeout=TIMEOUT)
-    except (OSError, ValueError) as error:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _connect(scheduler: str, folder: OutputFolder) -> Iterator[None]:
+    import distributed
+
+    try:
+        client = _within(TIMEOUT + 2, lambda: distributed.Client(scheduler, timeout=TIMEOUT))
+    except Exception as error:  # dask raises many kinds, for addresses too
         reason = str(error) or type(error).__name__
         raise BuildError(f"scheduler {scheduler}: cannot be reached ({reason})") from None
-    with client:
+    try:
         check_workers(client, scheduler, folder)
         yield
+    except (asyncio.CancelledError, concurrent.futures.CancelledError):
+        raise BuildError(
+            f"scheduler {scheduler}: the connection to it was lost; finished shards are kept, and "
+            "the same call goes on from there"
+        ) from None
+    finally:
+        with suppress(Exception):  # what matters has happened by now
+            _within(TIMEOUT, client.close)
+
+
+def _within(seconds: float, function: Callable[[], Result]) -> Result:
+    """Return what a function returns. Raises `TimeoutError` if that takes too long.
+
+    A scheduler that accepts a connection and says nothing lets dask wait for ever.
+    """
+    results: list[Result] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
+    return results[0]
 
 
 def check_workers(client: Client, scheduler: str, folder: OutputFolder) -> None:
     """Raise `BuildError` unless each worker sees a new file and has the same generator version."""
     folder.write_staged(SEEN, "")
-    answers = client.run(probe, folder, folder.staged(SEEN), on_error="return")
+    try:
+        answers = _within(
+            PROBE_TIMEOUT,
+            lambda: client.run(probe, folder, folder.staged(SEEN), on_error="return"),
+        )
+    except (OSError, TimeoutError) as error:
+        raise BuildError(f"scheduler {scheduler}: its workers do not answer ({error})") from None
     if not answers:
         raise BuildError(f"scheduler {scheduler}: has no workers; start some, and call again")
     faults = [

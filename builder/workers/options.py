@@ -43,7 +43,7 @@ class BuildOptions(FrozenModel):
 
     @model_validator(mode="after")
     def _check_scheduler(self) -> BuildOptions:
-        if (self.backend == "dask") == (self.scheduler is not None):
+        if (self.backend == "dask") == (self.scheduler is not None) and self.scheduler != "":
             return self
         raise ValueError(
             f"backend is '{self.backend}' and scheduler is '{self.scheduler}', expected both "

@@ -49,16 +49,17 @@ def scheduler_with_workers(folder, workers, *options):
     address = f"tcp://127.0.0.1:{port}"
     places = ["--host", "127.0.0.1", "--local-directory", folder / "workers"]
     with ExitStack() as stack:
-        stack.enter_context(
+        scheduler = stack.enter_context(
             run_process(folder, "scheduler", "--host", "127.0.0.1", "--port", str(port))
         )
-        client = stack.enter_context(distributed.Client(address, timeout=60))
+        crashing_shards.scheduler_file(folder).write_text(str(scheduler.pid))
         for _ in range(workers):
             stack.enter_context(
                 run_process(folder, "worker", address, "--nthreads", "1", *places, *options)
             )
-        if workers:
-            client.wait_for_workers(workers, timeout=60)
+        with distributed.Client(address, timeout=60) as client:
+            if workers:
+                client.wait_for_workers(workers, timeout=60)
         yield address
 
 
@@ -118,6 +119,49 @@ def test_a_scheduler_that_does_not_answer_is_an_error(recipe, tmp_path, monkeypa
     with pytest.raises(BuildError, match=r"scheduler tcp://127.0.0.1:1: cannot be reached"):
         build(recipe, 10, tmp_path / "set", backend="dask", scheduler="tcp://127.0.0.1:1")
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("tls://127.0.0.1:1", "cannot be reached .*ssl"),
+        ("tcp://", "cannot be reached .*missing port"),
+        ("nonsense://127.0.0.1:1", "cannot be reached .*nonsense"),
+        ("tcp://127.0.0.1:99999999", "cannot be reached"),
+    ],
+)
+def test_addresses_that_are_none_are_errors(recipe, tmp_path, monkeypatch, address, message):
+    """Whatever dask says of an address becomes one line."""
+    monkeypatch.setattr(dask, "TIMEOUT", 0.2)  # instead of 10 s
+    with pytest.raises(BuildError, match=message):
+        build(recipe, 10, tmp_path / "set", backend="dask", scheduler=address)
+    with pytest.raises(UsageError, match="scheduler is ''"):
+        build(recipe, 10, tmp_path / "set", backend="dask", scheduler="")
+
+
+def test_a_scheduler_that_accepts_and_says_nothing_is_left(recipe, tmp_path, monkeypatch):
+    """The wait has a limit."""
+    monkeypatch.setattr(dask, "TIMEOUT", -1.5)  # half a second in all
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(BuildError, match="cannot be reached"):
+            build(recipe, 10, tmp_path / "set", backend="dask", scheduler=address)
+
+
+@pytest.mark.filterwarnings("default")  # of what dask leaves when its scheduler is gone
+def test_a_scheduler_that_is_killed_costs_no_finished_shard(
+    recipe, digest, tmp_path, monkeypatch, capfd
+):
+    """The build ends with one line, and the same call goes on with another scheduler."""
+    monkeypatch.setattr(retry, "build_shard", crashing_shards.kill_scheduler)
+    out = tmp_path / "set"
+    with scheduler_with_workers(tmp_path, 2, "--no-nanny") as address:
+        with pytest.raises(BuildError, match="connection to it was lost; finished shards are kept"):
+            build(recipe, COUNT, out, shard_size=SIZE, backend="dask", scheduler=address)
+        assert "Traceback" not in capfd.readouterr().err
+    monkeypatch.undo()
+    done = build(recipe, COUNT, out, shard_size=SIZE, workers=1)
+    assert (done.made < COUNT, done.manifest.content_digest) == (True, digest)
 
 
 class Workers:

@@ -11,6 +11,7 @@ from pathlib import Path
 from hardware import PRECISIONS
 
 from builder import UsageError
+from builder.cli.options import parse_path
 
 
 def make_parser(description: str | None, batch_size: int) -> argparse.ArgumentParser:
@@ -29,7 +30,9 @@ def make_parser(description: str | None, batch_size: int) -> argparse.ArgumentPa
     parser.add_argument("--device", help="such as cuda, mps, cpu; default: the first of them there")
     parser.add_argument("--precision", choices=PRECISIONS, help="default: measured")
     parser.add_argument("--final", action="store_true", help="test on test glyphs")
-    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder for the results")
+    parser.add_argument(
+        "--out", type=parse_path, default=Path("trained"), help="folder for the results"
+    )
     return parser
 
 

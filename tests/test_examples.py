@@ -103,6 +103,7 @@ def test_the_reader_runs(example, capsys, tmp_path):
         ("train_reader", ("--device", "hpu"), "device is 'hpu', expected one that is there: "),
         ("train_reader", ("--precision", "float16"), "invalid choice: 'float16'"),
         ("train_reader", ("--workers", "-1"), "'-1', expected a whole number from 0"),
+        ("train_reader", ("--out", "s3://bucket/x"), "s3://bucket/x: storage of this kind"),
         ("train_reader", ("--augment", "nope"), "augment is 'nope', expected a preset"),
         ("train_reader", ("--augment", "none,elastic"), "could not convert string to float: ''"),
     ],

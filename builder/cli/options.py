@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 from builder.augment.ranges import PRESETS, RANGES, Augment
 from builder.cli import parse_range, parse_whole
 from builder.common import untrusted_files
-from builder.common.errors import LineFormatter, UsageError, log_to
+from builder.common.errors import UsageError, log_to
 from builder.common.validation import FrozenModel, local_path
 from builder.datasets.stored import StoredDataset, open_dataset
 from builder.recipe import digits, labels_file
@@ -154,9 +154,7 @@ def show_log(arguments: argparse.Namespace) -> AbstractContextManager[None]:
     """Send the log of the body to standard error; with `--quiet`, only its warnings."""
     level = logging.DEBUG if "verbose" in arguments else logging.INFO
     level = logging.WARNING if "quiet" in arguments else level
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter())
-    return log_to(handler, level)
+    return log_to(logging.StreamHandler(sys.stderr), level)
 
 
 def given_fields(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

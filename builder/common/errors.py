@@ -11,13 +11,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-log = logging.getLogger("builder")
-"""The program's log."""
-
 
 def one_line(text: str) -> str:
     """Return a text as one line that moves no cursor: what is not printable is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _format_on_one_line(record: logging.LogRecord) -> bool:
+    record.msg, record.args = one_line(record.getMessage()), ()
+    return True
+
+
+log = logging.getLogger("builder")
+"""The program's log. Each record is one line, whoever handles it."""
+
+log.addFilter(_format_on_one_line)
 
 
 class BuilderError(Exception):
@@ -64,14 +72,6 @@ def open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(null, "w", encoding="utf-8", errors="backslashreplace"))
 
 
-class LineFormatter(logging.Formatter):
-    """Formats each record as one line, by `one_line`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        return one_line(super().format(record))
-
-
 class LogFile(logging.FileHandler):
     """A log file with times and the host's name, opened by the first line that it gets.
 
@@ -85,7 +85,7 @@ class LogFile(logging.FileHandler):
     def __init__(self, path: Path, open_file: Callable[[], TextIO]) -> None:
         super().__init__(path, delay=True)
         self._open_file = open_file
-        self.setFormatter(LineFormatter(f"%(asctime)s {platform.node()} %(message)s"))
+        self.setFormatter(logging.Formatter(f"%(asctime)s {platform.node()} %(message)s"))
 
     def _open(self) -> TextIO:  # type: ignore[override]
         return self._open_file()

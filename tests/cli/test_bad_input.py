@@ -21,7 +21,7 @@ import pytest
 
 from builder import Recipe
 from builder.cli import main
-from builder.common.errors import LogFile
+from builder.common.errors import LogFile, log, log_to
 from tests.cli.test_cli import (
     ALONE,
     ROOT,
@@ -670,9 +670,8 @@ def test_escape_sequences_are_shown(capsys, faults, tmp_path):
 def test_the_log_is_lines_of_text(tmp_path):
     """A name in a log line is escaped, whatever bytes it has, and no line is lost."""
     path = tmp_path / "build.log"
-    handler = LogFile(path, partial(path.open, "a", encoding="utf-8"))
-    handler.emit(logging.makeLogRecord({"msg": "%s is here", "args": ("data\x1b[2J\udcff\n",)}))
-    handler.close()
+    with log_to(LogFile(path, partial(path.open, "a", encoding="utf-8"))):
+        log.info("%s is here", "data\x1b[2J\udcff\n")
     assert path.read_text().endswith(" data\\x1b[2J\\udcff\\n is here\n")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,11 @@ import numpy.typing as npt
 
 from builder.common.constants import Ints, UInt8s
 from builder.common.errors import DatasetError
+from builder.common.untrusted_files import keep_open
 from builder.generator.batch import Batch
 from builder.storage.config import DatasetConfig
 from builder.storage.formats import FORMATS
 from builder.storage.formats.hdf5_reader import FieldsLayout, Hdf5Reader, Rows
-
-MAX_OPEN_SHARDS = 256
-"""Shards that stay open, one file each: a quarter of the usual limit of open files. A shuffled
-batch of 256 samples of 1,000 shards opens some 190 of them again, at 40 us each."""
 
 Run = tuple[int, int, int, int]
 """Rows [start, stop) of a shard, and their positions [first, end) in a batch. A run does not cross
@@ -30,8 +29,9 @@ ShardRuns = list[tuple[int, list[Run]]]
 
 
 class ShardCache:
-    """The shards of a dataset, each opened when it is first read; the oldest are closed again.
+    """The shards of a dataset, each opened when it is first read.
 
+    All caches of a process share the files that may be open; the oldest are closed again.
     Several threads and forked processes may use one cache. The layout of a closed shard is kept,
     so that it opens again without HDF5.
 
@@ -119,8 +119,7 @@ class ShardCache:
             if number not in self._readers:
                 shard, layout = self._config.shard(number), self._layouts.get(number)
                 reader = self._open_reader(self._folder, self._fields, shard, layout)
-                while len(self._readers) >= MAX_OPEN_SHARDS:
-                    self._readers.pop(next(iter(self._readers)), None)
+                keep_open(reader, partial(_drop, weakref.ref(self), number))
                 self._readers[number], self._layouts[number] = reader, reader.layout
             return self._readers[number]
 
@@ -129,6 +128,12 @@ class ShardCache:
         if self._process != os.getpid():
             self._lock, self._process = threading.Lock(), os.getpid()
         return self._lock
+
+
+def _drop(cache: weakref.ref[ShardCache], number: int) -> None:
+    """Close a shard. Its cache may be in use, but `pop` needs no lock, or be gone."""
+    if opened := cache():
+        opened._readers.pop(number, None)
 
 
 def _split_runs(index: Ints, shard_size: int, block: int) -> ShardRuns:

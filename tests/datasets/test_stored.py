@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,6 @@ from hypothesis import strategies as st
 
 from builder import Recipe, build, open_dataset
 from builder.common.errors import DatasetError, UsageError
-from builder.datasets.shard_cache import MAX_OPEN_SHARDS
 from tests.conftest import OF_A_SAMPLE, read_all
 
 COUNT = 250
@@ -80,13 +83,63 @@ def test_a_batch_has_at_least_one_sample(data, size):
         next(data.batches(size))
 
 
-def test_few_shards_are_open_at_a_time(data):
-    """Reading all of a dataset keeps a bounded number of shards open; closing leaves none."""
-    for _ in data.batches(10):
-        assert len(data._shards._readers) <= MAX_OPEN_SHARDS  # no format shows it otherwise
+def open_files(folder: Path = Path("/")) -> int:
+    """Return how many files of a folder this process has open."""
+    paths = [path.resolve() for path in list(Path("/proc/self/fd").iterdir())]
+    return sum(path.is_relative_to(folder) for path in paths)
+
+
+@pytest.fixture
+def few_files():
+    """Let the process open 60 files more than it has open, and return these few."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = open_files() + 60
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+    yield most
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_all_datasets_of_a_process_share_the_files_that_may_be_open(data, batch, few_files):
+    """A third of the limit is kept open by all datasets together; closing them leaves none."""
+    others = [open_dataset(data.folder) for _ in range(5)]
     data.close()
-    assert not data._shards._readers  # likewise
+    for other in others:
+        assert np.array_equal(other[:].images, batch.images)
+        assert open_files(data.folder) <= few_files // 3
+    assert open_files(data.folder) == few_files // 3
+    for other in others:
+        other.close()
+    assert open_files(data.folder) == 0
+    assert others[0][0].image.any()
+
+
+def test_shards_are_closed_where_others_need_the_files(data, batch, few_files):
+    """With no file left, shards that are open are closed; without any, the line says what to do."""
+    other = open_dataset(data.folder)
+    assert other[:].images.any()
+    with ExitStack() as stack:
+        with suppress(OSError):
+            while True:
+                stack.enter_context(Path(os.devnull).open())
+        assert np.array_equal(data[:].images, batch.images)
+        data.close()
+        other.close()
+        with suppress(OSError):
+            while True:
+                stack.enter_context(Path(os.devnull).open())
+        with pytest.raises(DatasetError, match=r"Too many open files; raise .* \(ulimit -n\)"):
+            data[0].image  # noqa: B018
     assert data[0].image.any()
+
+
+def test_a_dataset_that_is_dropped_leaves_no_file_open(data):
+    """What a dataset keeps open is closed with it."""
+    data.close()
+    other = open_dataset(data.folder)
+    assert other[:].images.any()
+    assert open_files(data.folder) == 25
+    del other
+    assert open_files(data.folder) == 0
 
 
 def test_the_recipe_of_a_dataset_makes_it_again(data, recipe):

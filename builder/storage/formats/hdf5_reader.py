@@ -117,7 +117,9 @@ class Hdf5Reader:
         with untrusted_files.open_untrusted(folder, shard.fields_name) as file:
             status = os.fstat(file.fileno())
             try:
-                self._map = mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
+                self._map = untrusted_files.with_free_handles(
+                    lambda: mmap.mmap(file.fileno(), status.st_size, access=mmap.ACCESS_READ)
+                )
             except (OSError, ValueError) as error:  # `ValueError` for an empty file
                 raise DatasetError(f"{path}: cannot be mapped into memory ({error})") from None
             identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

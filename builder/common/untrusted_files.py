@@ -18,7 +18,9 @@ import resource
 import stat
 import weakref
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -165,12 +167,12 @@ def with_free_handles(call: Callable[[], T]) -> T:
 
 def _close_oldest() -> None:
     """Close the object that was counted first. Several threads may do so without a lock."""
-    kept = _kept.pop(next(iter(_kept), -1), None)
-    if kept is not None:
-        kept[1]()
+    with suppress(KeyError):  # another thread was faster
+        _, close = _kept.popitem(last=False)[1]
+        close()
 
 
-_kept: dict[int, tuple[weakref.ref[object], Callable[[], object]]] = {}
+_kept: OrderedDict[int, tuple[weakref.ref[object], Callable[[], object]]] = OrderedDict()
 """What keeps a file open, until it ceases to be: each with its reference and what closes it."""
 
 _numbers = itertools.count()

@@ -85,6 +85,8 @@ def test_a_batch_has_at_least_one_sample(data, size):
 
 def open_files(folder: Path = Path("/")) -> int:
     """Return how many files of a folder this process has open."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
     paths = [path.resolve() for path in list(Path("/proc/self/fd").iterdir())]
     return sum(path.is_relative_to(folder) for path in paths)
 

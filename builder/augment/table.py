@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from builder.augment import background, blur, geometric, grey_values, strokes, thickness
+from builder.augment import background, geometric, grey_values, strokes, thickness
 from builder.augment.augmentation import Augmentation, Draws, Effect, Geometric
 from builder.augment.warp import Warp
 from builder.common.constants import Int8s, Ints, Words
@@ -20,7 +20,7 @@ AUGMENTATIONS: dict[int, Augmentation] = {
     17: Geometric("shift", apply=geometric.shift),
     24: Geometric("baseline", apply=geometric.move_baseline),
     25: Effect("contrast", draw=grey_values.draw_contrast, change=grey_values.bend_curve),
-    26: Effect("blur", draw=blur.draw, change=blur.smooth),
+    26: Effect("blur", draw=grey_values.draw_blur, change=grey_values.smooth),
     27: Effect("strokes", settings=("stroke_width",), draw=strokes.draw, change=strokes.lay),
     28: Effect("background", draw=background.draw_flat, change=background.shade),
     29: Effect("gradient", draw=background.draw_gradient, change=background.shade),

@@ -124,7 +124,7 @@ FILE_CALLS = (
 FILE_HOMES = {
     "storage.output_folder": "it is the output folder",
     "storage.claim": "makes and fences the staging folder of an output folder, before it is one",
-    "workers.processes": "the current folder, under Python 3.10",
+    "workers.processes": "the current folder under Python 3.10, and shared memory",
     "storage.folder_lock": "the lock files of an output folder",
     "common.atomic_files": "the steps of publishing, for files outside of output folders too",
     "common.errors": "the null device",

@@ -50,6 +50,14 @@ def check_folder(folder: OutputFolder, config: DatasetConfig) -> None:
         )
 
 
+def last_builder(folder: OutputFolder) -> int | None:
+    """Return the process of this machine that held a folder last; None if none is known."""
+    with suppress(OSError, ValueError, BuilderError):
+        process, host = folder.read_bytes(LOCK, 300).decode().removeprefix("process ").split(" on ")
+        return int(process) if host == os.uname().nodename else None
+    return None
+
+
 def _check_empty(folder: OutputFolder) -> None:
     if not folder.path.exists():
         return

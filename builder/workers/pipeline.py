@@ -16,11 +16,11 @@ from builder.planner.planner import open_planner
 from builder.recipe import labels_file
 from builder.recipe.fit import warn_of_squeeze
 from builder.recipe.recipe import Recipe
-from builder.storage.claim import check_folder, claim
+from builder.storage.claim import check_folder, claim, last_builder
 from builder.storage.config import FORMAT_FACTS, PLAN, DatasetConfig, Part, StorageOptions
 from builder.storage.manifest import LABELS, MANIFEST, MOST_SHARDS, Manifest, file_record
 from builder.storage.output_folder import OutputFolder
-from builder.workers import dask, pool, retry
+from builder.workers import dask, pool, processes, retry
 from builder.workers.options import DEFAULT_BLOCK, HANG_LIMIT, Backend, BuildOptions
 from builder.workers.shard import ShardTask, read_valid_record
 
@@ -180,7 +180,10 @@ def _claim(
         )
     open_planner(Recipe.from_json(config.recipe))  # refuses a recipe that cannot be drawn
     check_folder(folder, config)
+    before = last_builder(folder)
     with claim(folder.path, part, discard=True) as claimed:
+        if before is not None:
+            processes.remove_shared_memory(before)
         check_folder(claimed, config)  # again, since another build may have ended meanwhile
         yield claimed
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -60,6 +61,23 @@ def lifeline() -> Lifeline:
 def _open_lifeline(process: int) -> Lifeline:
     read_end, _write_end = os.pipe()  # which nobody closes: it is open as long as the process is
     return Lifeline(process, read_end)
+
+
+def remove_shared_memory(process: int) -> None:
+    """Remove what joblib has left in shared memory for a process of this machine that was killed.
+
+    Semaphores and folders have the number of the process in their names. Those of a process that
+    lives are left alone, whatever it is.
+    """
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(process, 0)
+        return
+    shared = Path("/dev/shm")
+    for path in shared.glob(f"sem.loky-{process}-*"):
+        with suppress(OSError):  # of another user, or gone by now
+            path.unlink()
+    for path in shared.glob(f"joblib_memmapping_folder_{process}_*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -137,3 +137,22 @@ def test_a_worker_never_hears_an_interrupt(monkeypatch):
 def blocked_signals(task):
     """Return the signals that are blocked in this process."""
     return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs shared memory as files")
+def test_the_next_build_frees_the_shared_memory_of_a_killed_one(build_command, tmp_path):
+    """After SIGKILL to all its processes, nothing can clean up but the next build there."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    call = [*build_command, "--out", tmp_path / "set", "--quiet"]
+    build = subprocess.Popen(call, env=environment, start_new_session=True)
+    while not list((tmp_path / "set").glob(".tmp-*/heartbeats/*")):
+        assert build.poll() is None
+    os.killpg(build.pid, signal.SIGKILL)
+    build.wait()
+
+    def left():
+        return [path.name for path in Path("/dev/shm").iterdir() if str(build.pid) in path.name]
+
+    assert left()
+    subprocess.run(call, env=environment, check=True)
+    assert left() == []

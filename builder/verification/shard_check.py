@@ -7,7 +7,7 @@ every stored field with them; then it compares the labels for other tools with t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -187,3 +187,14 @@ def evenly_spaced_sample(count: int, samples: int) -> Iterator[int]:
         for part, word in zip(parts, sample_seeds(0, np.array(parts)).tolist(), strict=True):
             low, high = part * count // samples, (part + 1) * count // samples
             yield low + word % (high - low)
+
+
+def rows_by_shard(config: DatasetConfig, samples: int) -> Mapping[int, Sequence[int]]:
+    """Return the rows that a check reads of each shard, by its number: all, or evenly spaced."""
+    if samples >= config.count:
+        return {shard.number: range(shard.count) for shard in config.all_shards()}
+    rows: dict[int, list[int]] = defaultdict(list)
+    for index in evenly_spaced_sample(config.count, samples):
+        shard, row = divmod(index, config.storage.shard_size)
+        rows[shard].append(row)
+    return rows

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -22,9 +22,10 @@ from builder.storage.manifest import MANIFEST
 from builder.storage.manifest_check import Fault, kind_of
 from builder.storage.output_folder import OutputFolder
 from builder.verification.quick_check import DatasetDocuments, QuickCheckResult, quick_check
-from builder.verification.shard_check import ShardCheckTask, check_shard, evenly_spaced_sample
+from builder.verification.shard_check import ShardCheckTask, check_shard, rows_by_shard
 from builder.workers import pool
 from builder.workers.options import BuildOptions
+from builder.workers.retry import MIN_SPEED
 
 Level = Literal["quick", "full", "deep"]
 
@@ -185,24 +186,13 @@ def _shard_tasks(
             return []
         result.register_labels()
         open_planner(documents.recipe)  # raises if the digits are not known here
-    rows = _rows_by_shard(config, options.samples if deep else config.count)
+    rows = rows_by_shard(config, options.samples if deep else config.count)
     pyarrow = documents.trusted.libraries.get("pyarrow", "") if documents.trusted else ""
     return [
         ShardCheckTask(folder, config, entry, rows[entry.shard.number], deep, pyarrow)
         for entry in result.readable
         if entry.shard.number in rows
     ]
-
-
-def _rows_by_shard(config: DatasetConfig, samples: int) -> Mapping[int, Sequence[int]]:
-    """Return the rows that a check reads of each shard, by its number: all, or evenly spaced."""
-    if samples >= config.count:
-        return {shard.number: range(shard.count) for shard in config.all_shards()}
-    rows: dict[int, list[int]] = defaultdict(list)
-    for index in evenly_spaced_sample(config.count, samples):
-        shard, row = divmod(index, config.storage.shard_size)
-        rows[shard].append(row)
-    return rows
 
 
 def _run_tasks(
@@ -214,8 +204,11 @@ def _run_tasks(
     if options.level == "deep":
         log_compilation()
     total = sum(len(task.rows) for task in tasks)
+    one = pool.worker_count(options, len(tasks)) == 1  # the pool has two processes at least
+    groups = [[task] for task in tasks] if one else [tasks]
+    results = chain.from_iterable(_map_tasks(group, options) for group in groups)
     with pool.ProgressBar(total, 0, show=options.progress) as bar:
-        for faults, samples in _map_tasks(tasks, options):
+        for faults, samples in results:
             signals.check()
             result.faults += faults
             bar.add(samples)
@@ -228,12 +221,14 @@ def _map_tasks(
 ) -> Iterator[tuple[list[Fault], int]]:
     """Yield the result of each task, which runs in a process other than this one.
 
-    Files of anybody can end the process that parses them. After a worker has died, the tasks
-    without a result are tried again in halves. One that dies alone is a fault of its shard.
+    Files of anybody can end the process that parses them. After a worker has died, or hung, tasks
+    without a result are tried again in halves. One that fails alone is a fault of its shard.
     """
     pending = {task.entry.shard.number: task for task in tasks}
+    limit = max(options.hang_limit, max(task.entry.shard.count for task in tasks) / MIN_SPEED)
+    results = pool.map_unordered(check_shard, tasks, options, isolated=True, timeout=limit)
     try:
-        for number, faults in pool.map_unordered(check_shard, tasks, options, isolated=True):
+        for number, faults in results:
             yield faults, len(pending.pop(number).rows)
     except pool.WorkerError as error:
         if len(tasks) == 1:

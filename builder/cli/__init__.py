@@ -196,7 +196,7 @@ def run_command(program: str, command: Callable[[], int], *, last: bool) -> int:
         last: Whether the process ends with this command. Further signals are ignored then.
     """
     try:
-        with signals.raise_on_signal():
+        with signals.raise_on_signal(last=last):
             return command()
     except BuilderError as error:
         return print_error(program, str(error), error.exit_code)
@@ -208,9 +208,6 @@ def run_command(program: str, command: Callable[[], int], *, last: bool) -> int:
         return print_error(program, f"{place}{error.strerror or error}", 1)
     except signals.StopRequested as stopped:
         return print_error(program, STOPPED, 128 + stopped.number)
-    finally:
-        if last:
-            signals.ignore_signals()
 
 
 def print_line(text: str) -> None:

@@ -26,9 +26,12 @@ class StopRequested(KeyboardInterrupt):
 
 
 @contextmanager
-def raise_on_signal() -> Iterator[None]:
-    """Make SIGINT and SIGTERM raise `StopRequested` in the body, at once or at the next `check`."""
-    with _handle_signals(_note_and_raise):
+def raise_on_signal(*, last: bool = False) -> Iterator[None]:
+    """Make SIGINT and SIGTERM raise `StopRequested` in the body, at once or at the next `check`.
+
+    If the body is the `last` work of the process, signals after it are ignored.
+    """
+    with _handle_signals(_note_and_raise, signal.SIG_IGN if last else None):
         try:
             yield
         finally:
@@ -78,8 +81,13 @@ def check() -> None:
 
 
 @contextmanager
-def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Set `handler` for the signals in the body, except those that this process ignores."""
+def _handle_signals(
+    handler: Callable[[int, FrameType | None], None], after: signal.Handlers | None = None
+) -> Iterator[None]:
+    """Set `handler` for the signals in the body, except those that this process ignores.
+
+    After the body the handlers are `after`, or those before it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -89,7 +97,7 @@ def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterato
         yield
     finally:
         for number, previous in before:
-            signal.signal(number, previous)
+            signal.signal(number, previous if after is None else after)
 
 
 def _note(number: int, frame: FrameType | None) -> None:
@@ -100,9 +108,3 @@ def _note_and_raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
     if len(_noted) == 1:  # the first one unwinds the stack; another would cut that short
         raise StopRequested(number)
-
-
-def ignore_signals() -> None:
-    """Ignore further signals: the process is about to end."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -206,19 +206,20 @@ def _run_tasks(
     total = sum(len(task.rows) for task in tasks)
     one = pool.worker_count(options, len(tasks)) == 1  # the pool has two processes at least
     groups = [[task] for task in tasks] if one else [tasks]
-    results = chain.from_iterable(_map_tasks(group, options) for group in groups)
     with pool.ProgressBar(total, 0, show=options.progress) as bar:
-        for faults, samples in results:
-            signals.check()
-            result.faults += faults
-            bar.add(samples)
-            bar.show(0)
+        for group in groups:
+            with closing(_map_tasks(group, options)) as results:
+                for faults, samples in results:
+                    signals.check()
+                    result.faults += faults
+                    bar.add(samples)
+                    bar.show(0)
     return total
 
 
 def _map_tasks(
     tasks: list[ShardCheckTask], options: VerifyOptions
-) -> Iterator[tuple[list[Fault], int]]:
+) -> Generator[tuple[list[Fault], int], None, None]:
     """Yield the result of each task, which runs in a process other than this one.
 
     Files of anybody can end the process that parses them. After a worker has died, or hung, tasks
@@ -228,8 +229,9 @@ def _map_tasks(
     limit = max(options.hang_limit, max(task.entry.shard.count for task in tasks) / MIN_SPEED)
     results = pool.map_unordered(check_shard, tasks, options, isolated=True, timeout=limit)
     try:
-        for number, faults in results:
-            yield faults, len(pending.pop(number).rows)
+        with closing(results):
+            for number, faults in results:
+                yield faults, len(pending.pop(number).rows)
     except pool.WorkerError as error:
         if len(tasks) == 1:
             text = f"cannot be read ({error}; a damaged file can do that)"

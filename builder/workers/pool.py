@@ -8,9 +8,9 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cache
 from typing import Literal, TypeVar
 
@@ -71,7 +71,7 @@ def map_unordered(
     *,
     isolated: bool = False,
     timeout: float | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `function(task)` for every task, in the order in which they end.
 
     One worker is this process itself. Each worker process runs numerical libraries with one
@@ -108,7 +108,7 @@ def _map_by_joblib(
     name: Literal["loky", "dask"],
     workers: int,
     timeout: float | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Use processes of this machine ("loky") or of a cluster ("dask")."""
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -134,6 +134,7 @@ def _map_by_joblib(
                 with signals.block_interrupt():
                     results = parallel(joblib.delayed(function)(task) for task in tasks)
             stack.enter_context(watch)
+            stack.enter_context(closing(results))  # now, and not when an error is forgotten
             for result in results:
                 watch.reset()
                 yield result
@@ -177,7 +178,7 @@ def _leave_pool_to_parents() -> None:
 
 def _map_in_threads(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Use a pool that can be waited for; joblib neither joins nor stops threads after an error."""
     executor = ThreadPoolExecutor(workers)
     try:

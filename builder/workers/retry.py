@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,18 +69,19 @@ def build_with_retries(
         group = [task for name, task in pending.items() if failures[name] < MAX_ATTEMPTS - 1]
         group = group or [next(iter(pending.values()))]
         isolated = any(failures[task.shard.name] for task in group)
-        for attempt in attempt_group(group, options, bar.show, isolated):
-            name, reason = attempt.shard, attempt.failure
-            if reason is None:
-                images = pending.pop(name).shard.count
-                log.debug("%s: %d images", name, images)
-                bar.add(images)
-                continue
-            failures[name] += 1
-            log.warning("%s failed (%d of %d): %s", name, failures[name], MAX_ATTEMPTS, reason)
-            if failures[name] == MAX_ATTEMPTS:
-                given_up.append(f"{name}: {reason}")
-                del pending[name]
+        with closing(attempt_group(group, options, bar.show, isolated)) as attempts:
+            for attempt in attempts:
+                name, reason = attempt.shard, attempt.failure
+                if reason is None:
+                    images = pending.pop(name).shard.count
+                    log.debug("%s: %d images", name, images)
+                    bar.add(images)
+                    continue
+                failures[name] += 1
+                log.warning("%s failed (%d of %d): %s", name, failures[name], MAX_ATTEMPTS, reason)
+                if failures[name] == MAX_ATTEMPTS:
+                    given_up.append(f"{name}: {reason}")
+                    del pending[name]
     if given_up:
         raise BuildError(
             f"given up after {MAX_ATTEMPTS} attempts: {'; '.join(given_up)}; all other shards are "
@@ -89,7 +91,7 @@ def build_with_retries(
 
 def attempt_group(
     group: list[ShardTask], options: BuildOptions, report: Callable[[int], None], isolated: bool
-) -> Iterator[Attempt]:
+) -> Generator[Attempt, None, None]:
     """Attempt each shard of a group once; yield the attempts as they end.
 
     If a worker dies, the attempts at shards that no worker has started are not yielded.
@@ -107,14 +109,11 @@ def attempt_group(
     if options.backend == "loky":
         timeout *= 2  # the monitor sees a worker that hangs in a shard sooner, and which one it is
     progress.remove_heartbeats(folder, names)  # of dead workers
-    with Monitor(folder, names, options.hang_limit, report) as monitor:
-        attempts = pool.map_unordered(
-            partial(attempt_shard, build_shard),
-            group,
-            options,
-            isolated=isolated,
-            timeout=timeout,
-        )
+    attempts = pool.map_unordered(
+        partial(attempt_shard, build_shard), group, options, isolated=isolated, timeout=timeout
+    )
+    monitor = Monitor(folder, names, options.hang_limit, report)
+    with monitor, closing(attempts):
         try:
             for attempt in attempts:
                 signals.check()
@@ -127,7 +126,7 @@ def attempt_group(
 
 def blame_shards(
     folder: OutputFolder, running: dict[str, ShardTask], hangs: dict[str, str], reason: str
-) -> Iterator[Attempt]:
+) -> Generator[Attempt, None, None]:
     """Blame the death of workers on shards: on those that hang, else those in progress.
 
     Where nothing is known of either, all shards are blamed, so that rounds end. A shard that is

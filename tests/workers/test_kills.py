@@ -83,7 +83,7 @@ def finish(out, options):
 
 @pytest.mark.parametrize(
     ("scenario", "kills"),
-    [("hdf5", 2), ("png", 2)]
+    [("hdf5", 1), ("png", 1)]
     + [pytest.param(name, 60, marks=pytest.mark.slow) for name in SCENARIOS],
 )
 def test_builds_killed_in_any_way_can_be_resumed(tmp_path, scenario, kills):

@@ -119,6 +119,8 @@ def _map_by_joblib(
         stack.enter_context(warnings.catch_warnings())
         # the caller learns of it by the exception
         warnings.filterwarnings("ignore", message=".*cancelled", module="joblib")
+        # idle ones end, and are replaced
+        warnings.filterwarnings("ignore", message="A worker stopped while", module="joblib")
         watch = processes.Watch(timeout if name == "loky" else None)
         try:
             with processes.start_environment():

@@ -7,6 +7,7 @@ drops an exception raised inside a destructor. So the handler notes the signal, 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,13 +30,22 @@ class StopRequested(KeyboardInterrupt):
 def raise_on_signal(*, last: bool = False) -> Iterator[None]:
     """Make SIGINT and SIGTERM raise `StopRequested` in the body, at once or at the next `check`.
 
-    If the body is the `last` work of the process, signals after it are ignored.
+    If the body is the `last` work of the process, signals after it are ignored. What Python drops
+    in a destructor is not printed: the next `check` raises it.
     """
+    print_dropped = sys.unraisablehook
+
+    def print_but_stops(dropped: sys.UnraisableHookArgs) -> None:
+        if not isinstance(dropped.exc_value, StopRequested):
+            print_dropped(dropped)
+
+    sys.unraisablehook = print_but_stops
     with _handle_signals(_note_and_raise, signal.SIG_IGN if last else None):
         try:
             yield
         finally:
             _noted.clear()
+            sys.unraisablehook = print_dropped
 
 
 @contextmanager

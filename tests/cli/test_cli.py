@@ -816,10 +816,9 @@ def test_a_signal_inside_a_callback_is_no_crash(tmp_path):
     assert tree(tmp_path) == {}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_inside_a_destructor_is_not_lost(capsys, tmp_path, monkeypatch, number, code):
-    """Python drops what a destructor raises; a build stopped just then stops all the same."""
+    """Python drops what a destructor raises; a build that is stopped just then prints one line."""
     from builder.workers import retry
 
     class SignalsWhenDeleted:

@@ -72,6 +72,8 @@ def adjust_glyphs(
         polarity = _ask_pixels("polarity", decoded, _find_polarity)
     if polarity == "black":
         decoded = {name: file._replace(images=255 - file.images) for name, file in decoded.items()}
+    if orientation == "upright":
+        return decoded
     turned = {name: _transpose(file.images) for name, file in decoded.items()}
     if orientation == "auto":
         if all(np.array_equal(turned[name], file.images) for name, file in decoded.items()):

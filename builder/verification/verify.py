@@ -25,7 +25,6 @@ from builder.verification.quick_check import DatasetDocuments, QuickCheckResult,
 from builder.verification.shard_check import ShardCheckTask, check_shard, rows_by_shard
 from builder.workers import pool
 from builder.workers.options import BuildOptions
-from builder.workers.retry import MIN_SPEED
 
 Level = Literal["quick", "full", "deep"]
 
@@ -226,7 +225,7 @@ def _map_tasks(
     without a result are tried again in halves. One that fails alone is a fault of its shard.
     """
     pending = {task.entry.shard.number: task for task in tasks}
-    limit = max(options.hang_limit, max(task.entry.shard.count for task in tasks) / MIN_SPEED)
+    limit = options.task_limit(max(task.entry.shard.count for task in tasks))
     results = pool.map_unordered(check_shard, tasks, options, isolated=True, timeout=limit)
     try:
         with closing(results):

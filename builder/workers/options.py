@@ -19,6 +19,10 @@ HANG_LIMIT = 300
 """Seconds without progress after which a worker is taken to hang."""
 
 
+MIN_SPEED = 100
+"""Samples per second: the least speed expected of a worker. It sets the limit of a task."""
+
+
 class BuildOptions(FrozenModel):
     """How a build runs; `builder.build` says what each field means."""
 
@@ -49,3 +53,7 @@ class BuildOptions(FrozenModel):
             f"backend is '{self.backend}' and scheduler is '{self.scheduler}', expected both "
             "or neither of 'dask' and the address of a scheduler, such as tcp://host:8786"
         )
+
+    def task_limit(self, samples: int) -> float:
+        """Return the seconds in which a worker should end a task of so many samples."""
+        return max(self.hang_limit, samples / MIN_SPEED)

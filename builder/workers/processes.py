@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -20,7 +21,7 @@ from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 
 INTERVAL = 0.5
-"""Seconds between two looks of a watch."""
+"""Seconds between two looks at workers, or at their builder."""
 
 
 class Lifeline:
@@ -131,7 +132,34 @@ class WatchedTime:
         return self._seconds
 
 
-class Watch:
+class Poller(ABC):
+    """A thread that calls `poll` every `INTERVAL` seconds from when it is entered to its exit.
+
+    Attributes:
+        time: The time that it has watched.
+    """
+
+    def __init__(self) -> None:
+        self.time, self._stop = WatchedTime(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self.poll()
+
+    @abstractmethod
+    def poll(self) -> None:
+        """Look once, and act."""
+
+
+class Watch(Poller):
     """A thread that ends all worker processes when too long nothing has come from any.
 
     Args:
@@ -142,28 +170,20 @@ class Watch:
     """
 
     def __init__(self, limit: float | None) -> None:
+        super().__init__()
         self._limit, self._since, self.ended = limit, 0.0, False
-        self._time, self._stop = WatchedTime(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def reset(self) -> None:
         """Start to count again."""
-        self._since = self._time.look()
+        self._since = self.time.look()
 
-    def _run(self) -> None:
-        while not self.ended and not self._stop.wait(INTERVAL):
-            seconds = self._time.look() - self._since
-            if self._limit is not None and seconds > self._limit:
-                self.ended = True
-                for process in multiprocessing.active_children():
-                    if "loky" in type(process).__module__ and process.pid:  # a worker of joblib
-                        with suppress(ProcessLookupError):
-                            os.kill(process.pid, signal.SIGKILL)
+    def poll(self) -> None:
+        """End the workers if the limit has passed."""
+        seconds = self.time.look() - self._since
+        if self.ended or self._limit is None or seconds <= self._limit:
+            return
+        self.ended = True
+        for process in multiprocessing.active_children():
+            if "loky" in type(process).__module__ and process.pid:  # a worker of joblib
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)

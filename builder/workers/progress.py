@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +12,10 @@ from dataclasses import dataclass, field
 
 from builder.common.errors import DatasetError, log
 from builder.storage.output_folder import HEARTBEATS, OutputFolder
-from builder.workers.processes import WatchedTime
+from builder.workers.processes import Poller
 
 INTERVAL = 0.5
-"""Seconds between two heartbeats of a worker, and between two polls of the monitor."""
+"""Seconds between two heartbeats of a worker."""
 
 HANG_FACTOR = 20
 """A worker may be silent for this many times the duration of the slowest shard."""
@@ -88,7 +87,7 @@ def remove_heartbeats(folder: OutputFolder, shards: Iterable[str]) -> None:
 
 
 @dataclass
-class Monitor:
+class Monitor(Poller):
     """A thread that polls the heartbeats of shards and kills workers that hang.
 
     A worker hangs if its heartbeat stays the same for `hang_limit` watched seconds, or
@@ -114,28 +113,14 @@ class Monitor:
     slowest: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
+        super().__init__()
         self._changes: dict[str, tuple[Heartbeat, float]] = {}
-        self._time = WatchedTime()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Monitor:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            self.poll()
 
     def poll(self) -> None:
         """Read all heartbeats once, report the progress, and kill workers that hang."""
         heartbeats = read_heartbeats(self.folder, self.shards)
         self.report(sum(heartbeat.samples for heartbeat in heartbeats.values()))
-        now = self._time.look()
+        now = self.time.look()
         limit = max(self.hang_limit, HANG_FACTOR * self.slowest)
         changes, self._changes = self._changes, {}
         for shard, heartbeat in heartbeats.items():

@@ -22,9 +22,6 @@ MAX_ATTEMPTS = 3
 """Failed attempts after which a shard is given up. The last attempt runs alone, so that a crash
 costs no other shard its worker and cannot be blamed on the wrong shard."""
 
-MIN_SPEED = 100
-"""Images per second: the least speed expected of a worker. It sets the timeout."""
-
 
 @dataclass(frozen=True)
 class Attempt:
@@ -104,8 +101,8 @@ def attempt_group(
     """
     folder = group[0].folder
     running = {task.shard.name: task for task in group}
-    names, largest = list(running), max(task.shard.count for task in group)
-    timeout = max(options.hang_limit, largest / MIN_SPEED)
+    names = list(running)
+    timeout = options.task_limit(max(task.shard.count for task in group))
     if options.backend == "loky":
         timeout *= 2  # the monitor sees a worker that hangs in a shard sooner, and which one it is
     progress.remove_heartbeats(folder, names)  # of dead workers

@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -267,7 +268,8 @@ def test_a_file_system_without_syncs_of_folders_is_enough(tmp_path, recipe, monk
 
     atomic_files._log_unsupported.cache_clear()  # logged once a process
     monkeypatch.setattr(os, "fsync", of_files_only)
-    monkeypatch.setattr(atomic_files.ctypes, "CDLL", lambda *_, **__: NoSyncfs())
+    libraries = SimpleNamespace(CDLL=lambda *_, **__: NoSyncfs())  # of this module alone
+    monkeypatch.setattr(atomic_files, "ctypes", libraries)
     build(recipe, 10, tmp_path / "set", format="png", shard_size=5, workers=1)
     assert verify(tmp_path / "set", "full").whole
     assert caplog.text.count("no fsync of folders (Invalid argument)") == 1

@@ -71,25 +71,27 @@ class OutputFolder:
         Raises:
             OSError: The file system refuses. Nothing is left behind then, nor when the body raises.
         """
-        with self._name_errors(name):
-            temporary = self.staged(f"{os.urandom(4).hex()}-{name}")
-            with atomic_files.publish_file(self.handle, name, temporary) as file:
-                yield file
+        with (
+            self._temporary_name(name) as temporary,
+            atomic_files.publish_file(self.handle, name, temporary) as file,
+        ):
+            yield file
 
     @contextmanager
     def publish_folder(self, name: str) -> Iterator[int]:
         """Yield the descriptor of a new folder; sync it and give it its name, as `publish_file`."""
-        with self._name_errors(name):
-            temporary = self.staged(f"{os.urandom(4).hex()}-{name}")
-            with atomic_files.publish_folder(self.handle, name, temporary) as handle:
-                share_with_folder(handle, self.handle)
-                yield handle
+        with (
+            self._temporary_name(name) as temporary,
+            atomic_files.publish_folder(self.handle, name, temporary) as handle,
+        ):
+            share_with_folder(handle, self.handle)
+            yield handle
 
     @contextmanager
-    def _name_errors(self, name: str) -> Iterator[None]:
-        """Let errors of the body speak of a name that the user knows."""
+    def _temporary_name(self, name: str) -> Iterator[str]:
+        """Yield a name in the staging folder; let errors of the body speak of the final one."""
         try:
-            yield
+            yield self.staged(f"{os.urandom(4).hex()}-{name}")
         except OSError as error:
             if error.filename is None or str(error.filename).startswith(atomic_files.TEMPORARY):
                 error.filename, error.filename2 = str(self.path / name), None
